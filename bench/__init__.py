@@ -1,0 +1,1 @@
+"""Benchmarks, each beside its limit and its rival."""

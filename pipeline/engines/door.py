@@ -1,0 +1,52 @@
+"""The small door to the engines: scan a table, keep a frame, write a table.
+
+The engine changes the cost, never the result, so the environment chooses it and no parameter:
+PIPELINE_ENGINE=duckdb|pandas|spark, PIPELINE_THREADS, PIPELINE_MEMORY (such as 8GB).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import narwhals as nw
+import pandas as pd
+
+from pipeline.shared.errors import InputError
+from pipeline.tables.contract import Table
+
+Lines = nw.LazyFrame[Any]
+
+
+class Engine(Protocol):
+    """What every engine can do."""
+
+    def scan(self, table: Table) -> Lines:
+        """The table as a lazy frame, its contract checked by the footer."""
+
+    def keep(self, frame: Lines) -> Lines:
+        """The same rows, computed once, for a frame that is used more than once."""
+
+    def write(self, table: Table, frame: Lines) -> None:
+        """Write the frame as the table: types, row order, contract, whole or not at all."""
+
+    def collect(self, frame: Lines) -> pd.DataFrame:
+        """A small frame (an aggregate) in pandas."""
+
+
+@contextmanager
+def open_engine() -> Iterator[Engine]:
+    """Yield the engine that PIPELINE_ENGINE names; DuckDB where it is not set."""
+    name = os.environ.get("PIPELINE_ENGINE", "duckdb")
+    if name == "duckdb":
+        from pipeline.engines.duckdb import open_duckdb as opened
+    elif name == "pandas":
+        from pipeline.engines.pandas import open_pandas as opened
+    elif name == "spark":
+        from pipeline.engines.spark import open_spark as opened
+    else:
+        raise InputError(f"PIPELINE_ENGINE={name!r}: expected duckdb, pandas or spark")
+    with opened() as engine:
+        yield engine

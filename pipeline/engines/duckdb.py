@@ -1,0 +1,88 @@
+"""DuckDB: embedded, out of core, the default."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import narwhals as nw
+import pandas as pd
+
+from pipeline.shared.outputs import whole_file
+from pipeline.tables.contract import ROW_GROUP, Table, check, parquet_glob
+
+Lines = nw.LazyFrame[Any]
+
+
+class DuckDBEngine:
+    """Lazy frames are DuckDB relations on one connection that spills to a folder of its own."""
+
+    def __init__(self, database: duckdb.DuckDBPyConnection) -> None:
+        self.database = database
+        self._names = (f"kept_{number}" for number in itertools.count(1))
+
+    def scan(self, table: Table) -> Lines:
+        """The table as a lazy frame, its contract checked by the footer."""
+        check(table)
+        return nw.from_native(self.database.read_parquet(parquet_glob(table.path)))
+
+    def keep(self, frame: Lines) -> Lines:
+        """The same rows in a temporary table."""
+        name = next(self._names)
+        frame.to_native().create(name)
+        return nw.from_native(self.database.table(name))
+
+    def write(self, table: Table, frame: Lines) -> None:
+        """Write the frame as the table: types, row order, contract, whole or not at all."""
+        schema = table.schema_for(frame.collect_schema().names())
+        rows = frame.to_native()
+        columns = ", ".join(
+            f'cast("{f.name}" as {_sql_type(f.type)}) as "{f.name}"' for f in schema
+        )
+        order = ", ".join(f'"{name}"' for name in table.order)
+        with whole_file(table.path) as unfinished:
+            ordered = rows.project(columns).order(order)
+            ordered.to_parquet(str(unfinished), compression="zstd", row_group_size=ROW_GROUP)
+            check(table, unfinished)
+
+    def collect(self, frame: Lines) -> pd.DataFrame:
+        """A small frame (an aggregate) in pandas, Decimal and dates kept as they are."""
+        return frame.to_native().to_arrow_table().to_pandas()
+
+
+@contextmanager
+def open_duckdb() -> Iterator[DuckDBEngine]:
+    """Yield an engine; PIPELINE_THREADS and PIPELINE_MEMORY bound what it takes."""
+    with tempfile.TemporaryDirectory(prefix="duckdb-", dir=_spill_folder()) as spill:
+        config: dict[str, Any] = {"temp_directory": spill}
+        if threads := os.environ.get("PIPELINE_THREADS"):
+            config["threads"] = threads
+        if memory := os.environ.get("PIPELINE_MEMORY"):
+            config["memory_limit"] = memory
+        with duckdb.connect(f"{spill}/lines.duckdb", config=config) as database:
+            database.execute("set enable_progress_bar = false")
+            yield DuckDBEngine(database)
+
+
+def _spill_folder() -> str | None:
+    return os.environ.get("PIPELINE_SPILL")
+
+
+def _sql_type(arrow_type: Any) -> str:
+    names = {
+        "int8": "TINYINT",
+        "int32": "INTEGER",
+        "int64": "BIGINT",
+        "string": "VARCHAR",
+        "double": "DOUBLE",
+        "bool": "BOOLEAN",
+        "date32[day]": "DATE",
+        "timestamp[us]": "TIMESTAMP",
+        "decimal128(18, 4)": "DECIMAL(18, 4)",
+    }
+    return names[str(arrow_type)]

@@ -1,0 +1,1 @@
+"""The mathematics: pure functions, each imported by the stages that declare it."""

@@ -1,0 +1,208 @@
+"""What a contract is, and how a Parquet file is held against it without loading the table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.shared.errors import InputError
+from pipeline.shared.outputs import whole_file
+
+MONEY = pa.decimal128(18, 4)  # exact; 18 digits still fit a 64-bit integer, so sums stay fast
+ROW_GROUP = 1 << 17
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Arrow type, meaning, unit and rule (an SQL condition on a non-null value).
+
+    A name that ends in `*` stands for any number of columns of that prefix.
+    """
+
+    name: str
+    type: pa.DataType
+    doc: str
+    nullable: bool = False
+    unit: str = ""
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Parquet file: where it lies, what a row is, its columns, its key and its row order.
+
+    `rules` are SQL conditions over several columns of a row; `key` columns identify a row;
+    `order` is the row order in the file (bytes are stable only under a total order).
+    `by_lines` marks tables at the scale of order lines, never loaded into pandas as a whole.
+    """
+
+    name: str
+    path: Path
+    row: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    order: tuple[str, ...]
+    rules: tuple[str, ...] = ()
+    by_lines: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the fixed columns."""
+        return pa.schema(
+            [pa.field(c.name, c.type) for c in self.columns if not c.name.endswith("*")]
+        )
+
+    def column(self, name: str) -> Column | None:
+        """The contract's column that covers `name`, or None."""
+        for column in self.columns:
+            if column.name == name or (
+                column.name.endswith("*") and name.startswith(column.name[:-1])
+            ):
+                return column
+        return None
+
+    def schema_for(self, names: Sequence[str]) -> pa.Schema:
+        """The Arrow schema for a file with these column names, in the contract's order."""
+        fields = []
+        for column in self.columns:
+            matching = [n for n in names if self.column(n) is column]
+            fields += [pa.field(name, column.type) for name in matching]
+        unknown = [name for name in names if self.column(name) is None]
+        missing = [n for n in self.schema.names if n not in names]
+        if unknown or missing:
+            raise ContractError(
+                f"{self.name}: columns missing {missing}, columns unknown {unknown}"
+            )
+        return pa.schema(fields)
+
+
+class ContractError(Exception):
+    """A table breaks its contract: a defect of the stage that wrote it, never the user's."""
+
+
+def read_table(table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return a customer-scale table as a pandas frame, its contract checked.
+
+    Raises InputError where the file is missing, ContractError where it breaks the contract.
+    """
+    check(table)
+    return pq.read_table(table.path, columns=list(columns) if columns else None).to_pandas()
+
+
+def write_table(table: Table, frame: pd.DataFrame) -> None:
+    """Write a customer-scale frame in the contract's column and row order, checked, whole."""
+    schema = table.schema_for(list(frame.columns))
+    ordered = frame.sort_values(list(table.order), kind="stable")[schema.names]
+    rows = pa.Table.from_pandas(ordered, schema=schema, preserve_index=False)
+    with whole_file(table.path) as unfinished:
+        pq.write_table(
+            rows.replace_schema_metadata(None),
+            unfinished,
+            compression="zstd",
+            row_group_size=ROW_GROUP,
+        )
+        check(table, unfinished)
+
+
+def check(table: Table, path: Path | None = None, *, full: bool | None = None) -> None:
+    """Hold the Parquet file at `path` against the contract; the table is never loaded.
+
+    Types, order of columns and nulls are read from the footer. Rules and keys take a scan in
+    SQL: always on write, on read only where the table is not at the scale of lines (there the
+    footer's nulls stand in, because a scan would cost as much as the stage).
+    Raises InputError where the file is missing and ContractError with the first row that breaks
+    a rule.
+    """
+    full = (path is not None or not table.by_lines) if full is None else full
+    path = path or table.path
+    files = _files(path)
+    for file in files:
+        _check_footer(table, pq.ParquetFile(file))
+    if full:
+        _check_rows(table, path)
+
+
+def parquet_glob(path: Path) -> str:
+    """The files to read for a table at `path`: itself, or the parts where it is a folder."""
+    return str(path / "*.parquet") if path.is_dir() else str(path)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(path.glob("*.parquet"))
+    if not path.exists():
+        raise InputError(
+            f"{path} is missing; `dvc repro` makes it, or `dvc checkout` brings back the last one"
+        )
+    return [path]
+
+
+def _check_footer(table: Table, file: pq.ParquetFile) -> None:
+    found = file.schema_arrow
+    expected = table.schema_for(found.names)
+    if not found.equals(expected, check_metadata=False):
+        raise ContractError(f"{table.name}: expected columns\n{expected}\nfound\n{found}")
+    metadata = file.metadata
+    for position, name in enumerate(found.names):
+        column = table.column(name)
+        if column is None or column.nullable:
+            continue
+        for group in range(metadata.num_row_groups):
+            statistics = metadata.row_group(group).column(position).statistics
+            if statistics is not None and statistics.has_null_count and statistics.null_count:
+                raise ContractError(
+                    f"{table.name}.{name}: {statistics.null_count} nulls, none allowed"
+                )
+
+
+def _check_rows(table: Table, path: Path) -> None:
+    with duckdb.connect() as database:
+        database.execute("set enable_progress_bar = false")
+        rows = database.read_parquet(parquet_glob(path))
+        conditions = _conditions(table, rows.columns)
+        if conditions:
+            counts = ", ".join(f"count(*) filter (not ({c}))" for c in conditions)
+            broken = rows.aggregate(counts).fetchone() or ()
+            for condition, count in zip(conditions, broken, strict=True):
+                if count:
+                    row = rows.filter(f"not ({condition})").limit(1).fetchone() or ()
+                    example = dict(zip(rows.columns, row, strict=True))
+                    raise ContractError(
+                        f"{table.name}: {count} rows break `{condition}`, such as {example}"
+                    )
+        if table.key:
+            key = ", ".join(f'"{k}"' for k in table.key)
+            keys = rows.aggregate(f"{key}, count(*) as times", key)
+            twice = keys.filter("times > 1").limit(1).fetchone()
+            if twice is not None:
+                raise ContractError(f"{table.name}: more than one row for ({key}) = {twice[:-1]}")
+
+
+def _conditions(table: Table, names: Sequence[str]) -> list[str]:
+    """The contract's rules as SQL conditions that are true on every row that keeps them."""
+    conditions = list(table.rules)
+    for name in names:
+        column = table.column(name)
+        if column is None:
+            continue
+        if not column.nullable:
+            conditions.append(f'"{name}" is not null')
+        if column.rule:
+            # A null passes its rule: nullability is said apart.
+            conditions.append(f"coalesce({_rule_for(column, name)}, true)")
+        if pa.types.is_floating(column.type):
+            conditions.append(f'coalesce(isfinite("{name}"), true)')
+    return conditions
+
+
+def _rule_for(column: Column, name: str) -> str:
+    if not column.name.endswith("*"):
+        return column.rule
+    return re.sub(re.escape(column.name), f'"{name}"', column.rule)
