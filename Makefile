@@ -1,0 +1,83 @@
+# `make` runs the pipeline, `make test` proves it; `make help` lists the rest.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
+  2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+# Stages are run as `python -m pipeline.<stage>`: the environment's python comes first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+export DVC_NO_ANALYTICS := 1
+
+.DEFAULT_GOAL := run
+.PHONY: run test check verify bench dag help spark online_retail docs lock format clean
+
+run: $(VENV)/.run ## run the pipeline (default: on the embedded sample) and show the segments
+	@dvc repro
+	@python -m pipeline.show_segments
+
+test: $(VENV)/.dev ## run every test that this machine can run
+	@python -m pytest -n auto --dist worksteal $(TESTS)
+
+check: $(VENV)/.dev ## lint, format, types and known insecure patterns
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+verify: $(VENV)/.run ## run every stage again and show that not a byte of its outputs changed
+	@dvc repro --quiet
+	@cp dvc.lock .dvc/tmp/dvc.lock.before
+	@dvc repro --force
+	@cmp dvc.lock .dvc/tmp/dvc.lock.before && echo "verified: a forced run of every stage left dvc.lock unchanged"
+
+bench: $(VENV)/.dev ## measure cost and quality, each figure beside its limit and its rival
+	@python -m bench
+
+dag: $(VENV)/.run ## draw the stages and what they hand on
+	@dvc dag
+
+online_retail: $(VENV)/.run ## fetch the real shop (UCI data set 352), checked by its sha256
+	@python -m pipeline.download_online_retail $(if $(FROM),--from "$(FROM)")
+
+spark: $(VENV)/.spark ## add Apache Spark (needs Java 17 or later) to the environment
+
+format: $(VENV)/.dev ## put the code into its one format
+	@ruff check --fix --quiet . ; ruff format .
+
+docs: $(VENV)/.run ## make the generated pages of docs/ anew
+	@python -m pipeline.tables > docs/data_dictionary.md
+
+lock: $(VENV)/.run ## resolve the dependencies anew into the three lock files (needs uv)
+	@for extra in "" dev spark; do \
+	  uv pip compile pyproject.toml $${extra:+--extra $$extra} --output-file requirements$${extra:+-$$extra}.lock \
+	    --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --upgrade --quiet \
+	    --no-emit-index-url --no-emit-find-links --no-annotate --no-header || exit 1; done
+
+clean: ## remove the environment (outputs stay; they are DVC's)
+	@rm -rf $(VENV)
+
+help: ## this list
+	@grep -hE '^[a-z_]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | \
+	  awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.14 with venv was found;" \
+	  "install one (Debian: apt-get install python3-venv) or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "making the environment in $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.lock | $(BIN)/python
+	@echo "installing the pinned packages (once; one to three minutes)"
+	@$(PIP) --requirement requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@echo "installing what the tests need"
+	@$(PIP) --requirement requirements-dev.lock
+	@touch $@
+
+$(VENV)/.spark: requirements-spark.lock $(VENV)/.run
+	@echo "installing Apache Spark"
+	@$(PIP) --requirement requirements-spark.lock
+	@touch $@

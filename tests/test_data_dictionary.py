@@ -1,0 +1,21 @@
+"""The data dictionary is made from the contracts, and current."""
+
+from conftest import ROOT
+
+from pipeline.tables.__main__ import data_dictionary, tables
+
+
+def test_the_committed_dictionary_is_what_the_contracts_say():
+    committed = (ROOT / "docs" / "data_dictionary.md").read_text(encoding="utf-8")
+    assert committed == data_dictionary(), "stale: run `make docs`"
+
+
+def test_every_column_of_every_table_has_a_meaning():
+    for table in tables():
+        for column in table.columns:
+            assert column.doc, f"{table.name}.{column.name}"
+
+
+def test_every_table_is_in_total_order():
+    for table in tables():
+        assert set(table.key) <= set(table.order), f"{table.name}: order must contain its key"

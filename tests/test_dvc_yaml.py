@@ -1,0 +1,232 @@
+"""dvc.yaml tells the truth: DVC cannot see imports, so this walks them."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from pipeline.tables.contract import Table
+
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+STAGES = DVC["stages"]
+READS = {"read_table", "scan"}
+WRITES = {"write_table", "write"}
+A_DATA_FILE = re.compile(r"^(data|reports|metrics)/[\w./-]+\.\w+$")
+IN_ORDER = (
+    "make_sample",
+    "ingest",
+    "clean",
+    "explore",
+    "categorize_products",
+    "aggregate_rfm",
+    "select_model",
+    "assign_segments",
+    "profile_segments",
+    "render_report",
+)
+
+
+def paths(stage: str, *kinds: str) -> set[str]:
+    """The paths that dvc.yaml lists for a stage under these keys, with parameters filled in."""
+    listed: set[str] = set()
+    for kind in kinds:
+        for entry in STAGES[stage].get(kind, []):
+            name = next(iter(entry)) if isinstance(entry, dict) else entry
+            listed.add(name.replace("${source.path}", PARAMS["source"]["path"]))
+    return listed
+
+
+def covered(file: str, listed: set[str]) -> bool:
+    """Whether a file is listed, itself or by a folder above it."""
+    return any(file == name or file.startswith(name.rstrip("/") + "/") for name in listed)
+
+
+@cache
+def tree(module: Path) -> ast.Module:
+    return ast.parse(module.read_text(encoding="utf-8"))
+
+
+def module_file(name: str) -> Path | None:
+    base = ROOT / Path(*name.split("."))
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.exists():
+            return candidate
+    return None
+
+
+@cache
+def imported(module: Path) -> frozenset[Path]:
+    """The modules within pipeline/ that this one imports, directly or through others."""
+    seen: set[Path] = set()
+    todo = [module]
+    while todo:
+        for node in ast.walk(tree(todo.pop())):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                if not name.startswith("pipeline"):
+                    continue
+                for length in range(1, name.count(".") + 2):
+                    file = module_file(".".join(name.split(".")[:length]))
+                    if file and file not in seen:
+                        seen.add(file)
+                        todo.append(file)
+    return frozenset(seen)
+
+
+def constants(module: Path) -> Iterator[str]:
+    """The string constants of a module that are not docstrings."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) not in docstrings:
+                yield node.value
+
+
+def calls(module: Path) -> Iterator[tuple[str, Any]]:
+    """Each call's function name and first argument."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Call) and node.args:
+            function = node.func
+            name = function.attr if isinstance(function, ast.Attribute) else ""
+            yield (function.id if isinstance(function, ast.Name) else name), node.args[0]
+
+
+def table_of(module: Path, argument: Any) -> Table | None:
+    if not isinstance(argument, ast.Name):
+        return None
+    loaded = importlib.import_module(f"pipeline.{module.stem}")
+    value = getattr(loaded, argument.id, None)
+    return value if isinstance(value, Table) else None
+
+
+def stage_file(stage: str) -> Path:
+    return ROOT / "pipeline" / f"{stage}.py"
+
+
+def test_the_stages_are_those_of_the_design_in_its_order():
+    assert tuple(STAGES) == IN_ORDER
+    for stage, entry in STAGES.items():
+        assert entry["cmd"] == f"python -m pipeline.{stage}"
+        assert entry["desc"].strip()
+
+
+@pytest.mark.parametrize("stage", IN_ORDER)
+def test_every_imported_module_is_a_dependency(stage: str):
+    dependencies = paths(stage, "deps")
+    needed = {stage_file(stage), *imported(stage_file(stage))}
+    # Package files hold a docstring and nothing else (tested below): no result depends on them.
+    needed = {file for file in needed if file.name != "__init__.py"}
+    missing = [str(f.relative_to(ROOT)) for f in needed]
+    missing = sorted(f for f in missing if not covered(f, dependencies))
+    assert not missing, f"dvc.yaml, {stage}: imported but not in deps: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("stage", IN_ORDER)
+def test_no_module_is_a_dependency_that_the_stage_does_not_import(stage: str):
+    needed = {str(f.relative_to(ROOT)) for f in {stage_file(stage), *imported(stage_file(stage))}}
+    listed = {d for d in paths(stage, "deps") if d.startswith("pipeline") and d.endswith(".py")}
+    assert listed <= needed, f"dvc.yaml, {stage}: not imported: {sorted(listed - needed)}"
+
+
+@pytest.mark.parametrize("stage", IN_ORDER)
+def test_every_table_and_file_touched_is_declared(stage: str):
+    file = stage_file(stage)
+    inputs = paths(stage, "deps")
+    outputs = paths(stage, "outs", "metrics", "plots")
+    problems = []
+    for name, argument in calls(file):
+        table = table_of(file, argument) if name in READS | WRITES else None
+        if table and name in READS and not covered(str(table.path), inputs):
+            problems.append(f"{table.path} is read but not in deps")
+        if table and name in WRITES and not covered(str(table.path), outputs):
+            problems.append(f"{table.path} is written but not in outs")
+        if name in {"write_metrics", "read_metrics"} and isinstance(argument, ast.Constant):
+            metrics, listed = f"metrics/{argument.value}.json", outputs
+            if name == "read_metrics":
+                listed = inputs
+            if not covered(metrics, listed):
+                problems.append(f"{metrics} is not declared")
+        if name == "load_params" and isinstance(argument, ast.Constant):
+            if argument.value not in paths(stage, "params"):
+                problems.append(f"section {argument.value} is read but not in params")
+    touched = {c for f in (file, *imported(file)) if f.parent.name != "tables" for c in constants(f)}
+    for constant in sorted(touched):
+        if A_DATA_FILE.match(constant) and not covered(constant, inputs | outputs):
+            problems.append(f"{constant} is named in the code but in neither deps nor outs")
+    assert not problems, f"dvc.yaml, {stage}: " + "; ".join(sorted(set(problems)))
+
+
+@pytest.mark.parametrize("stage", IN_ORDER)
+def test_every_resource_file_touched_is_a_dependency(stage: str):
+    """A template or YAML file beside the code is a dependency of each stage that names it."""
+    resources = [
+        f
+        for f in (ROOT / "pipeline").rglob("*")
+        if f.is_file() and f.suffix not in {".py", ".pyc"} and "__pycache__" not in f.parts
+    ]
+    named = {c for f in {stage_file(stage), *imported(stage_file(stage))} for c in constants(f)}
+    dependencies = paths(stage, "deps")
+    missing = [
+        str(f.relative_to(ROOT))
+        for f in resources
+        if any(f.name == c or f.name == c.rsplit("/", 1)[-1] for c in named)
+        and not covered(str(f.relative_to(ROOT)), dependencies)
+    ]
+    assert not missing, f"dvc.yaml, {stage}: resource not in deps: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("stage", IN_ORDER)
+def test_a_stage_imports_no_other_stage(stage: str):
+    others = {stage_file(other) for other in IN_ORDER} - {stage_file(stage)}
+    assert not imported(stage_file(stage)) & others
+
+
+def test_package_files_hold_only_a_docstring():
+    for file in (ROOT / "pipeline").rglob("__init__.py"):
+        assert len(tree(file).body) == 1, f"{file} must hold its docstring alone"
+
+
+def test_every_listed_code_file_exists():
+    for stage in IN_ORDER:
+        for path in paths(stage, "deps"):
+            if path.startswith("pipeline"):
+                assert (ROOT / path).exists(), f"dvc.yaml, {stage}: {path} does not exist"
+
+
+def test_metrics_and_plots_are_committed_and_not_cached():
+    for stage, entry in STAGES.items():
+        for listed in entry.get("metrics", []):
+            assert isinstance(listed, dict), f"{stage}: {listed} needs cache: false"
+            assert next(iter(listed.values()))["cache"] is False
+
+
+def test_every_parameter_section_belongs_to_a_stage_and_every_key_has_a_comment():
+    used = {section for stage in IN_ORDER for section in paths(stage, "params")}
+    assert set(PARAMS) == used
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    bare = []
+    for number, line in enumerate(text):
+        is_key = re.match(r"^ +\w+:", line)
+        if is_key and "#" not in line and not text[number - 1].lstrip().startswith("#"):
+            bare.append(line.strip())
+    assert not bare, f"params.yaml: say what these do and why: {bare}"
