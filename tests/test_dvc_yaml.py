@@ -97,9 +97,9 @@ def constants(module: Path) -> Iterator[str]:
         and isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree(module)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in docstrings:
-                yield node.value
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and id(node) not in docstrings:
+            yield node.value
 
 
 def calls(module: Path) -> Iterator[tuple[str, Any]]:
@@ -148,32 +148,38 @@ def test_no_module_is_a_dependency_that_the_stage_does_not_import(stage: str):
     assert listed <= needed, f"dvc.yaml, {stage}: not imported: {sorted(listed - needed)}"
 
 
+def touched(module: Path) -> Iterator[tuple[str, str]]:
+    """What a stage's calls touch, each with the dvc.yaml key under which it must stand."""
+    for name, argument in calls(module):
+        constant = argument.value if isinstance(argument, ast.Constant) else None
+        if name in READS | WRITES and (table := table_of(module, argument)):
+            yield ("deps" if name in READS else "outs"), str(table.path)
+        elif name == "write_metrics":
+            yield "metrics", f"metrics/{constant}.json"
+        elif name == "read_metrics" and constant:
+            yield "deps", f"metrics/{constant}.json"
+        elif name == "load_params":
+            yield "params", str(constant)
+
+
 @pytest.mark.parametrize("stage", IN_ORDER)
-def test_every_table_and_file_touched_is_declared(stage: str):
-    file = stage_file(stage)
-    inputs = paths(stage, "deps")
-    outputs = paths(stage, "outs", "metrics", "plots")
-    problems = []
-    for name, argument in calls(file):
-        table = table_of(file, argument) if name in READS | WRITES else None
-        if table and name in READS and not covered(str(table.path), inputs):
-            problems.append(f"{table.path} is read but not in deps")
-        if table and name in WRITES and not covered(str(table.path), outputs):
-            problems.append(f"{table.path} is written but not in outs")
-        if name in {"write_metrics", "read_metrics"} and isinstance(argument, ast.Constant):
-            metrics, listed = f"metrics/{argument.value}.json", outputs
-            if name == "read_metrics":
-                listed = inputs
-            if not covered(metrics, listed):
-                problems.append(f"{metrics} is not declared")
-        if name == "load_params" and isinstance(argument, ast.Constant):
-            if argument.value not in paths(stage, "params"):
-                problems.append(f"section {argument.value} is read but not in params")
-    touched = {c for f in (file, *imported(file)) if f.parent.name != "tables" for c in constants(f)}
-    for constant in sorted(touched):
-        if A_DATA_FILE.match(constant) and not covered(constant, inputs | outputs):
-            problems.append(f"{constant} is named in the code but in neither deps nor outs")
-    assert not problems, f"dvc.yaml, {stage}: " + "; ".join(sorted(set(problems)))
+def test_every_table_metric_and_parameter_touched_is_declared(stage: str):
+    declared = {kind: paths(stage, kind) for kind in ("deps", "outs", "metrics", "params")}
+    problems = {
+        f"{what} is not in {kind}"
+        for kind, what in touched(stage_file(stage))
+        if not covered(what, declared[kind])
+    }
+    assert not problems, f"dvc.yaml, {stage}: " + "; ".join(sorted(problems))
+
+
+@pytest.mark.parametrize("stage", IN_ORDER)
+def test_every_data_file_named_in_the_code_is_declared(stage: str):
+    modules = {stage_file(stage), *imported(stage_file(stage))}
+    named = {c for f in modules if f.parent.name != "tables" for c in constants(f)}
+    declared = paths(stage, "deps", "outs", "metrics", "plots")
+    problems = sorted(n for n in named if A_DATA_FILE.match(n) and not covered(n, declared))
+    assert not problems, f"dvc.yaml, {stage}: named in the code, not declared: {problems}"
 
 
 @pytest.mark.parametrize("stage", IN_ORDER)

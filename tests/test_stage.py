@@ -1,0 +1,37 @@
+"""A stage as a command: help, exit codes, and tracebacks only on demand."""
+
+import pytest
+
+from pipeline.shared import stage as stage_module
+from pipeline.shared.errors import InputError
+from pipeline.shared.stage import progress, run_stage
+
+
+def broken() -> None:
+    raise InputError("x.csv, row 2, column Price: 'abc' is not a number")
+
+
+def test_a_users_mistake_is_one_message_and_exit_code_1(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        run_stage(broken, "Do.", [])
+    assert exit_.value.code == 1
+    assert capsys.readouterr().err == ("error: x.csv, row 2, column Price: 'abc' is not a number\n")
+
+
+def test_debug_brings_the_traceback_back():
+    with pytest.raises(InputError):
+        run_stage(broken, "Do.", ["--debug"])
+
+
+def test_help_is_the_modules_docstring(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        run_stage(broken, "Keep the genuine sales.\n\nReads   data/x", ["--help"])
+    assert exit_.value.code == 0
+    assert "Keep the genuine sales.\n\nReads   data/x" in capsys.readouterr().out
+
+
+def test_progress_yields_everything_and_is_silent_where_no_one_watches(capsys):
+    assert not stage_module.console.is_terminal
+    assert list(progress([1, 2, 3], "counting")) == [1, 2, 3]
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
