@@ -1,4 +1,4 @@
-"""Reruns are exact: a changed parameter makes its stage stale, and what follows only runs if needed.
+"""Reruns are exact: a change makes its stage stale, and what follows runs only if needed.
 
 Real DVC in a scratch clone, on a small sample.
 """
