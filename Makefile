@@ -18,7 +18,7 @@ run: $(VENV)/.run ## run the pipeline (default: on the embedded sample) and show
 	@python -m pipeline.show_segments
 
 test: $(VENV)/.dev ## run every test that this machine can run
-	@python -m pytest -n auto --dist worksteal $(TESTS)
+	@python -m pytest -n auto --dist loadfile $(TESTS)
 
 check: $(VENV)/.dev ## lint, format, types and known insecure patterns
 	@ruff check .
