@@ -1,0 +1,249 @@
+"""The made-up gift shop's products: codes, texts, prices, and how products are drawn together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+WORDS = Path(__file__).with_name("gift_shop.yaml")
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+MILLS = 1000  # prices are whole thousandths of a pound: the file holds 0.001 as well
+PRICE_POINTS = np.array(
+    [0.19, 0.29, 0.39, 0.42, 0.55, 0.65, 0.85, 1.25, 1.45, 1.65, 1.95, 2.1, 2.55, 2.95, 3.25, 3.75]
+    + [4.15, 4.25, 4.95, 5.95, 6.95, 7.95, 8.5, 9.95, 12.75, 14.95, 16.95, 19.95, 24.95, 29.95]
+    + [39.95, 49.95, 79.95, 125.0]
+)
+SIZE_FACTORS = {"MINI": 0.6, "SMALL": 0.7, "LARGE": 1.6, "JUMBO": 2.0, "TALL": 1.2, "PAIR OF": 1.5}
+# Goods whose codes are letters, as a web shop's own line has: no rule on digits may lose them.
+LETTER_CODES = (
+    ("DCGS0003", "BOXED GLASS ASHTRAY", "other"),
+    ("DCGS0070", "CAMOUFLAGE DOG COLLAR", "other"),
+    ("DCGS0076", "SUNJAR LED NIGHT LIGHT", "lights_candles_fragrance"),
+    ("DCGSSBOY", "BOYS PARTY BAG", "party"),
+    ("DCGSSGIRL", "GIRLS PARTY BAG", "party"),
+)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Products by group (category, head or pattern), to be drawn by popularity within a group."""
+
+    members: Ints
+    reach: Floats
+    start: Floats
+    width: Floats
+    last: Ints
+
+    def draw(self, group: Ints, chance: Floats) -> Ints:
+        """Return a product of each group; `chance` is uniform on [0, 1)."""
+        wanted = self.start[group] + chance * self.width[group]
+        found = np.searchsorted(self.reach, wanted, side="right")
+        # Rounding may step over a group's end.
+        return self.members[np.minimum(found, self.last[group])]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every product; arrays are aligned, the letter-coded goods stand last."""
+
+    categories: tuple[str, ...]
+    codes: list[str]
+    texts: list[str]
+    other_texts: list[str]
+    category: Ints
+    head: Ints
+    pattern: Ints
+    price: Ints
+    pack: Ints
+    has_lower_case: npt.NDArray[np.bool_]
+    by_category: Groups
+    by_head: Groups
+    by_pattern: Groups
+    everything: Groups
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+def make_catalogue(size: int, rng: np.random.Generator) -> Catalogue:
+    """Return about `size` products; families share a five-digit code and differ in colour."""
+    words: dict[str, Any] = yaml.safe_load(WORDS.read_text(encoding="utf-8"))
+    categories = tuple(words["categories"])
+    heads = [
+        (category, head.rstrip("~"), price)
+        for category, group in enumerate(words["categories"].values())
+        for head, price in group.items()
+    ]
+    in_category = np.bincount([category for category, _, _ in heads])
+    taken = np.array([CATEGORY_SHARES[c] for c in categories])
+    likely = np.array([taken[c] / in_category[c] for c, _, _ in heads])
+    likely *= rng.lognormal(0, 0.7, len(heads))  # of some things there are many designs
+    likely /= likely.sum()
+
+    rows: list[tuple[str, str, str, int, int, int, float]] = []
+    numbers = iter(10_000 + rng.permutation(max(90_000, 2 * size)))
+    texts: set[str] = set()
+    while len(rows) < size:
+        number = str(next(numbers))
+        head = int(rng.choice(len(heads), p=likely))
+        pattern = int(rng.integers(len(words["patterns"])))
+        members = 1 if rng.random() < 0.7 else int(rng.integers(2, 6))
+        colours = rng.permutation(len(words["colours"]))[:members]
+        size_word = _pick(words["sizes"], rng) if rng.random() < 0.3 else ""
+        category, noun, price = heads[head]
+        form = float(rng.random())
+        for member, colour in enumerate(colours):
+            colour_word = words["colours"][colour] if members > 1 or rng.random() < 0.3 else ""
+            text = _text(noun, words["patterns"][pattern], colour_word, size_word, form, rng, words)
+            if text in texts:
+                continue
+            texts.add(text)
+            code = number + ("ABCDEFGL"[member] if members > 1 else "")
+            factor = _size_factor(size_word) * float(rng.lognormal(0, 0.3))
+            rows.append((code, text, _respelt(text, rng), category, head, pattern, price * factor))
+    rows = rows[:size]
+    for code, text, category_name in LETTER_CODES:
+        rows.append((code, text, text, categories.index(category_name), 0, 0, 2.95))
+
+    codes, names, others = ([row[i] for row in rows] for i in range(3))
+    category_of, head_of, pattern_of = (np.array([row[i] for row in rows]) for i in range(3, 6))
+    price_of = _nearest_price_point(np.array([row[6] for row in rows]))
+    weight = rng.lognormal(0, 1.2, len(rows))
+    weight[len(rows) - len(LETTER_CODES) :] = 0  # only rare_lines draws these
+    lower = np.array([code[-1].isalpha() for code in codes]) & (rng.random(len(rows)) < 0.5)
+    return Catalogue(
+        categories=categories,
+        codes=codes,
+        texts=names,
+        other_texts=others,
+        category=category_of,
+        head=head_of,
+        pattern=pattern_of,
+        price=np.rint(price_of * MILLS).astype(np.int64),
+        pack=_pack(price_of, rng),
+        has_lower_case=lower,
+        by_category=_groups(category_of, weight, len(categories)),
+        by_head=_groups(head_of, weight, len(heads)),
+        by_pattern=_groups(pattern_of, weight, len(words["patterns"])),
+        everything=_groups(np.zeros(len(rows), dtype=np.int64), weight, 1),
+    )
+
+
+# Share of each category in products and in an average customer's taste outside its season.
+CATEGORY_SHARES = {
+    "kitchen": 0.11,
+    "dining": 0.10,
+    "bags_lunch": 0.10,
+    "storage_hooks": 0.08,
+    "lights_candles_fragrance": 0.11,
+    "home_decor": 0.14,
+    "christmas": 0.06,
+    "party": 0.06,
+    "stationery_wrap": 0.08,
+    "toys_games": 0.06,
+    "craft_sewing": 0.03,
+    "jewellery_accessories": 0.05,
+    "bath_beauty_warmth": 0.05,
+    "garden": 0.04,
+    "other": 0.02,
+}
+
+
+def cheaper(price: Ints) -> Ints:
+    """Return the price point below each price (in mills): what a large quantity costs."""
+    below = np.searchsorted(PRICE_POINTS * MILLS, price - 0.5) - 1
+    return np.rint(PRICE_POINTS[np.maximum(below, 0)] * MILLS).astype(np.int64)
+
+
+def _pick(words: list[str], rng: np.random.Generator) -> str:
+    return words[int(rng.integers(len(words)))]
+
+
+def _text(
+    noun: str,
+    pattern: str,
+    colour: str,
+    size: str,
+    form: float,
+    rng: np.random.Generator,
+    words: dict[str, Any],
+) -> str:
+    """One product's text; some name no head, some misspell it, some end in a space."""
+    chance = rng.random()
+    if chance < 0.03:
+        noun = _pick(words["vague"], rng)
+    elif chance < 0.05:
+        noun = _misspelt(noun, rng)
+    if form < 0.45:
+        parts = [size, colour, pattern, noun]
+    elif form < 0.75:
+        parts = [size, noun, colour, pattern]
+    elif form < 0.85:
+        parts = [size, noun, pattern, "DESIGN", colour]
+    elif form < 0.93:
+        parts = [size, noun, colour]
+    else:
+        parts = [f"{pattern},{noun}", colour, size]
+    text = " ".join(part for part in parts if part)
+    return text + " " if rng.random() < 0.08 else text
+
+
+def _misspelt(noun: str, rng: np.random.Generator) -> str:
+    place = int(rng.integers(1, len(noun) - 1))
+    if rng.random() < 0.5:
+        return noun[:place] + noun[place + 1 :]
+    return noun[:place] + noun[place + 1] + noun[place] + noun[place + 2 :]
+
+
+def _respelt(text: str, rng: np.random.Generator) -> str:
+    """Another text of the same product for one in twelve, the same text for the others."""
+    if rng.random() > 1 / 12:
+        return text
+    ways = (
+        text.strip() + ".",
+        text.replace(" ", "  ", 1),
+        _misspelt(text, rng),
+        " ".join(reversed(text.split(maxsplit=1))),
+        text.replace("SET OF ", "SET/") if "SET OF" in text else text.strip() + " NEW",
+    )
+    return ways[int(rng.integers(len(ways)))]
+
+
+def _size_factor(size: str) -> float:
+    return SIZE_FACTORS.get(size, 2.0 if any(ch.isdigit() for ch in size) else 1.0)
+
+
+def _nearest_price_point(price: Floats) -> Floats:
+    middles = np.sqrt(PRICE_POINTS[1:] * PRICE_POINTS[:-1])
+    return PRICE_POINTS[np.searchsorted(middles, price)]
+
+
+def _pack(price: Floats, rng: np.random.Generator) -> Ints:
+    """Units of a usual order line: cheap things come by the dozen."""
+    sizes = np.array([[24, 25, 12], [12, 12, 24], [10, 12, 6], [6, 6, 4], [4, 3, 2], [2, 1, 1]])
+    level = np.searchsorted([0.6, 1.4, 2.2, 4.5, 9.0], price)
+    packs: Ints = sizes[level, rng.integers(3, size=len(price))]
+    return packs
+
+
+def _groups(group: Ints, weight: Floats, count: int) -> Groups:
+    members = np.argsort(group, kind="stable")
+    reach = np.cumsum(weight[members])
+    ends = np.searchsorted(group[members], np.arange(count), side="right")
+    starts = np.concatenate([[0], ends[:-1]])
+    before = np.concatenate([[0.0], reach])
+    return Groups(
+        members=members,
+        reach=reach,
+        start=before[starts],
+        width=before[ends] - before[starts],
+        last=np.maximum(ends - 1, 0),
+    )
