@@ -51,7 +51,7 @@ CUSTOMERS = Table(
         Column(
             "days_between_orders",
             pa.float64(),
-            "mean gap between the days of kept orders; null below two orders",
+            "mean gap between the days of kept orders; null below two such days",
             nullable=True,
             unit="days",
         ),

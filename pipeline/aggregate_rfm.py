@@ -1,0 +1,184 @@
+"""Describe every customer as of each snapshot, from nothing that happened after it.
+
+Reads   data/sales.parquet, data/returned_units.parquet, data/product_categories.parquet
+Writes  data/customers.parquet, data/later_purchases.parquet, data/rfm_thresholds.parquet,
+        metrics/aggregate_rfm.json
+
+Example: python -m pipeline.aggregate_rfm
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any, Literal
+
+import narwhals as nw
+import pandas as pd
+from pydantic import Field
+
+from pipeline.engines.door import Engine, open_engine
+from pipeline.methods.calendar import month_ends
+from pipeline.methods.customer_features import customer_features
+from pipeline.methods.later import later_purchases, whole_horizons
+from pipeline.methods.rfm_scores import score_thresholds, with_scores
+from pipeline.shared.errors import InputError
+from pipeline.shared.metrics import write_metrics
+from pipeline.shared.params import StageParams, load_params
+from pipeline.shared.stage import run_stage, stage
+from pipeline.tables.contract import ContractError, read_table
+from pipeline.tables.customers import CUSTOMERS
+from pipeline.tables.later_purchases import LATER_PURCHASES
+from pipeline.tables.product_categories import PRODUCT_CATEGORIES
+from pipeline.tables.returned_units import RETURNED_UNITS
+from pipeline.tables.rfm_thresholds import RFM_THRESHOLDS
+from pipeline.tables.sales import SALES
+
+Lines = nw.LazyFrame[Any]
+A_YEAR = timedelta(days=366)
+
+
+class Params(StageParams):
+    """Section `rfm` of params.yaml."""
+
+    as_of: date | None
+    snapshots: Literal["month_ends", "last"]
+    horizon_days: int = Field(ge=1, le=3660)
+
+
+def main() -> None:
+    """Read the sales, describe the customers, write them, what they bought later, and figures."""
+    params = load_params("rfm", Params)
+    with stage("aggregate_rfm") as log, open_engine() as engine:
+        sales, returned = engine.scan(SALES), engine.scan(RETURNED_UNITS)
+        first, last = days_of_sales(engine.collect(sales_span(sales)))
+        snapshots = snapshot_dates(first, last, params)
+        categories = sorted(set(read_table(PRODUCT_CATEGORIES, ["category"])["category"]))
+        customers = engine.keep(
+            with_scores(
+                customer_features(
+                    sales,
+                    returned,
+                    engine.scan(PRODUCT_CATEGORIES),
+                    categories=categories,
+                    snapshots=snapshots,
+                    keep=engine.keep,
+                )
+            )
+        )
+        _check_categories(engine, customers)
+        judged = whole_horizons(snapshots, min(last, snapshots[-1]), params.horizon_days)
+        later = engine.keep(
+            later_purchases(sales, returned, customers, judged, params.horizon_days)
+        )
+        thresholds = score_thresholds(customers)
+        engine.write(CUSTOMERS, customers.drop("amount", "last_kept_day", "uncategorized"))
+        engine.write(LATER_PURCHASES, later)
+        engine.write(RFM_THRESHOLDS, thresholds)
+        write_metrics(
+            "aggregate_rfm",
+            figures(
+                engine.collect(snapshot_figures(customers)),
+                engine.collect(later_figures(later)),
+            ),
+        )
+        log.info("%d snapshots from %s to %s", len(snapshots), snapshots[0], snapshots[-1])
+
+
+def sales_span(sales: Lines) -> Lines:
+    """Return one row: `first` and `last` moment of a sale, and `known`, the first to a customer."""
+    return sales.with_columns(
+        nw.when(~nw.col("customer_id").is_null()).then(nw.col("sold_at")).alias("known_at")
+    ).select(
+        nw.col("sold_at").max().alias("last"),
+        nw.col("known_at").min().alias("known"),
+    )
+
+
+def days_of_sales(span: pd.DataFrame) -> tuple[date, date]:
+    """Return the day of the first sale to a known customer and the day of the last sale."""
+    known, last = pd.Timestamp(span["known"].iloc[0]), pd.Timestamp(span["last"].iloc[0])
+    if pd.isna(known):
+        raise InputError(
+            f"{SALES.path}: no sale has a customer, so there is nobody to describe; "
+            "check source.columns: customer_id in params.yaml"
+        )
+    return known.date(), last.date()
+
+
+def snapshot_dates(first: date, last: date, params: Params) -> tuple[date, ...]:
+    """Return the snapshots in order: the month ends from the first sale on, then `as_of`.
+
+    Raises InputError where `as_of` is before the first sale or a year after the last.
+    """
+    as_of = params.as_of or last + timedelta(days=1)
+    if not first <= as_of <= last + A_YEAR:
+        raise InputError(
+            f"params.yaml: rfm.as_of: {as_of} is outside the data; sales to known customers "
+            f"run from {first} to {last}: choose a day of them, or null for the day after"
+        )
+    if params.snapshots == "last":
+        return (as_of,)
+    return (*month_ends(first, as_of), as_of)
+
+
+def _check_categories(engine: Engine, customers: Lines) -> None:
+    missing = engine.collect(customers.select(nw.col("uncategorized").sum()))
+    if missing["uncategorized"].iloc[0]:
+        raise ContractError("product_categories: a stock code of sales is missing")
+
+
+def snapshot_figures(customers: Lines) -> Lines:
+    """Return one row per snapshot with its totals."""
+    return (
+        customers.with_columns((nw.col("frequency") == 0).cast(nw.Int64).alias("kept_nothing"))
+        .group_by("snapshot_date")
+        .agg(
+            nw.len().alias("customers"),
+            nw.col("kept_nothing").sum(),
+            nw.col("frequency").sum().alias("orders"),
+            nw.col("amount").sum().cast(nw.Int64),
+            nw.col("recency_days").median().alias("median_recency_days"),
+            nw.col("frequency").median().alias("median_frequency"),
+            nw.col("amount").median().alias("median_amount"),
+        )
+        .sort("snapshot_date")
+    )
+
+
+def later_figures(later: Lines) -> Lines:
+    """Return one row per judged snapshot with what its customers bought later."""
+    return (
+        later.with_columns((nw.col("later_orders") > 0).cast(nw.Float64).alias("share_buying"))
+        .group_by("snapshot_date")
+        .agg(nw.col("share_buying").mean(), nw.col("later_spend").sum())
+        .sort("snapshot_date")
+    )
+
+
+def figures(snapshots: pd.DataFrame, later: pd.DataFrame) -> dict[str, Any]:
+    """Return the metrics: the last snapshot's customers and what the judged ones bought later."""
+    last = snapshots.iloc[-1]
+    result: dict[str, Any] = {
+        "snapshots": len(snapshots),
+        "last_snapshot": {
+            "date": str(last["snapshot_date"]),
+            "customers": int(last["customers"]),
+            "kept_nothing": int(last["kept_nothing"]),
+            "orders": int(last["orders"]),
+            "monetary": int(last["amount"]) / 10_000,
+            "median_recency_days": float(last["median_recency_days"]),
+            "median_frequency": float(last["median_frequency"]),
+            "median_monetary": float(last["median_amount"]) / 10_000,
+        },
+        "later": {"snapshots_judged": len(later)},
+    }
+    for row in later.itertuples(index=False):
+        result["later"][str(row.snapshot_date)] = {
+            "share_buying_again": row.share_buying,
+            "spend": row.later_spend,
+        }
+    return result
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)
