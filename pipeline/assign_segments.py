@@ -1,0 +1,90 @@
+"""Put every customer of every snapshot into exactly one segment, with the kept model.
+
+Reads   data/model.skops, data/customers.parquet
+Writes  data/segments.parquet, data/segment_names.parquet, metrics/assign.json,
+        metrics/plots/segment_sizes.csv
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from pipeline.methods.segment_model import SegmentModel, assign, load_model
+from pipeline.shared.metrics import METRICS, write_metrics
+from pipeline.shared.outputs import write_text
+from pipeline.shared.stage import run_stage, stage
+from pipeline.tables.contract import read_table, write_table
+from pipeline.tables.customers import CUSTOMERS
+from pipeline.tables.segment_names import SEGMENT_NAMES
+from pipeline.tables.segments import SEGMENTS
+
+SEGMENT_SIZES = METRICS / "plots" / "segment_sizes.csv"
+
+
+def main() -> None:
+    """Read the model and the customers, assign, name, write."""
+    with stage("assign_segments") as log:
+        model, customers = load_model(), read_table(CUSTOMERS)
+        names = segment_names(model)
+        with threadpool_limits(1):
+            segments = assign_all(model, customers, names)
+        write_table(SEGMENT_NAMES, names)
+        write_table(SEGMENTS, segments)
+        write_text(SEGMENT_SIZES, segment_sizes(segments, names))
+        write_metrics("assign", assign_metrics(segments, names))
+        log.info("%d rows in %d segments", len(segments), len(names))
+
+
+def segment_names(model: SegmentModel) -> pd.DataFrame:
+    """One row per segment: its name and the levels that it was named by."""
+    size = len(model.order)
+    group = np.full(size, "", dtype=object)
+    for name, part in model.groups.items():
+        group[model.order[part]] = name
+    names = [g.replace("_", " ") if g else f"segment {i}" for i, g in enumerate(group)]
+    frame = pd.DataFrame({"segment_id": np.arange(size), "segment": names, "group": group})
+    return frame.assign(**model.levels).fillna({"frequency": 0.0, "monetary": 0.0})
+
+
+def assign_all(model: SegmentModel, customers: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
+    """Every row of `customers` with its segment_id, segment and confidence."""
+    given = assign(model, customers)
+    keys = customers[["snapshot_date", "customer_id"]]
+    named = names.set_index("segment_id")["segment"]
+    return keys.assign(
+        segment_id=given["segment_id"],
+        segment=given["segment_id"].map(named),
+        confidence=given["confidence"],
+    )
+
+
+def segment_sizes(segments: pd.DataFrame, names: pd.DataFrame) -> str:
+    """Customers per snapshot and segment, as CSV."""
+    counts = segments.groupby(["snapshot_date", "segment_id"]).size().rename("customers")
+    table = counts.reset_index().merge(names[["segment_id", "segment"]], on="segment_id")
+    text: str = table.sort_values(["snapshot_date", "segment_id"])[
+        ["snapshot_date", "segment", "customers"]
+    ].to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def assign_metrics(segments: pd.DataFrame, names: pd.DataFrame) -> dict[str, Any]:
+    """Counts at the last snapshot, and how sure the model was."""
+    last = segments[segments["snapshot_date"] == segments["snapshot_date"].max()]
+    counts = last.groupby("segment").size()
+    return {
+        "rows": len(segments),
+        "snapshots": int(segments["snapshot_date"].nunique()),
+        "customers": len(last),
+        "segments": len(names),
+        "mean_confidence": float(last["confidence"].mean()),
+        "customers_by_segment": {s: int(counts.get(s, 0)) for s in names["segment"]},
+    }
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)

@@ -1,0 +1,151 @@
+"""The kept model: one customer row gets the same segment here, in assign_segments and in scoring."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import skops.io
+from numpy.typing import NDArray
+
+from pipeline.methods.partitions import Partition, assign_parts, confidence_of
+from pipeline.methods.transforms import Transform, apply_transform, feature_matrix
+from pipeline.shared.errors import InputError
+from pipeline.shared.outputs import whole_file
+
+MODEL = Path("data/model.skops")
+KEPT_NOTHING = "kept_nothing"
+WHOLESALE = "wholesale"
+# What may be rebuilt from the file; anything else in it is refused, and nothing is ever unpickled.
+TRUSTED = [
+    "numpy.dtype",
+    "pipeline.methods.partitions.Partition",
+    "pipeline.methods.segment_model.SegmentModel",
+    "pipeline.methods.transforms.Transform",
+    "sklearn._loss.link.Interval",
+    "sklearn.tree._tree.Tree",
+    "scipy.interpolate._bsplines.BSpline",
+]
+
+
+@dataclass(frozen=True)
+class SegmentModel:
+    """A fitted segmentation.
+
+    `groups` maps a declared group to its part's number, after those of the partition; `order`
+    (parts,) is the segment_id of each part; `levels` has one row per segment_id with the medians
+    of recency, frequency, monetary over its members at the snapshot of the fit; `training` has
+    the quantile edges and shares of each feature there, for drift.
+    """
+
+    candidate: str
+    snapshot_date: str
+    columns: list[str]
+    transform: Transform
+    partition: Partition
+    groups: dict[str, int]
+    wholesale_units_per_line: float
+    order: Any
+    levels: dict[str, Any]
+    training: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """How many segments there are, declared groups included."""
+        return self.partition.size + len(self.groups)
+
+
+def parts_of(model: SegmentModel, customers: pd.DataFrame) -> NDArray[np.int64]:
+    """The part (n,) of each row of `customers`, declared groups first, then the partition."""
+    parts, _ = _parts_and_confidence(model, customers)
+    return parts
+
+
+def assign(model: SegmentModel, customers: pd.DataFrame) -> pd.DataFrame:
+    """Return segment_id and confidence for each row of `customers`, in its order and index."""
+    parts, confidence = _parts_and_confidence(model, customers)
+    return pd.DataFrame(
+        {
+            "segment_id": np.asarray(model.order)[parts].astype("int32"),
+            "confidence": np.round(np.clip(confidence, 0.0, 1.0), 6),
+        },
+        index=customers.index,
+    )
+
+
+def declared_group(customers: pd.DataFrame, wholesale_units_per_line: float) -> NDArray[np.str_]:
+    """The declared group of each row, or an empty text where a model decides.
+
+    Nothing kept comes first; then wholesale, where its rule is on (a threshold above 0).
+    """
+    group = np.full(len(customers), "", dtype="<U12")
+    if wholesale_units_per_line > 0:
+        group[customers["units_per_line"].to_numpy(float) >= wholesale_units_per_line] = WHOLESALE
+    group[customers["frequency"].to_numpy() == 0] = KEPT_NOTHING
+    return group
+
+
+def _parts_and_confidence(
+    model: SegmentModel, customers: pd.DataFrame
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    parts = np.empty(len(customers), dtype=np.int64)
+    confidence = np.ones(len(customers))
+    group = declared_group(customers, model.wholesale_units_per_line)
+    for name, part in model.groups.items():
+        parts[group == name] = part
+    free = ~np.isin(group, list(model.groups))
+    if free.any():
+        rows = customers.loc[free]
+        points = apply_transform(model.transform, feature_matrix(rows, model.columns))
+        parts[free] = assign_parts(model.partition, points)
+        confidence[free] = confidence_of(model.partition, points)
+    return parts, confidence
+
+
+def save_model(model: SegmentModel, path: Path = MODEL) -> None:
+    """Write the model, whole, the same bytes for the same model.
+
+    skops numbers the parts by memory address and stamps the time; both are taken out here.
+    """
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(_same_bytes(skops.io.dumps(model)))
+
+
+def load_model(path: Path = MODEL) -> SegmentModel:
+    """Return the kept model; InputError where it is missing or holds what is not trusted."""
+    if not path.exists():
+        raise InputError(f"{path} is missing; `dvc repro select_model` makes it")
+    unknown = [t for t in skops.io.get_untrusted_types(file=path) if t not in TRUSTED]
+    if unknown:
+        raise InputError(f"{path} holds types that are not trusted: {', '.join(unknown)}")
+    model: SegmentModel = skops.io.load(path, trusted=TRUSTED)
+    return model
+
+
+def _same_bytes(content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        schema = archive.read("schema.json").decode("utf-8")
+        files = {n: archive.read(n) for n in archive.namelist() if n != "schema.json"}
+    numbers: dict[str, str] = {}
+
+    def numbered(match: re.Match[str]) -> str:
+        return str(numbers.setdefault(match.group(), str(len(numbers) + 1)))
+
+    # Addresses are the only runs of nine digits or more that start no decimal.
+    schema = re.sub(r"(?<![\d.])\d{9,}(?![\d.]*e)", numbered, schema)
+    renamed = {re.sub(r"\d{9,}", numbered, name): data for name, data in files.items()}
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {
+            "schema.json": json.dumps(json.loads(schema)).encode(),
+            **renamed,
+        }.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+    return made.getvalue()

@@ -1,0 +1,24 @@
+"""The segments' names and the levels that they were named by."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.tables.contract import Column, Table
+
+SEGMENT_NAMES = Table(
+    name="segment_names",
+    path=Path("data/segment_names.parquet"),
+    row="one segment of the kept model",
+    columns=(
+        Column("segment_id", pa.int32(), "0 = the most valuable", rule="segment_id >= 0"),
+        Column("segment", pa.string(), "the segment's name"),
+        Column("group", pa.string(), "the declared group, empty where the model decides"),
+        Column("recency_days", pa.float64(), "median at the snapshot of the fit", nullable=True),
+        Column("frequency", pa.float64(), "median at the snapshot of the fit", unit="orders"),
+        Column("monetary", pa.float64(), "median at the snapshot of the fit", unit="currency"),
+        Column("customers", pa.int64(), "members at the snapshot of the fit"),
+    ),
+    key=("segment_id",),
+    order=("segment_id",),
+)
