@@ -6,7 +6,8 @@ Writes  data/raw/sample.csv, data/raw/sample_truth.parquet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
@@ -21,7 +22,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from pipeline.methods.gift_catalogue import MILLS
-from pipeline.methods.gift_customers import COUNTRIES, DAY, FIRST_DAY, TYPES
+from pipeline.methods.gift_customers import COUNTRIES, FIRST_DAY, TYPES
 from pipeline.methods.gift_lines import FIRST_INVOICE, NO_TEXT, Lines, Shop, invoice_numbers
 from pipeline.shared.outputs import whole_file
 from pipeline.shared.params import StageParams, load_params
@@ -30,10 +31,20 @@ from pipeline.tables.contract import MONEY, write_table
 from pipeline.tables.sample_truth import SAMPLE_TRUTH
 
 SAMPLE = Path("data/raw/sample.csv")
-COLUMNS = (
-    "InvoiceNo", "StockCode", "Description", "Quantity",
-    "InvoiceDate", "UnitPrice", "CustomerID", "Country",
-)  # fmt: skip
+TEXT = pa.dictionary(pa.int32(), pa.string())
+PARQUET = pa.schema(
+    [
+        ("InvoiceNo", TEXT),
+        ("StockCode", TEXT),
+        ("Description", TEXT),
+        ("Quantity", pa.int64()),
+        ("InvoiceDate", pa.dictionary(pa.int32(), pa.timestamp("us"))),
+        ("UnitPrice", pa.dictionary(pa.int32(), MONEY)),
+        ("CustomerID", TEXT),
+        ("Country", TEXT),
+    ]
+)
+COLUMNS = PARQUET.names
 ENCODING = "iso-8859-1"  # as the real file
 DOUBLE = '"'
 NEEDS_QUOTES = {",", DOUBLE, "\r", "\n"}
@@ -69,14 +80,13 @@ def write_sample(path: Path, lines: int, seed: int) -> pd.DataFrame:
     codes = np.zeros(len(shop.codes), dtype=np.bool_)
     customers = np.zeros(len(shop.customers) + 1, dtype=np.bool_)
     with whole_file(path) as unfinished, unfinished.open("wb") as file:
-        append, close = _writer(path, file)
         first_number = FIRST_INVOICE
-        for block in progress(shop.blocks(), "making the sample", total=len(blocks)):
-            numbers, first_number = invoice_numbers(block, first_number)
-            append(pools.table(block, numbers))
-            codes[block.code] = True
-            customers[block.customer] = True
-        close()
+        with _appending(path, file) as append:
+            for block in progress(shop.blocks(), "making the sample", total=len(blocks)):
+                numbers, first_number = invoice_numbers(block, first_number)
+                append(pools.table(block, numbers))
+                codes[block.code] = True
+                customers[block.customer] = True
     return _truth(shop, codes, customers[:-1])
 
 
@@ -118,7 +128,7 @@ class Pools:
             _pooled(self.customers, lines.customer, lines.customer == len(self.customers)),
             _pooled(self.countries, lines.country),
         ]
-        return pa.table(columns, names=list(COLUMNS))
+        return pa.table(columns, names=COLUMNS)
 
 
 def _pooled(pool: pa.Array, place: np.ndarray, is_null: np.ndarray | None = None) -> pa.Array:
@@ -127,21 +137,16 @@ def _pooled(pool: pa.Array, place: np.ndarray, is_null: np.ndarray | None = None
     return pa.DictionaryArray.from_arrays(pa.array(place.astype(np.int32), mask=is_null), pool)
 
 
-def _writer(path: Path, file: IO[bytes]) -> tuple[Callable[[pa.Table], None], Callable[[], None]]:
-    """Return how a block is appended to the file, and how the file is ended."""
+@contextmanager
+def _appending(path: Path, file: IO[bytes]) -> Iterator[Callable[[pa.Table], None]]:
+    """Yield how a block is appended to the file, in the format that the path's end names."""
     if path.suffix == ".csv":
         file.write((",".join(COLUMNS) + "\r\n").encode(ENCODING))
-        return partial(_append_csv, file), file.flush
-    parquet: list[pq.ParquetWriter] = []
-
-    def append(table: pa.Table) -> None:
-        if not parquet:
-            # Without Arrow's own schema the columns are read back as plain strings.
-            options = {"compression": "zstd", "store_schema": False}
-            parquet.append(pq.ParquetWriter(file, table.schema, **options))
-        parquet[0].write_table(table)
-
-    return append, lambda: parquet[0].close()
+        yield partial(_append_csv, file)
+        return
+    # Without Arrow's own schema the columns are read back as plain strings, not as dictionaries.
+    with pq.ParquetWriter(file, PARQUET, compression="zstd", store_schema=False) as writer:
+        yield writer.write_table
 
 
 def _append_csv(file: IO[bytes], table: pa.Table) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,12 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 MILLS = 1000  # prices are whole thousandths of a pound: the file holds 0.001 as well
-PRICE_POINTS = np.array(
-    [0.19, 0.29, 0.39, 0.42, 0.55, 0.65, 0.85, 1.25, 1.45, 1.65, 1.95, 2.1, 2.55, 2.95, 3.25, 3.75]
-    + [4.15, 4.25, 4.95, 5.95, 6.95, 7.95, 8.5, 9.95, 12.75, 14.95, 16.95, 19.95, 24.95, 29.95]
-    + [39.95, 49.95, 79.95, 125.0]
+PENCE = (
+    "19 29 39 42 55 65 85 125 145 165 195 210 255 295 325 375 415 425 495 595 695 795 850 995 "
+    "1275 1495 1695 1995 2495 2995 3995 4995 7995 12500"
 )
-SIZE_FACTORS = {"MINI": 0.6, "SMALL": 0.7, "LARGE": 1.6, "JUMBO": 2.0, "TALL": 1.2, "PAIR OF": 1.5}
+PRICE_POINTS = np.array(PENCE.split(), dtype=np.float64) / 100
+SIZE_FACTORS = {"MINI": 0.6, "SMALL": 0.7, "LARGE": 1.5, "JUMBO": 1.8, "TALL": 1.2, "PAIR OF": 1.5}
 # Goods whose codes are letters, as a web shop's own line has: no rule on digits may lose them.
 LETTER_CODES = (
     ("DCGS0003", "BOXED GLASS ASHTRAY", "other"),
@@ -88,10 +88,10 @@ def make_catalogue(size: int, rng: np.random.Generator) -> Catalogue:
     likely *= rng.lognormal(0, 0.7, len(heads))  # of some things there are many designs
     likely /= likely.sum()
 
-    rows: list[tuple[str, str, str, int, int, int, float]] = []
+    made: list[_Product] = []
     numbers = iter(10_000 + rng.permutation(max(90_000, 2 * size)))
     texts: set[str] = set()
-    while len(rows) < size:
+    while len(made) < size:
         number = str(next(numbers))
         head = int(rng.choice(len(heads), p=likely))
         pattern = int(rng.integers(len(words["patterns"])))
@@ -99,61 +99,77 @@ def make_catalogue(size: int, rng: np.random.Generator) -> Catalogue:
         colours = rng.permutation(len(words["colours"]))[:members]
         size_word = _pick(words["sizes"], rng) if rng.random() < 0.3 else ""
         category, noun, price = heads[head]
+        price *= SIZE_FACTORS.get(size_word, 1.6 if size_word[-1:].isdigit() else 1.0)
         form = float(rng.random())
-        for member, colour in enumerate(colours):
-            colour_word = words["colours"][colour] if members > 1 or rng.random() < 0.3 else ""
-            text = _text(noun, words["patterns"][pattern], colour_word, size_word, form, rng, words)
+        for member, place in enumerate(colours):
+            colour = words["colours"][place] if members > 1 or rng.random() < 0.3 else ""
+            noun_here = _disguised(noun, words["vague"], rng)
+            text = _arranged(form, size_word, colour, words["patterns"][pattern], noun_here)
+            text += " " if rng.random() < 0.08 else ""
             if text in texts:
                 continue
             texts.add(text)
             code = number + ("ABCDEFGL"[member] if members > 1 else "")
-            factor = _size_factor(size_word) * float(rng.lognormal(0, 0.3))
-            rows.append((code, text, _respelt(text, rng), category, head, pattern, price * factor))
-    rows = rows[:size]
-    for code, text, category_name in LETTER_CODES:
-        rows.append((code, text, text, categories.index(category_name), 0, 0, 2.95))
+            price_here = price * float(rng.lognormal(-0.4, 0.35))
+            made.append(
+                _Product(code, text, _respelt(text, rng), category, head, pattern, price_here)
+            )
+    made = made[:size]
+    for code, text, name in LETTER_CODES:
+        made.append(_Product(code, text, text, categories.index(name), 0, 0, 2.95))
 
-    codes, names, others = ([row[i] for row in rows] for i in range(3))
-    category_of, head_of, pattern_of = (np.array([row[i] for row in rows]) for i in range(3, 6))
-    price_of = _nearest_price_point(np.array([row[6] for row in rows]))
-    weight = rng.lognormal(0, 1.2, len(rows))
-    weight[len(rows) - len(LETTER_CODES) :] = 0  # only rare_lines draws these
-    lower = np.array([code[-1].isalpha() for code in codes]) & (rng.random(len(rows)) < 0.5)
+    category_of = np.array([product.category for product in made])
+    head_of = np.array([product.head for product in made])
+    pattern_of = np.array([product.pattern for product in made])
+    price_of = _nearest_price_point(np.array([product.price for product in made]))
+    weight = rng.lognormal(0, 1.2, len(made))
+    weight[size:] = 0  # the letter-coded goods stand on rare lines alone
+    ends_in_letter = np.array([product.code[-1].isalpha() for product in made])
     return Catalogue(
         categories=categories,
-        codes=codes,
-        texts=names,
-        other_texts=others,
+        codes=[product.code for product in made],
+        texts=[product.text for product in made],
+        other_texts=[product.other_text for product in made],
         category=category_of,
         head=head_of,
         pattern=pattern_of,
         price=np.rint(price_of * MILLS).astype(np.int64),
         pack=_pack(price_of, rng),
-        has_lower_case=lower,
+        has_lower_case=ends_in_letter & (rng.random(len(made)) < 0.5),
         by_category=_groups(category_of, weight, len(categories)),
         by_head=_groups(head_of, weight, len(heads)),
         by_pattern=_groups(pattern_of, weight, len(words["patterns"])),
-        everything=_groups(np.zeros(len(rows), dtype=np.int64), weight, 1),
+        everything=_groups(np.zeros(len(made), dtype=np.int64), weight, 1),
     )
+
+
+class _Product(NamedTuple):
+    code: str
+    text: str
+    other_text: str
+    category: int
+    head: int
+    pattern: int
+    price: float
 
 
 # Share of each category in products and in an average customer's taste outside its season.
 CATEGORY_SHARES = {
-    "kitchen": 0.11,
-    "dining": 0.10,
-    "bags_lunch": 0.10,
-    "storage_hooks": 0.08,
-    "lights_candles_fragrance": 0.11,
-    "home_decor": 0.14,
+    "kitchen": 0.10,
+    "dining": 0.09,
+    "bags_lunch": 0.09,
+    "storage_hooks": 0.07,
+    "lights_candles_fragrance": 0.10,
+    "home_decor": 0.13,
     "christmas": 0.06,
     "party": 0.06,
-    "stationery_wrap": 0.08,
+    "stationery_wrap": 0.07,
     "toys_games": 0.06,
     "craft_sewing": 0.03,
     "jewellery_accessories": 0.05,
     "bath_beauty_warmth": 0.05,
-    "garden": 0.04,
-    "other": 0.02,
+    "garden": 0.03,
+    "other": 0.01,
 }
 
 
@@ -167,21 +183,16 @@ def _pick(words: list[str], rng: np.random.Generator) -> str:
     return words[int(rng.integers(len(words)))]
 
 
-def _text(
-    noun: str,
-    pattern: str,
-    colour: str,
-    size: str,
-    form: float,
-    rng: np.random.Generator,
-    words: dict[str, Any],
-) -> str:
-    """One product's text; some name no head, some misspell it, some end in a space."""
+def _disguised(noun: str, vague: list[str], rng: np.random.Generator) -> str:
+    """Leave the head noun as it is, mostly; else name no head, or misspell it."""
     chance = rng.random()
     if chance < 0.03:
-        noun = _pick(words["vague"], rng)
-    elif chance < 0.05:
-        noun = _misspelt(noun, rng)
+        return _pick(vague, rng)
+    return _misspelt(noun, rng) if chance < 0.05 else noun
+
+
+def _arranged(form: float, size: str, colour: str, pattern: str, noun: str) -> str:
+    """Put a product's words together, in one of the ways that shops have."""
     if form < 0.45:
         parts = [size, colour, pattern, noun]
     elif form < 0.75:
@@ -189,11 +200,10 @@ def _text(
     elif form < 0.85:
         parts = [size, noun, pattern, "DESIGN", colour]
     elif form < 0.93:
-        parts = [size, noun, colour]
+        parts = [size, noun, colour or pattern]
     else:
         parts = [f"{pattern},{noun}", colour, size]
-    text = " ".join(part for part in parts if part)
-    return text + " " if rng.random() < 0.08 else text
+    return " ".join(part for part in parts if part)
 
 
 def _misspelt(noun: str, rng: np.random.Generator) -> str:
@@ -217,13 +227,10 @@ def _respelt(text: str, rng: np.random.Generator) -> str:
     return ways[int(rng.integers(len(ways)))]
 
 
-def _size_factor(size: str) -> float:
-    return SIZE_FACTORS.get(size, 2.0 if any(ch.isdigit() for ch in size) else 1.0)
-
-
 def _nearest_price_point(price: Floats) -> Floats:
     middles = np.sqrt(PRICE_POINTS[1:] * PRICE_POINTS[:-1])
-    return PRICE_POINTS[np.searchsorted(middles, price)]
+    nearest: Floats = PRICE_POINTS[np.searchsorted(middles, price)]
+    return nearest
 
 
 def _pack(price: Floats, rng: np.random.Generator) -> Ints:

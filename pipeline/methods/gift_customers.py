@@ -78,8 +78,8 @@ class CustomerType:
     """What customers of a type have in common; each one varies around it.
 
     `rate` is orders a year while active; `start` and `stay` bound the first day and the time
-    from there, as shares of the file's span (a customer may be older than the file); `basket` and `units` scale lines per order and
-    units per line; `tastes` scale the liking for a category.
+    from there, as shares of the file's span (a customer may be older than the file); `basket`
+    and `units` scale lines per order and units per line; `tastes` scale the liking for a category.
     """
 
     share: float
@@ -172,7 +172,7 @@ def trading_day_weights() -> Floats:
             for day in days
         ]
     )
-    closed = [d.month == 12 and d.day >= 24 or d.month == 1 and d.day <= 3 for d in days]
+    closed = [(d.month, d.day) >= (12, 24) or (d.month, d.day) <= (1, 3) for d in days]
     weights[closed] = 0
     weights[-1] *= 0.5  # the file ends at noon
     return weights
@@ -188,8 +188,8 @@ def make_customers(count: int, rng: np.random.Generator) -> Customers:
     country_shares = np.array(list(COUNTRIES.values()), dtype=np.float64)
     country = rng.choice(len(COUNTRIES), count, p=country_shares / country_shares.sum())
     if count >= 500:  # every country has someone, as soon as they do not outweigh the rest
-        places = rng.permutation(count)[: len(COUNTRIES)]
-        country[places] = np.arange(len(places))
+        absent = np.setdiff1d(np.arange(len(COUNTRIES)), country)
+        country[rng.permutation(np.flatnonzero(country == 0))[: len(absent)]] = absent
     liking = np.array(
         [[share * t.tastes.get(c, 1) for c, share in CATEGORY_SHARES.items()] for t in types]
     )
@@ -264,8 +264,8 @@ def _known_orders(
     place = begin[customer] + rng.random(len(customer)) * (stop - begin)[customer]
     minute = _minutes(place, reach, rng)
 
-    basket = np.array([t.basket for t in types])[kind] * rng.lognormal(0, 0.6, count)
-    raw = basket[customer] * rng.gamma(1.2, 1 / 1.2, len(customer))
+    basket = np.array([t.basket for t in types])[kind] * rng.lognormal(0, 0.35, count)
+    raw = basket[customer] * rng.gamma(1.3, 1 / 1.3, len(customer))
     only = number == 1
     # Few buyers bring everything back; at least one does, early enough to be seen.
     early = only & (begin < 0.6) & (stop < 0.8)
@@ -313,7 +313,7 @@ def within_day(day: Ints, rng: np.random.Generator) -> Ints:
     minute = hours[hour] * 60 + rng.integers(60, size=len(day))
     minute = np.where((day == 0) & (minute < OPENING), OPENING, minute)
     late = (day == DAYS - 1) & (minute > CLOSING)
-    return np.where(late, 9 * 60 + minute % (CLOSING - 9 * 60 + 1), minute)
+    return np.where(late, 9 * 60 + minute % (CLOSING - 9 * 60 + 1), minute).astype(np.int64)
 
 
 def _sizes(raw: Floats, lines: float, rng: np.random.Generator) -> Ints:
@@ -323,4 +323,5 @@ def _sizes(raw: Floats, lines: float, rng: np.random.Generator) -> Ints:
         size = np.maximum(raw * scale, 1)
         scale *= max(0.2, 1 - (size.sum() - lines) / max(size[size > 1].sum(), 1))
     size = np.maximum(raw * scale, 1)
-    return np.floor(size + rng.random(len(size))).astype(np.int64)
+    whole: Ints = np.floor(size + rng.random(len(size))).astype(np.int64)
+    return whole

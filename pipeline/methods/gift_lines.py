@@ -38,8 +38,8 @@ FIRST_INVOICE = 536_365
 NO_TEXT = -1
 
 REPEATED = 0.0098  # share of lines that stand twice on their invoice
-REDRAWN = 0.85  # share of second lines of a product that become another product
-RETURN_ORDERS, RETURNED_LINES = 0.11, 0.09  # orders with returns; lines of such an order
+REDRAWS, REDRAWN = 2, 0.75  # how often second lines of a product are drawn anew, and how many
+RETURN_ORDERS, RETURNED_LINES = 0.11, 0.07  # orders with returns; lines of such an order
 SAME_MINUTE = 0.08  # share of returns within the minute of the sale
 DAYS_TO_RETURN = 12.0
 UNSEEN_EARLY, UNSEEN_LATE = 0.035, 0.003  # orders with a return of what was bought before the file
@@ -237,9 +237,11 @@ class Shop:
         product[by_pattern] = catalogue.by_pattern.draw(
             catalogue.pattern[leader[by_pattern]], rng.random(len(by_pattern))
         )
-        again = _second_times(local * len(catalogue) + product)
-        again = again[rng.random(len(again)) < REDRAWN]
-        product[again] = catalogue.everything.draw(np.zeros_like(again), rng.random(len(again)))
+        # Few products stand twice on an order by themselves; a small shop would draw many.
+        for _ in range(REDRAWS):
+            again = _second_times(local * len(catalogue) + product)
+            again = again[rng.random(len(again)) < REDRAWN]
+            product[again] = rng.integers(len(catalogue) - len(LETTER_CODES), size=len(again))
         return product
 
     def _in_season(
@@ -454,7 +456,7 @@ def _second_times(keys: Ints) -> Ints:
     """Return where a key stands that stood before."""
     by_key = np.argsort(keys, kind="stable")
     ordered = keys[by_key]
-    again = by_key[1:][ordered[1:] == ordered[:-1]]
+    again: Ints = by_key[1:][ordered[1:] == ordered[:-1]]
     again.sort()
     return again
 
