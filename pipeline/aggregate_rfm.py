@@ -18,7 +18,7 @@ from pydantic import Field
 
 from pipeline.engines.door import Engine, open_engine
 from pipeline.methods.calendar import month_ends
-from pipeline.methods.customer_features import customer_features
+from pipeline.methods.customer_features import MONEY_UNIT, customer_features
 from pipeline.methods.later import later_purchases, whole_horizons
 from pipeline.methods.rfm_scores import score_thresholds, with_scores
 from pipeline.shared.errors import InputError
@@ -165,7 +165,7 @@ def figures(snapshots: pd.DataFrame, later: pd.DataFrame) -> dict[str, Any]:
             "customers": int(last["customers"]),
             "kept_nothing": int(last["kept_nothing"]),
             "orders": int(last["orders"]),
-            "monetary": int(last["amount"]) / 10_000,
+            "monetary": int(last["amount"]) * MONEY_UNIT,
             "median_recency_days": float(last["median_recency_days"]),
             "median_frequency": float(last["median_frequency"]),
             "median_monetary": float(last["median_amount"]) / 10_000,
