@@ -1,0 +1,211 @@
+"""Names of segments: one rule table over recency, frequency and monetary, kept in playbook.yaml.
+
+A segment's level in a dimension says where its median stands among all customers who kept
+anything: low, mid or high, by its mid-rank. The 27 cells of levels belong to rules, each cell to
+exactly one; a rule has its names in order, so that two segments of one rule are still told apart.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.shared.errors import InputError
+from pipeline.shared.params import StageParams, parse_params
+
+PLAYBOOK = Path(__file__).parents[1] / "playbook.yaml"
+DIMENSIONS = ("recency", "frequency", "monetary")
+LEVELS = ("low", "mid", "high")
+
+Level = Literal["low", "mid", "high"]
+Cell = tuple[str, str, str]
+
+
+class Thresholds(StageParams):
+    """Where low ends and high begins, as a standing among all customers from 0 to 1."""
+
+    low_below: float = Field(gt=0, lt=1)
+    high_from: float = Field(gt=0, lt=1)
+
+
+class Box(StageParams):
+    """The cells of a block of levels: every combination of those that it lists."""
+
+    recency: tuple[Level, ...] = Field(min_length=1)
+    frequency: tuple[Level, ...] = Field(min_length=1)
+    monetary: tuple[Level, ...] = Field(min_length=1)
+
+    def cells(self) -> Iterator[Cell]:
+        """Each cell once."""
+        yield from itertools.product(self.recency, self.frequency, self.monetary)
+
+
+class Strategy(StageParams):
+    """What to do, as sentences with {figures}; one whose figure is not known is left out."""
+
+    action: str
+    for_customer: tuple[str, ...] = Field(min_length=1)
+    goal: tuple[str, ...] = Field(min_length=1)
+    offer: tuple[str, ...] = Field(min_length=1)
+    channel: tuple[str, ...] = Field(min_length=1)
+    cadence: tuple[str, ...] = Field(min_length=1)
+    cost_class: Literal["none", "low", "medium", "high"]
+    kpi: tuple[str, ...] = Field(min_length=1)
+    do_not: tuple[str, ...] = Field(min_length=1)
+
+
+class Rule(StageParams):
+    """Which segments a play is for, what they are called, and what to do."""
+
+    names: tuple[str, ...] = Field(min_length=1)
+    about: str
+    when: tuple[Box, ...] = ()
+    strategy: Strategy
+
+
+class Playbook(StageParams):
+    """Names and strategies of a shop."""
+
+    levels: Thresholds
+    cost_classes: dict[str, str]
+    rules: dict[str, Rule]
+    groups: dict[str, Rule]
+
+    @property
+    def plays(self) -> dict[str, Rule]:
+        """Every rule and group by its key."""
+        return {**self.rules, **self.groups}
+
+
+def read_playbook(path: Path = PLAYBOOK) -> Playbook:
+    """Return the playbook at `path`.
+
+    Raises InputError where it is no YAML, has unknown or missing keys, where a cell of levels
+    belongs to no rule or to two, or where two plays share a name.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"{path.name} is not valid YAML: {error}") from None
+    playbook = parse_params("playbook", Playbook, content, Path(path.name))
+    problems = [*_cell_problems(playbook.rules), *_name_problems(playbook.plays)]
+    if playbook.levels.low_below >= playbook.levels.high_from:
+        problems.append("levels.low_below must be less than levels.high_from")
+    if problems:
+        raise InputError("\n".join(f"{path.name}: {problem}" for problem in problems))
+    return playbook
+
+
+def rule_of_cell(playbook: Playbook) -> dict[Cell, str]:
+    """The rule's key for each of the 27 cells (recency, frequency, monetary)."""
+    return {
+        cell: key
+        for key, rule in playbook.rules.items()
+        for box in rule.when
+        for cell in box.cells()
+    }
+
+
+def name_segments(
+    segments: pd.DataFrame, customers: pd.DataFrame, playbook: Playbook
+) -> pd.DataFrame:
+    """Return `segments` with `<dimension>_level` (3 columns), `play` and the unique `segment`.
+
+    `segments` has segment_id, group (a declared group's key, empty where the model decides) and
+    the members' medians recency_days, frequency, monetary; `customers` are the rows to stand
+    among, all of one snapshot. Within a rule the most valuable segment (least segment_id) takes
+    the first name, the next the second; beyond the list names are numbered.
+    """
+    named = segments.copy()
+    for dimension, levels in segment_levels(segments, customers, playbook.levels).items():
+        named[f"{dimension}_level"] = levels
+    cells = rule_of_cell(playbook)
+    columns = [named[f"{dimension}_level"] for dimension in DIMENSIONS]
+    named["play"] = [
+        group if group in playbook.groups else cells[cell]
+        for group, *cell_parts in zip(named["group"], *columns, strict=True)
+        if (cell := _cell(cell_parts))
+    ]
+    ranks = named["segment_id"].groupby(named["play"]).rank(method="first").astype(int)
+    named["segment"] = [
+        _nth_name(playbook.plays[play].names, rank)
+        for play, rank in zip(named["play"], ranks, strict=True)
+    ]
+    return named
+
+
+def segment_levels(
+    segments: pd.DataFrame, customers: pd.DataFrame, thresholds: Thresholds
+) -> Mapping[str, list[str]]:
+    """The level of each segment's median in each dimension; high recency = bought lately.
+
+    A segment without a median (nobody kept anything) is low.
+    """
+    kept = customers[customers["frequency"] > 0]
+    found = {}
+    for dimension, column, sign in (
+        ("recency", "recency_days", -1.0),
+        ("frequency", "frequency", 1.0),
+        ("monetary", "monetary", 1.0),
+    ):
+        shop = sign * kept[column].to_numpy(dtype=float)
+        medians = sign * segments[column].to_numpy(dtype=float)
+        found[dimension] = [_level(value, thresholds) for value in standing(medians, shop)]
+    return found
+
+
+def standing(values: NDArray[np.float64], shop: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mid-rank of each value among the shop's, 0 to 1: the share below and half of the equal.
+
+    A missing value stands at 0; in an empty shop everything stands in the middle.
+    """
+    if len(shop) == 0:
+        return np.full(len(values), 0.5)
+    ordered = np.sort(shop)
+    below = np.searchsorted(ordered, values, side="left")
+    upto = np.searchsorted(ordered, values, side="right")
+    return np.where(np.isnan(values), 0.0, (below + upto) / (2 * len(ordered)))
+
+
+def _level(value: float, thresholds: Thresholds) -> str:
+    if value < thresholds.low_below:
+        return "low"
+    return "high" if value >= thresholds.high_from else "mid"
+
+
+def _cell(parts: list[Any]) -> Cell:
+    recency, frequency, monetary = parts
+    return recency, frequency, monetary
+
+
+def _nth_name(names: tuple[str, ...], rank: int) -> str:
+    return names[rank - 1] if rank <= len(names) else f"{names[0]} {rank}"
+
+
+def _cell_problems(rules: Mapping[str, Rule]) -> Iterator[str]:
+    for cell in itertools.product(LEVELS, repeat=3):
+        owners = [
+            key for key, rule in rules.items() for box in rule.when if cell in set(box.cells())
+        ]
+        if len(owners) == 1:
+            continue
+        where = ", ".join(f"{d} {level}" for d, level in zip(DIMENSIONS, cell, strict=True))
+        found = f"belongs to {' and to '.join(owners)}" if owners else "belongs to no rule"
+        yield f"the cell {where} {found}; give it to exactly one rule under rules.*.when"
+
+
+def _name_problems(plays: Mapping[str, Rule]) -> Iterator[str]:
+    owner: dict[str, str] = {}
+    for key, rule in plays.items():
+        for name in rule.names:
+            if name in owner:
+                yield f"the name {name!r} stands in {owner[name]} and in {key}; names are unique"
+            owner[name] = key
