@@ -82,10 +82,10 @@ def make_catalogue(size: int, rng: np.random.Generator) -> Catalogue:
         for category, group in enumerate(words["categories"].values())
         for head, price in group.items()
     ]
-    in_category = np.bincount([category for category, _, _ in heads])
-    taken = np.array([CATEGORY_SHARES[c] for c in categories])
-    likely = np.array([taken[c] / in_category[c] for c, _, _ in heads])
-    likely *= rng.lognormal(0, 0.7, len(heads))  # of some things there are many designs
+    category_of_head = np.array([category for category, _, _ in heads])
+    likely = rng.lognormal(0, 0.7, len(heads))  # of some things there are many designs
+    likely /= np.bincount(category_of_head, weights=likely)[category_of_head]
+    likely *= np.array([CATEGORY_SHARES[name] for name in categories])[category_of_head]
     likely /= likely.sum()
 
     made: list[_Product] = []

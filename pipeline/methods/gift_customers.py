@@ -123,7 +123,7 @@ TYPES = {
         (0.6, 1.2),
         basket=0.7,
         units=0.7,
-        returns=6,
+        returns=9,
         tastes={"jewellery_accessories": 4, "bath_beauty_warmth": 2, "toys_games": 2},
     ),
 }

@@ -39,7 +39,12 @@ NO_TEXT = -1
 
 REPEATED = 0.0098  # share of lines that stand twice on their invoice
 REDRAWS, REDRAWN = 2, 0.75  # how often second lines of a product are drawn anew, and how many
-RETURN_ORDERS, RETURNED_LINES = 0.11, 0.07  # orders with returns; lines of such an order
+LIKE_THE_LEADER = (
+    0.24,
+    0.32,
+    0.62,
+)  # cumulative: share of lines of the same head, pattern, category
+RETURN_ORDERS, RETURNED_LINES = 0.09, 0.065  # orders with returns; lines of such an order
 SAME_MINUTE = 0.08  # share of returns within the minute of the sale
 DAYS_TO_RETURN = 12.0
 UNSEEN_EARLY, UNSEEN_LATE = 0.035, 0.003  # orders with a return of what was bought before the file
@@ -224,19 +229,19 @@ class Shop:
         product = catalogue.by_category.draw(category, rng.random(count))
 
         # Some lines follow the first of their run of eight: the same kind of thing in another
-        # pattern, or the same pattern on another thing.
+        # pattern, the same pattern on another thing, or another thing of the category.
         starts = np.concatenate([[0], np.cumsum(orders.size[low : low + len(members)])])[local]
         position = np.arange(count) - starts
         leader = product[starts + position - position % 8]
-        way = rng.random(count)
-        by_head = np.flatnonzero(way < 0.28)
-        product[by_head] = catalogue.by_head.draw(
-            catalogue.head[leader[by_head]], rng.random(len(by_head))
+        way = np.searchsorted(LIKE_THE_LEADER, rng.random(count), side="right")
+        groupings = (
+            (catalogue.by_head, catalogue.head),
+            (catalogue.by_pattern, catalogue.pattern),
+            (catalogue.by_category, catalogue.category),
         )
-        by_pattern = np.flatnonzero((way >= 0.28) & (way < 0.40))
-        product[by_pattern] = catalogue.by_pattern.draw(
-            catalogue.pattern[leader[by_pattern]], rng.random(len(by_pattern))
-        )
+        for which, (groups, group_of) in enumerate(groupings):
+            rows = np.flatnonzero(way == which)
+            product[rows] = groups.draw(group_of[leader[rows]], rng.random(len(rows)))
         # Few products stand twice on an order by themselves; a small shop would draw many.
         for _ in range(REDRAWS):
             again = _second_times(local * len(catalogue) + product)
@@ -271,7 +276,7 @@ class Shop:
         way = rng.random(count)
         few = 1 + np.floor(rng.random(count) ** 2 * np.minimum(pack, 6)).astype(np.int64)
         known = np.where(
-            way < 0.45, few, np.where(way < 0.85, pack, np.where(way < 0.95, 2, 4) * pack)
+            way < 0.40, few, np.where(way < 0.85, pack, np.where(way < 0.95, 2, 4) * pack)
         )
         known = np.maximum(1, np.rint(known * self.customers.units[customer])).astype(np.int64)
         single = np.where(way < 0.62, 1, 1 + np.floor(-3.0 * np.log1p(-rng.random(count))))
