@@ -93,7 +93,8 @@ def read_table(table: Table, columns: Sequence[str] | None = None) -> pd.DataFra
     Raises InputError where the file is missing, ContractError where it breaks the contract.
     """
     check(table)
-    return pq.read_table(table.path, columns=list(columns) if columns else None).to_pandas()
+    rows: pd.DataFrame = pq.read_table(table.path, columns=list(columns or []) or None).to_pandas()
+    return rows
 
 
 def write_table(table: Table, frame: pd.DataFrame) -> None:
@@ -169,10 +170,10 @@ def _check_rows(table: Table, path: Path) -> None:
         conditions = _conditions(table, rows.columns)
         if conditions:
             counts = ", ".join(f"count(*) filter (not ({c}))" for c in conditions)
-            broken = rows.aggregate(counts).fetchone() or ()
+            (broken,) = rows.aggregate(counts).fetchall()
             for condition, count in zip(conditions, broken, strict=True):
                 if count:
-                    row = rows.filter(f"not ({condition})").limit(1).fetchone() or ()
+                    (row,) = rows.filter(f"not ({condition})").limit(1).fetchall()
                     example = dict(zip(rows.columns, row, strict=True))
                     raise ContractError(
                         f"{table.name}: {count} rows break `{condition}`, such as {example}"
@@ -180,9 +181,8 @@ def _check_rows(table: Table, path: Path) -> None:
         if table.key:
             key = ", ".join(f'"{k}"' for k in table.key)
             keys = rows.aggregate(f"{key}, count(*) as times", key)
-            twice = keys.filter("times > 1").limit(1).fetchone()
-            if twice is not None:
-                raise ContractError(f"{table.name}: more than one row for ({key}) = {twice[:-1]}")
+            for *values, times in keys.filter("times > 1").limit(1).fetchall():
+                raise ContractError(f"{table.name}: {times} rows for ({key}) = {tuple(values)}")
 
 
 def _conditions(table: Table, names: Sequence[str]) -> list[str]:
