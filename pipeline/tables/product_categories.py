@@ -25,8 +25,8 @@ PRODUCT_CATEGORIES = Table(
         Column(
             "decided_by",
             pa.string(),
-            "what decided: override, seed, spread or prior",
-            rule="decided_by in ('override', 'seed', 'spread', 'prior')",
+            "what decided: override, seed, spread, cluster (no taxonomy) or prior (nothing known)",
+            rule="decided_by in ('override', 'seed', 'spread', 'cluster', 'prior')",
         ),
         Column("map_x", pa.float64(), "position on the map of products"),
         Column("map_y", pa.float64(), "position on the map of products"),
