@@ -1,0 +1,43 @@
+"""Render the report: one page that a shop owner can read. It formats; it computes no figure.
+
+Reads   the tables of exploration, categories, selection, segments and profiles; metrics/*.json;
+        params.yaml
+Writes  reports/segments.html
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from pipeline.report.inputs import read_inputs
+from pipeline.report.page import Look, page
+from pipeline.shared.outputs import write_text
+from pipeline.shared.params import StageParams, load_params
+from pipeline.shared.stage import run_stage, stage
+
+REPORT = Path("reports/segments.html")
+
+
+class Params(StageParams):
+    """Section `report` of params.yaml."""
+
+    shop: str = Field(min_length=1)
+    currency: str
+    map_customers: int = Field(ge=0, le=5000)
+    map_products: int = Field(ge=0, le=5000)
+    top_rows: int = Field(ge=1, le=100)
+
+
+def main() -> None:
+    """Read what the other stages found, format it, write the page."""
+    params = load_params("report", Params)
+    with stage("render_report") as log:
+        html = page(read_inputs(), Look(**params.model_dump()))
+        write_text(REPORT, html)
+        log.info("%s: %.2f MB", REPORT, len(html.encode()) / 1e6)
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)

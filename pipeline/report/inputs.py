@@ -1,0 +1,76 @@
+"""All that the report tells, as the other stages left it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from pipeline.shared.metrics import METRICS, read_metrics
+from pipeline.shared.params import PARAMS_FILE
+from pipeline.tables.candidates import CANDIDATES
+from pipeline.tables.contract import read_table
+from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
+from pipeline.tables.drift import DRIFT
+from pipeline.tables.exploration import EXPLORATION
+from pipeline.tables.migration import MIGRATION
+from pipeline.tables.product_categories import PRODUCT_CATEGORIES
+from pipeline.tables.profile_notes import PROFILE_NOTES
+from pipeline.tables.profiles import PROFILES
+from pipeline.tables.segment_categories import SEGMENT_CATEGORIES
+from pipeline.tables.segment_countries import SEGMENT_COUNTRIES
+from pipeline.tables.segment_features import SEGMENT_FEATURES
+from pipeline.tables.segment_months import SEGMENT_MONTHS
+from pipeline.tables.segment_retention import SEGMENT_RETENTION
+from pipeline.tables.segment_rules import SEGMENT_RULES
+from pipeline.tables.strategies import STRATEGIES
+from pipeline.tables.typical_customers import TYPICAL_CUSTOMERS
+from pipeline.tables.value_check import VALUE_CHECK
+
+STAGES = ("ingest", "clean", "explore", "categorize", "rfm", "select", "assign", "profile")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Tables by their names, metrics by stage, and the parameters as text and as values."""
+
+    candidates: pd.DataFrame
+    customer_outlook: pd.DataFrame
+    drift: pd.DataFrame
+    exploration: pd.DataFrame
+    migration: pd.DataFrame
+    product_categories: pd.DataFrame
+    profile_notes: pd.DataFrame
+    profiles: pd.DataFrame
+    segment_categories: pd.DataFrame
+    segment_countries: pd.DataFrame
+    segment_features: pd.DataFrame
+    segment_months: pd.DataFrame
+    segment_retention: pd.DataFrame
+    segment_rules: pd.DataFrame
+    strategies: pd.DataFrame
+    typical_customers: pd.DataFrame
+    value_check: pd.DataFrame
+    metrics: dict[str, dict[str, Any]]
+    params: dict[str, Any]
+    params_text: str
+
+
+TABLES = (
+    CANDIDATES, CUSTOMER_OUTLOOK, DRIFT, EXPLORATION, MIGRATION, PRODUCT_CATEGORIES, PROFILE_NOTES,
+    PROFILES, SEGMENT_CATEGORIES, SEGMENT_COUNTRIES, SEGMENT_FEATURES, SEGMENT_MONTHS,
+    SEGMENT_RETENTION, SEGMENT_RULES, STRATEGIES, TYPICAL_CUSTOMERS, VALUE_CHECK,
+)  # fmt: skip
+
+
+def read_inputs() -> Inputs:
+    """Read every table and figure that the report shows; InputError names what is missing."""
+    text = PARAMS_FILE.read_text(encoding="utf-8")
+    return Inputs(
+        **{table.name: read_table(table) for table in TABLES},
+        metrics={s: read_metrics(s) for s in STAGES if (METRICS / f"{s}.json").exists()},
+        params=yaml.safe_load(text),
+        params_text=text,
+    )

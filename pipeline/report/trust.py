@@ -1,0 +1,265 @@
+"""Who moved, how the choice was made, how far to trust it, and where every line went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from pipeline.report import charts, words
+from pipeline.report.charts import Picture, draw
+from pipeline.report.flow import Flow, Stop, flow_picture
+from pipeline.report.inputs import Inputs
+from pipeline.report.rows import Row, rows_of, title
+
+NEW = -1
+SWEEPS = (
+    ("eta_squared", "Later spend foretold (η²)", None, "higher is better"),
+    ("jaccard", "Stability (Jaccard)", "jaccard", "the dashed line is the gate"),
+    (
+        "prediction_strength",
+        "Prediction strength",
+        "prediction_strength",
+        "the dashed line is the gate",
+    ),
+    ("silhouette", "Silhouette", None, "always likes few segments; shown, not used"),
+)
+
+
+def moves(inputs: Inputs, segments: Sequence[Row]) -> Row:
+    """The matrix and the flow of the whole span, the months' sizes, and the drift."""
+    whole = inputs.migration[inputs.migration["span"] == "whole"]
+    marks = {segment["segment_id"]: segment for segment in segments}
+    return {
+        "from_date": whole["from_date"].iloc[0] if len(whole) else None,
+        "to_date": whole["to_date"].iloc[0] if len(whole) else None,
+        "flow": _flow(whole, marks) if len(whole) else None,
+        "matrix": _matrix(whole),
+        "retention": _retention(inputs),
+        "drift": _drift(inputs),
+    }
+
+
+def _stops(whole: pd.DataFrame, side: str, marks: Mapping[int, Row]) -> list[Stop]:
+    names = whole[[f"{side}_segment_id", f"{side}_segment"]].drop_duplicates()
+    order = names.sort_values(f"{side}_segment_id")
+    known = [
+        Stop(
+            int(number),
+            title(name),
+            marks[number]["colour"] if number in marks else charts.REST,
+            "",
+        )
+        for number, name in order.itertuples(index=False)
+    ]
+    # Those who were not customers yet stand below the others.
+    return [s for s in known if s.segment_id != NEW] + [s for s in known if s.segment_id == NEW]
+
+
+def _flow(whole: pd.DataFrame, marks: Mapping[int, Row]) -> Any:
+    flows = [
+        Flow(
+            int(row["from_segment_id"]),
+            int(row["to_segment_id"]),
+            int(row["customers"]),
+            f"{title(row['from_segment'])} → {title(row['to_segment'])}: "
+            f"{words.plural(row['customers'], 'customer', 'customers')}, {words.share(row['share'])}",
+        )
+        for row in rows_of(whole)
+    ]
+    return flow_picture(_stops(whole, "from", marks), _stops(whole, "to", marks), flows)
+
+
+def _matrix(whole: pd.DataFrame) -> Row:
+    starts = [stop.segment_id for stop in _stops(whole, "from", {})]
+    ends = [stop.segment_id for stop in _stops(whole, "to", {})]
+    names = {row["from_segment_id"]: title(row["from_segment"]) for row in rows_of(whole)}
+    names |= {row["to_segment_id"]: title(row["to_segment"]) for row in rows_of(whole)}
+    cells = {(row["from_segment_id"], row["to_segment_id"]): row for row in rows_of(whole)}
+    return {
+        "ends": [{"segment_id": end, "title": names[end]} for end in ends],
+        "rows": [
+            {
+                "segment_id": start,
+                "title": names[start],
+                "cells": [
+                    {"end": end, "is_same": start == end, "row": cells.get((start, end))}
+                    for end in ends
+                ],
+            }
+            for start in starts
+        ],
+    }
+
+
+def _retention(inputs: Inputs) -> Row:
+    rows = rows_of(inputs.segment_retention)
+    dates = sorted({row["to_date"] for row in rows})
+    numbers = list(dict.fromkeys(row["segment_id"] for row in rows))
+    cells = {(row["segment_id"], row["to_date"]): row for row in rows}
+    names = {row["segment_id"]: title(row["segment"]) for row in rows}
+    return {
+        "dates": [{"day": day, "short": f"{day.day} {day:%b %Y}"} for day in dates],
+        "rows": [
+            {
+                "segment_id": number,
+                "title": names[number],
+                "cells": [cells.get((number, day)) for day in dates],
+            }
+            for number in numbers
+        ],
+    }
+
+
+def _drift(inputs: Inputs) -> Row:
+    """The newest verdict of each measure against each reference, worst first."""
+    frame = inputs.drift
+    if frame.empty:
+        return {"rows": []}
+    newest = (
+        frame.sort_values("snapshot_date").groupby(["reference", "measure"], sort=False).tail(1)
+    )
+    earliest = frame.sort_values("snapshot_date").groupby(["reference", "measure"]).head(1)
+    shown = pd.concat(
+        [newest[newest["reference"] == "previous"], earliest[earliest["reference"] == "training"]]
+    )
+    shown = shown.sort_values(["reference", "psi"], ascending=[True, False], kind="stable")
+    return {"rows": rows_of(shown)}
+
+
+def trust(inputs: Inputs, currency: str) -> Row:
+    """The choice, its gates, its rivals, its ceiling and what came true."""
+    candidates = rows_of(inputs.candidates)
+    chosen = next(row for row in candidates if row["is_chosen"])
+    runner_up = next((row for row in candidates if row["is_runner_up"]), None)
+    gates = inputs.params["select"]["gates"]
+    ordered = sorted(candidates, key=lambda row: (-row["eta_squared"], row["candidate"]))
+    return {
+        "chosen": chosen,
+        "runner_up": runner_up,
+        "gates": gates,
+        "metrics": inputs.metrics.get("select", {}),
+        "reasons": _reasons(inputs.metrics.get("select", {})),
+        "sweeps": list(_sweeps(inputs.candidates, chosen, gates)),
+        "field": draw("candidates", charts.candidate_field(_field(ordered))),
+        "candidates": ordered,
+        "calibration": _calibration(inputs, currency),
+        "checks": rows_of(inputs.value_check[inputs.value_check["grouping"] != "tenth"]),
+        "profile": inputs.metrics.get("profile", {}),
+        "rules": rows_of(inputs.segment_rules),
+        "notes": rows_of(inputs.profile_notes),
+    }
+
+
+def _reasons(metrics: Mapping[str, Any]) -> list[str]:
+    """The sentences in which the selection gave its reasons, in their order."""
+    found = metrics.get("reasons", {})
+    return [found] if isinstance(found, str) else [str(text) for text in found.values()]
+
+
+def _sweeps(candidates: pd.DataFrame, chosen: Row, gates: Mapping[str, Any]) -> Any:
+    family = candidates[
+        (candidates["algorithm"] == chosen["algorithm"])
+        & (candidates["features"] == chosen["features"])
+        & (candidates["transform"] == chosen["transform"])
+    ].sort_values("k")
+    for figure, heading, gate, note in SWEEPS:
+        rows = [
+            {"k": int(row["k"]), "value": row[figure], "text": words.number(row[figure])}
+            for row in rows_of(family)
+            if row[figure] is not None
+        ]
+        if len(rows) > 1:
+            picture = draw(
+                f"sweep-{figure}".replace("_", "-"),
+                charts.sweep(rows, gates[gate] if gate else None, int(chosen["k"])),
+                width=300,
+            )
+            yield {"title": heading, "note": note, "picture": picture, "rows": rows}
+
+
+def _field(candidates: Sequence[Row]) -> list[Row]:
+    ranks = {"baseline": 1, "failed a gate": 0, "passed": 2, "chosen": 3}
+    rows = []
+    for row in candidates:
+        kind = "failed a gate" if row["failed_gates"] else "passed"
+        kind = "baseline" if row["is_baseline"] else kind
+        kind = "chosen" if row["is_chosen"] else kind
+        rows.append(
+            {
+                "candidate": row["candidate"],
+                "jaccard": row["jaccard"],
+                "jaccard_text": words.number(row["jaccard"], 2),
+                "eta": row["eta_squared_of_ceiling"],
+                "eta_text": words.share(row["eta_squared_of_ceiling"]),
+                "failed": row["failed_gates"] or "nothing",
+                "kind": kind,
+                "rank": ranks[kind],
+            }
+        )
+    return rows
+
+
+def _calibration(inputs: Inputs, currency: str) -> Row | None:
+    tenths = inputs.value_check[inputs.value_check["grouping"] == "tenth"]
+    if tenths.empty:
+        return None
+    last = tenths["snapshot_date"].max()
+    rows = [
+        {
+            "label": row["label"],
+            "expected": row["expected_spend"],
+            "actual": row["actual_spend"],
+            "low": row["actual_spend_low"],
+            "high": row["actual_spend_high"],
+            "expected_text": words.money(row["expected_spend"], currency),
+            "actual_text": words.money(row["actual_spend"], currency),
+            "interval": words.money_between(
+                row["actual_spend_low"], row["actual_spend_high"], currency
+            ),
+            "verdict": row["verdict"],
+        }
+        for row in rows_of(tenths[tenths["snapshot_date"] == last].sort_values("position"))
+    ]
+    picture: Picture = draw("calibration", charts.calibration(rows, currency), 480)
+    return {"day": last, "rows": rows, "picture": picture}
+
+
+def ledger(inputs: Inputs) -> Row:
+    """Where every line of the input went, as clean counted it."""
+    return table_of(inputs.metrics.get("clean", {}))
+
+
+def table_of(figures: Mapping[str, Any]) -> Row:
+    """Nested figures as a table: a row for each mapping, a line for each single figure."""
+    rows = {key: value for key, value in figures.items() if isinstance(value, Mapping)}
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    return {
+        "columns": columns,
+        "rows": [
+            {"name": name, "cells": [row.get(column) for column in columns]}
+            for name, row in rows.items()
+        ],
+        "single": {k: v for k, v in figures.items() if not isinstance(v, Mapping)},
+    }
+
+
+def settings(inputs: Inputs) -> Row:
+    """The data's fingerprint, every stage's figures and every parameter, as they stand."""
+    return {
+        "source": flat(inputs.metrics.get("ingest", {})),
+        "stages": {stage: flat(figures) for stage, figures in inputs.metrics.items()},
+        "params": inputs.params_text,
+    }
+
+
+def flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested figures with their keys joined by dots."""
+    found: dict[str, Any] = {}
+    for key, value in figures.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found

@@ -1,0 +1,456 @@
+"""A small made-up shop's tables and metrics, as the stages before the report would hand them on.
+
+Texts are hostile on purpose: whatever a shop's file may hold must be harmless on the page.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.tables.candidates import CANDIDATES
+from pipeline.tables.contract import Table, write_table
+from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
+from pipeline.tables.drift import DRIFT
+from pipeline.tables.exploration import EXPLORATION
+from pipeline.tables.migration import MIGRATION
+from pipeline.tables.product_categories import PRODUCT_CATEGORIES
+from pipeline.tables.profile_notes import PROFILE_NOTES
+from pipeline.tables.profiles import PROFILES
+from pipeline.tables.segment_categories import SEGMENT_CATEGORIES
+from pipeline.tables.segment_countries import SEGMENT_COUNTRIES
+from pipeline.tables.segment_features import SEGMENT_FEATURES
+from pipeline.tables.segment_months import SEGMENT_MONTHS
+from pipeline.tables.segment_retention import SEGMENT_RETENTION
+from pipeline.tables.segment_rules import SEGMENT_RULES
+from pipeline.tables.segments import SEGMENTS
+from pipeline.tables.strategies import STRATEGIES
+from pipeline.tables.typical_customers import TYPICAL_CUSTOMERS
+from pipeline.tables.value_check import VALUE_CHECK
+
+ROOT = Path(__file__).resolve().parents[1]
+HOSTILE = (
+    "</script><script>window.hacked=1</script><!-- <img src=x onerror=window.hacked=1> ع 🎁 {{7*7}}"
+)
+AS_OF = date(2011, 12, 10)
+MONTHS = [date(2011, m, 1) for m in range(1, 13)]
+SNAPSHOTS = [date(2011, 9, 30), date(2011, 10, 31), date(2011, 11, 30), AS_OF]
+NAMES = ["champions", "loyal", "at risk", "wholesale", "kept nothing"]
+SIZES = [20, 30, 40, 6, 4]
+CATEGORIES = {"kitchen": "Kitchen", "lights": "Lights & candles", "party": "Party <fun>"}
+FEATURES = {
+    "recency_days": ("days since the last order", "days"),
+    "frequency": ("orders", "orders"),
+    "monetary": ("spend", "currency"),
+    "return_rate": ("share taken back", "share"),
+}
+
+
+def write_inputs(folder: Path, *, hostile: bool = True, categories: bool = True) -> None:
+    """Write all that render_report reads below `folder`, which must be the working directory."""
+    (folder / "metrics").mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
+    for table, rows in tables(hostile=hostile, categories=categories).items():
+        write_table(table, _frame(table, rows))
+    for stage, figures in metrics(hostile=hostile).items():
+        (folder / "metrics" / f"{stage}.json").write_text(json.dumps(figures, indent=2))
+
+
+def _frame(table: Table, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=table.schema.names, dtype=object)
+
+
+def tables(*, hostile: bool, categories: bool) -> dict[Table, list[dict[str, Any]]]:
+    """The rows of every table."""
+    chance = np.random.default_rng(7)
+    found = {
+        PROFILES: [_profile(i) for i in range(5)],
+        STRATEGIES: [_strategy(i) for i in range(5)],
+        CUSTOMER_OUTLOOK: [
+            _customer(i, n, chance) for i, size in enumerate(SIZES) for n in range(size)
+        ],
+        SEGMENT_FEATURES: [
+            _feature(i, rank, name) for i in range(5) for rank, name in enumerate(FEATURES, 1)
+        ],
+        SEGMENT_CATEGORIES: [
+            _category(i, rank, key) for i in range(4) for rank, key in enumerate(CATEGORIES, 1)
+        ],
+        SEGMENT_COUNTRIES: [_country(i, c) for i in range(5) for c in ("United Kingdom", "France")],
+        SEGMENT_MONTHS: [_month(i, m) for i in range(5) for m in MONTHS],
+        SEGMENT_RETENTION: [
+            _retention(i, a, b)
+            for i in range(5)
+            for a, b in zip(SNAPSHOTS, SNAPSHOTS[1:], strict=False)
+        ],
+        SEGMENT_RULES: [_rule(i) for i in range(5)],
+        SEGMENTS: [
+            {"snapshot_date": d, "customer_id": f"C{i}{n:03d}", "segment_id": i,
+             "segment": NAMES[i], "confidence": 0.9}
+            for d in SNAPSHOTS for i, size in enumerate(SIZES) for n in range(size)
+        ],
+        TYPICAL_CUSTOMERS: [_typical(i) for i in range(5)],
+        VALUE_CHECK: [
+            _check(g, p) for g, n in (("all", 1), ("segment", 5), ("tenth", 10)) for p in range(n)
+        ],
+        MIGRATION: _migration(),
+        DRIFT: [_drift(m, d) for d in SNAPSHOTS[:-1] for m in ("segment_shares", "monetary")],
+        PROFILE_NOTES: [{"position": 1, "topic": "season", "note": "December is not whole."}],
+        CANDIDATES: [_candidate(a, k) for a in ("kmeans", "ward", "seed") for k in range(2, 7)],
+        EXPLORATION: _exploration(),
+        PRODUCT_CATEGORIES: [_product(n, chance) for n in range(60)],
+    }  # fmt: skip
+    if not categories:
+        found[SEGMENT_CATEGORIES] = []
+    if hostile:
+        found[PRODUCT_CATEGORIES][0]["description"] = HOSTILE
+        found[STRATEGIES][0]["offer"] = HOSTILE
+        found[PROFILES][0]["summary"] = HOSTILE
+        found[CUSTOMER_OUTLOOK][0]["customer_id"] = HOSTILE
+        found[PROFILE_NOTES][0]["note"] = HOSTILE
+        found[EXPLORATION][-1]["sub_bucket"] = HOSTILE
+    return found
+
+
+def _segment(i: int) -> dict[str, Any]:
+    return {"segment_id": i, "segment": NAMES[i]}
+
+
+def _profile(i: int) -> dict[str, Any]:
+    nothing = i == 4
+    spend = [9000.0, 5000.0, 800.0, 7000.0, 0.0][i]
+    return _segment(i) | {
+        "group": ["", "", "", "wholesale", "kept_nothing"][i],
+        "summary": f"{NAMES[i].capitalize()} are a fifth of the customers.",
+        "action": f"Write to the {NAMES[i]} on Monday.",
+        "snapshot_date": AS_OF,
+        "customers": SIZES[i],
+        "customer_share": SIZES[i] / 100,
+        "revenue": Decimal(["52000", "31000", "9000", "8000", "0"][i]),
+        "revenue_share": [0.52, 0.31, 0.09, 0.08, 0.0][i],
+        "orders": SIZES[i] * 3,
+        "recency_level": ["high", "mid", "low", "high", "low"][i],
+        "frequency_level": "mid",
+        "monetary_level": ["high", "mid", "low", "high", "low"][i],
+        "median_recency_days": None if nothing else 10.0 + 30 * i,
+        "median_frequency": 0.0 if nothing else 8.0 - i,
+        "median_monetary": 0.0 if nothing else 2600.0 / (i + 1),
+        "median_tenure_days": 200.0,
+        "median_order_value": 0.0 if nothing else 310.0,
+        "return_rate": 1.0 if nothing else 0.02,
+        "mean_confidence": 0.87,
+        "rule": "last order at most 60 days ago and more than 3 orders",
+        "rule_precision": 0.91,
+        "rule_recall": 0.84,
+        "first_order_text": "14 products for £230, mostly kitchen.",
+        "first_order_value": 230.0,
+        "first_order_units": 120.0,
+        "first_order_products": 14.0,
+        "first_order_category": "kitchen",
+        "first_order_category_title": "Kitchen",
+        "first_order_category_share": 0.4,
+        "buying_rate": 0.6 / (i + 1),
+        "buying_rate_low": 0.5 / (i + 1),
+        "buying_rate_high": 0.7 / (i + 1),
+        "expected_orders": 30.0 - i,
+        "expected_orders_low": 25.0 - i,
+        "expected_orders_high": 35.0 - i,
+        "expected_spend": spend,
+        "expected_spend_low": spend * 0.8,
+        "expected_spend_high": spend * 1.2,
+        "expected_spend_per_customer": spend / SIZES[i],
+        "expected_spend_share": spend / 21800,
+        "retention": 0.7,
+    }
+
+
+def _strategy(i: int) -> dict[str, Any]:
+    testable = i < 3
+    return _segment(i) | {
+        "play": NAMES[i].replace(" ", "_"),
+        "action": f"Write to the {NAMES[i]} on Monday.",
+        "goal": "A second order within 90 days.",
+        "offer": "Kitchen first, lights next.",
+        "channel": "e-mail",
+        "cadence": "every two weeks",
+        "cost_class": "low: a mailing",
+        "kpi": "share that buys within 90 days, now 34 %",
+        "holdout": "Leave out 12 of 100 customers.",
+        "do_not": "Do not discount what they buy anyway.",
+        "at_stake": "£420 over 90 days if the lift comes true.",
+        "value_at_stake": 420.0,
+        "value_at_stake_low": 300.0,
+        "value_at_stake_high": 500.0,
+        "offer_category": "kitchen",
+        "offer_category_title": "Kitchen",
+        "next_category": "lights",
+        "next_category_title": "Lights & candles",
+        "baseline_rate": 0.34,
+        "target_rate": 0.39,
+        "alpha": 0.05,
+        "power": 0.8,
+        "customers": SIZES[i],
+        "holdout_customers": 4 if testable else None,
+        "treated_customers": SIZES[i] - 4 if testable else None,
+        "is_testable": testable,
+        "detectable_rate": 0.5,
+    }
+
+
+def _customer(i: int, n: int, chance: np.random.Generator) -> dict[str, Any]:
+    nothing = i == 4
+    return _segment(i) | {
+        "customer_id": f"C{i}{n:03d}",
+        "confidence": 0.9,
+        "recency_days": None if nothing else int(chance.integers(0, 40) + 60 * i),
+        "frequency": 0 if nothing else int(chance.integers(1, 12)),
+        "monetary": Decimal(0) if nothing else Decimal(int(chance.integers(20, 9000))),
+        "country": "France" if n % 5 == 0 else "United Kingdom",
+        "top_category": "kitchen",
+        "top_category_title": "Kitchen",
+        "next_category": "lights",
+        "next_category_title": "Lights & candles",
+        "buying_probability": 0.4,
+        "expected_orders": 0.7,
+        "expected_spend": 90.0,
+        "action": "Show the new kitchen goods.",
+        "map_x": float(chance.normal()),
+        "map_y": float(-i),
+        "is_on_map": True,
+    }
+
+
+def _feature(i: int, rank: int, name: str) -> dict[str, Any]:
+    title, unit = FEATURES[name]
+    empty = i == 4 and name == "recency_days"
+    middle = {"days": 30.0, "orders": 4.0, "currency": 800.0, "share": 0.02}[unit] * (i + 1)
+    quantiles = dict(zip(("q05", "q25", "median", "q75", "q95"), (0.2, 0.6, 1, 2, 4), strict=True))
+    return _segment(i) | {
+        "feature": name,
+        "feature_title": title,
+        "unit": unit,
+        "customers": 0 if empty else SIZES[i],
+        **{q: None if empty else round(middle * f, 3) for q, f in quantiles.items()},
+        "mean": None if empty else middle * 1.2,
+        "rest_median": middle * 0.7,
+        "cliffs_delta": None if empty else 0.8 - 0.35 * i,
+        "effect": "none"
+        if empty
+        else ["much higher", "higher", "like the rest", "lower", "lower"][i],
+        "sentence": f"Their {title} is not that of the others.",
+        "rank": rank,
+    }
+
+
+def _category(i: int, rank: int, key: str) -> dict[str, Any]:
+    return _segment(i) | {
+        "category": key,
+        "category_title": CATEGORIES[key],
+        "spend": Decimal(1000 * (4 - rank)),
+        "spend_share": 0.6 / rank,
+        "rest_share": 0.3,
+        "buyer_share": 0.8 / rank,
+        "rest_buyer_share": 0.4,
+        "lift": 1.6 / rank,
+        "lift_low": 1.4 / rank,
+        "lift_high": 1.9 / rank,
+        "verdict": ["over", "like the rest", "under"][rank - 1],
+        "rank": rank,
+    }
+
+
+def _country(i: int, country: str) -> dict[str, Any]:
+    is_home = country == "United Kingdom"
+    return _segment(i) | {
+        "country": country,
+        "customers": 3 if is_home else 1,
+        "customer_share": 0.75 if is_home else 0.25,
+        "rest_share": 0.9 if is_home else 0.1,
+        "spend": Decimal(300 if is_home else 40),
+        "spend_share": 0.88 if is_home else 0.12,
+    }
+
+
+def _month(i: int, month: date) -> dict[str, Any]:
+    return _segment(i) | {
+        "month": month,
+        "is_whole": month.month < 12,
+        "orders": month.month,
+        "buyers": month.month,
+        "spend": Decimal(100 * month.month),
+        "spend_share": month.month / 78,
+        "rest_share": 1 / 12,
+    }
+
+
+def _retention(i: int, start: date, end: date) -> dict[str, Any]:
+    return _segment(i) | {
+        "from_date": start, "to_date": end, "days": (end - start).days, "customers": SIZES[i],
+        "stayed": SIZES[i] - 3, "rose": 1, "fell": 2, "retention": 1 - 3 / SIZES[i],
+        "retention_low": 0.1, "retention_high": 0.99,
+    }  # fmt: skip
+
+
+def _rule(i: int) -> dict[str, Any]:
+    return _segment(i) | {
+        "rule_id": i + 1,
+        "rule": f"last order at most {10 * (i + 1)} days ago & spend < £{100 * (i + 1)}",
+        "customers": SIZES[i],
+        "precision": 0.91,
+        "recall": 0.84,
+    }
+
+
+def _typical(i: int) -> dict[str, Any]:
+    return _segment(i) | {
+        "rank": 1, "customer_id": f"C{i}000", "recency_days": None if i == 4 else 12,
+        "frequency": 5, "monetary": 900.0, "tenure_days": 150, "average_order_value": 180.0,
+        "top_category_title": "Kitchen", "country": "United Kingdom",
+        "sentence": f"Customer C{i}000 of the United Kingdom ordered 5 times for £900.",
+    }  # fmt: skip
+
+
+def _check(grouping: str, position: int) -> dict[str, Any]:
+    label = {"all": "all", "tenth": f"tenth {position + 1}"}.get(grouping) or NAMES[position]
+    expected = 40.0 * (position + 1)
+    return {
+        "snapshot_date": date(2011, 8, 31), "grouping": grouping,
+        "position": position + (grouping == "tenth"), "label": label, "customers": 10,
+        "expected_spend": expected, "actual_spend": expected * 1.1,
+        "actual_spend_low": expected * 0.8, "actual_spend_high": expected * 1.4,
+        "expected_orders": 0.5, "actual_orders": 0.6, "expected_buying_rate": 0.4,
+        "actual_buying_rate": 0.42, "verdict": "about right",
+    }  # fmt: skip
+
+
+def _migration() -> list[dict[str, Any]]:
+    rows = []
+    spans = [("month", a, b) for a, b in zip(SNAPSHOTS, SNAPSHOTS[1:], strict=False)]
+    for span, start, end in [*spans, ("whole", SNAPSHOTS[0], AS_OF)]:
+        for i in range(-1, 5):
+            ends = [i, (i + 1) % 5] if i >= 0 else [0, 2]
+            for j in ends:
+                rows.append(
+                    {
+                        "span": span,
+                        "from_date": start,
+                        "to_date": end,
+                        "from_segment_id": i,
+                        "from_segment": NAMES[i] if i >= 0 else "not yet a customer",
+                        "to_segment_id": j,
+                        "to_segment": NAMES[j],
+                        "customers": 8 if i == j else 3,
+                        "share": 0.7 if i == j else 0.3,
+                    }  # fmt: skip
+                )
+    return rows
+
+
+def _drift(measure: str, when: date) -> dict[str, Any]:
+    return {
+        "snapshot_date": when, "reference": "training", "reference_date": AS_OF,
+        "measure": measure, "measure_title": measure.replace("_", " "), "psi": 0.12,
+        "noise": 0.03, "verdict": "some drift", "sentence": f"The {measure} drifted somewhat.",
+    }  # fmt: skip
+
+
+def _candidate(algorithm: str, k: int) -> dict[str, Any]:
+    figures = {
+        name: round(0.9 - 0.04 * k, 3)
+        for name in CANDIDATES.schema.names
+        if CANDIDATES.column(name).type == "double"
+    }
+    return figures | {
+        "candidate": f"{algorithm}/rfm/log/{k}", "algorithm": algorithm, "features": "rfm",
+        "transform": "log", "k": k, "is_baseline": algorithm == "seed", "segments": k,
+        "bic": None if algorithm != "mixture" else 1.0,
+        "failed_gates": "Jaccard" if k > 4 else "",
+        "is_chosen": (algorithm, k) == ("kmeans", 4),
+        "is_runner_up": (algorithm, k) == ("kmeans", 3),
+    }  # fmt: skip
+
+
+def _exploration() -> list[dict[str, Any]]:
+    buckets: dict[str, list[tuple[str, str, float]]] = {
+        "month": [(f"{m:%Y-%m}", "", m.month / 78) for m in MONTHS],
+        "weekday_hour": [
+            (str(d), f"{h:02d}", 0.02) for d in (1, 2, 3, 4, 5, 7) for h in (9, 12, 15)
+        ],
+        "country": [("United Kingdom", "", 0.85), ("France", "", 0.15)],
+        "basket_lines": [("1", "", 0.2), ("2-5", "", 0.5), ("6-10", "", 0.3)],
+        "basket_value": [("0-100", "", 0.4), ("100-200", "", 0.6)],
+        "orders_per_customer": [("1", "", 0.4), ("2", "", 0.6)],
+        "return_rate": [(f"{m:%Y-%m}", "", 0.02) for m in MONTHS],
+        "return_delay": [("0", "", 0.3), ("1-7", "", 0.7)],
+        "no_customer": [(f"{m:%Y-%m}", "", 0.2) for m in MONTHS],
+        "concentration": [("000", "", 0.0), ("010", "", 0.6), ("100", "", 1.0)],
+        "cohort": [
+            (f"{m:%Y-%m}", f"{n:02d}", 1.0 if n == 0 else 0.3)
+            for m in MONTHS
+            for n in range(13 - m.month)
+        ],
+        "product_by_returns": [("P1", "LAMP", 0.4)],
+        "product_by_orders": [("P1", "LAMP", 0.1)],
+        "product_by_revenue": [("P2", "CAKE STAND", 0.2), ("P1", "LAMP", 0.1)],
+    }
+    return [
+        {
+            "pattern": pattern, "position": position, "bucket": bucket, "sub_bucket": sub,
+            "lines": 40, "orders": 20, "customers": 10, "units": 100, "amount": Decimal(1000),
+            "returned_amount": Decimal(20), "share": share,
+        }
+        for pattern, rows in buckets.items()
+        for position, (bucket, sub, share) in enumerate(rows, 1)
+    ]  # fmt: skip
+
+
+def _product(n: int, chance: np.random.Generator) -> dict[str, Any]:
+    key = list(CATEGORIES)[n % 3]
+    return {
+        "stock_code": f"P{n}", "description": f"PRODUCT {n}", "category": key,
+        "category_title": CATEGORIES[key], "confidence": 0.8, "runner_up": "party",
+        "decided_by": "seed", "map_x": float(chance.normal() + 3 * (n % 3)),
+        "map_y": float(chance.normal()),
+    }  # fmt: skip
+
+
+def metrics(*, hostile: bool) -> dict[str, dict[str, Any]]:
+    """The figures of every stage, where the report knows them by name."""
+    left = {"lines": 3, "lines_with_customer": 2, "amount": 12.5}
+    exits = ("duplicates", "stock_adjustments", "not_goods", "no_price",
+             "returns_matched", "returns_unmatched")  # fmt: skip
+    return {
+        "ingest": {"lines": 4018, "sha256": "d07a" * 16, "first_day": "2011-01-04"},
+        "clean": {
+            "read": {"lines": 4018, "lines_with_customer": 3012, "amount": 100075.0},
+            **dict.fromkeys(exits, left),
+            "kept": {"lines": 4000, "lines_with_customer": 3000, "amount": 100000.0},
+        },
+        "explore": {
+            "sales": {"lines": 4000, "orders": 300, "customers": 100, "products": 60,
+                      "revenue": 123456.0},
+            "season": {"strongest_month": "2011-11", "strongest_month_to_mean": 1.7,
+                       "busiest_weekday": "Thursday", "busiest_weekday_share_of_orders": 0.21,
+                       "busiest_hour": 12, "busiest_hour_share_of_orders": 0.17},
+            "countries": {"count": 2, "home": "United Kingdom", "share_of_revenue_abroad": 0.15},
+            "baskets": {"median_value": 230.5},
+            "returns": {"share_of_sold_money": 0.03},
+            "no_customer": {"share_of_lines": 0.2, "share_of_revenue": 0.1},
+            "customers": {"share_with_one_order": 0.34, "gini_of_revenue": 0.7,
+                          "share_of_revenue_of_top_1_percent": 0.3,
+                          "share_of_revenue_of_top_20_percent": 0.74,
+                          "share_of_customers_with_half_of_revenue": 0.05},
+            "retention": {"month_1": 0.22, "month_3": 0.24},
+        },
+        "categorize": {"products": 60, "categories": 3, "share": {"kitchen": 0.4}},
+        "select": {"candidates": 15, "candidates_passed": 9, "origins": 3,
+                   "ceiling": {"rfm": {"eta_squared": 0.3}}},
+        "assign": {"customers": 100},
+        "profile": {"note": HOSTILE if hostile else "none"},
+    }  # fmt: skip
