@@ -16,7 +16,7 @@ import narwhals as nw
 import pandas as pd
 from pydantic import Field
 
-from pipeline.engines.door import Engine, open_engine
+from pipeline.engines.door import open_engine
 from pipeline.methods.calendar import month_ends
 from pipeline.methods.customer_features import MONEY_UNIT, customer_features
 from pipeline.methods.later import later_purchases, whole_horizons
@@ -65,7 +65,12 @@ def main() -> None:
                 )
             )
         )
-        _check_categories(engine, customers)
+        if engine.collect(customers.select(nw.col("uncategorized").sum())).iloc[0, 0]:
+            odd = engine.collect(uncategorized_product(sales, engine.scan(PRODUCT_CATEGORIES)))
+            raise ContractError(
+                f"{PRODUCT_CATEGORIES.name}: no row for {odd['stock_code'].iloc[0]}, "
+                f"which {SALES.name} has"
+            )
         judged = whole_horizons(snapshots, min(last, snapshots[-1]), params.horizon_days)
         later = engine.keep(
             later_purchases(sales, returned, customers, judged, params.horizon_days)
@@ -121,10 +126,14 @@ def snapshot_dates(first: date, last: date, params: Params) -> tuple[date, ...]:
     return (*month_ends(first, as_of), as_of)
 
 
-def _check_categories(engine: Engine, customers: Lines) -> None:
-    missing = engine.collect(customers.select(nw.col("uncategorized").sum()))
-    if missing["uncategorized"].iloc[0]:
-        raise ContractError("product_categories: a stock code of sales is missing")
+def uncategorized_product(sales: Lines, product_categories: Lines) -> Lines:
+    """Return the first stock code of the sales that has no category, if there is one."""
+    return (
+        sales.select("stock_code")
+        .join(product_categories, on="stock_code", how="anti")
+        .select(nw.col("stock_code").min())
+        .filter(~nw.col("stock_code").is_null())
+    )
 
 
 def snapshot_figures(customers: Lines) -> Lines:
@@ -136,7 +145,7 @@ def snapshot_figures(customers: Lines) -> Lines:
             nw.len().alias("customers"),
             nw.col("kept_nothing").sum(),
             nw.col("frequency").sum().alias("orders"),
-            nw.col("amount").sum().cast(nw.Int64),
+            nw.col("amount").sum(),
             nw.col("recency_days").median().alias("median_recency_days"),
             nw.col("frequency").median().alias("median_frequency"),
             nw.col("amount").median().alias("median_amount"),

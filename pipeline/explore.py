@@ -60,6 +60,11 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 LINES_EDGES = (1, 2, 6, 11, 21, 51, 101)
 ORDERS_EDGES = (0, 1, 2, 3, 4, 6, 11, 21)
 DELAY_EDGES = (0, 1, 8, 31, 91)
+BEST_BY = {
+    "product_by_revenue": "amount",
+    "product_by_orders": "orders",
+    "product_by_returns": "returned_amount",
+}
 PERCENTS = (*range(11), *range(15, 101, 5))
 
 
@@ -103,8 +108,8 @@ def main() -> None:
         sales = engine.scan(SALES)
         found = aggregates(engine, sales, engine.scan(RETURNED_UNITS), params)
         patterns = dict(patterns_of(found, params))
-        for top in ("product_by_revenue", "product_by_orders", "product_by_returns"):
-            patterns[top] = best_products(engine, sales, found.products, top, params.top_products)
+        for top in BEST_BY:
+            patterns[top] = best_products(engine, sales, found, top, params.top_products)
         write_table(
             EXPLORATION,
             pd.concat([rows_of(n, f) for n, f in patterns.items() if len(f)], ignore_index=True),
@@ -193,16 +198,18 @@ def _orders_per_customer(customers: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_products(
-    engine: Engine, sales: Lines, products: pd.DataFrame, pattern: str, top: int
+    engine: Engine, sales: Lines, found: Aggregates, pattern: str, top: int
 ) -> pd.DataFrame:
     """Return the first products by revenue, by orders or by the money of their returns."""
-    by = {"product_by_revenue": "amount", "product_by_orders": "orders"}.get(
-        pattern, "returned_amount"
-    )
-    ranked = products[products[by] > 0].sort_values([by, "stock_code"], ascending=[False, True])
-    best = ranked.head(top)
-    is_rate = by == "returned_amount"  # of the product's own sales, not of all returns
-    part = best[by] / (best["amount"] + best[by] if is_rate else products[by].sum())
+    by = BEST_BY[pattern]
+    ranked = found.products.sort_values([by, "stock_code"], ascending=[False, True])
+    best = ranked[ranked[by] > 0].head(top)
+    whole: dict[str, Any] = {
+        "product_by_revenue": found.products["amount"].sum(),
+        "product_by_orders": found.months["orders"].sum(),
+        "product_by_returns": best["amount"] + best["returned_amount"],  # the product's own sales
+    }
+    part = best[by] / whole[pattern]
     texts = engine.collect(descriptions_of(sales, list(best["stock_code"])))
     texts = texts.sort_values(["lines", "description"], ascending=[False, True])
     text_of = dict(reversed(list(zip(texts["stock_code"], texts["description"], strict=True))))
@@ -230,10 +237,8 @@ def figures(found: Aggregates, patterns: dict[str, pd.DataFrame]) -> dict[str, A
     judged = months[months["month"].isin(whole)] if whole else months
     best_month = judged.sort_values("amount", kind="stable").iloc[-1]
     hours = found.weekday_hours
-    weekdays, by_hour = (
-        hours.groupby("weekday")["orders"].sum(),
-        hours.groupby("hour")["orders"].sum(),
-    )
+    weekdays = hours.groupby("weekday")["orders"].sum().reindex(range(1, 8), fill_value=0)
+    by_hour = hours.groupby("hour")["orders"].sum().reindex(range(24), fill_value=0)
     home = found.countries.sort_values(["orders", "country"], ascending=[False, True]).iloc[0]
     revenue, returned = int(months["amount"].sum()), int(months["returned_amount"].sum())
     amounts = found.customers["amount"].to_numpy(dtype="int64")

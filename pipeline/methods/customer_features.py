@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
-from functools import reduce
 from typing import Any
 
 import narwhals as nw
@@ -98,19 +97,25 @@ def ten_thousandths(column: str) -> nw.Expr:
     return (nw.col(column) * 10_000).cast(nw.Int64)
 
 
+def whole_numbers(*columns: str) -> nw.Expr:
+    """The columns as 64-bit integers again: engines widen sums."""
+    return nw.col(*columns).cast(nw.Int64)
+
+
 def count_order_days(known: Lines, snapshots: Sequence[date]) -> Lines:
     """Return one row per customer, invoice and day: a twentieth of the lines, or less."""
     return (
         known.with_columns((nw.col("kept") > 0).cast(nw.Int64).alias("is_kept"))
         .group_by("customer_id", "invoice_id", "day")
         .agg(
-            nw.len().cast(nw.Int64).alias("lines"),
-            nw.col("quantity").sum().cast(nw.Int64).alias("units_sold"),
-            nw.col("kept").sum().cast(nw.Int64).alias("units"),
-            nw.col("amount").sum().cast(nw.Int64).alias("amount"),
-            nw.col("is_kept").sum().cast(nw.Int64).alias("kept_lines"),
+            nw.len().alias("lines"),
+            nw.col("quantity").sum().alias("units_sold"),
+            nw.col("kept").sum().alias("units"),
+            nw.col("amount").sum(),
+            nw.col("is_kept").sum().alias("kept_lines"),
         )
         .with_columns(
+            whole_numbers("lines", "units_sold", "units", "amount", "kept_lines"),
             period_of(nw.col("day"), snapshots).alias("period"),
             day_number(nw.col("day")).alias("day_number"),
         )
@@ -175,7 +180,8 @@ def category_spend(
         known.join(category_of, on="stock_code", how="left")
         .with_columns(period_of(nw.col("day"), snapshots).alias("period"))
         .group_by("customer_id", "category", "period")
-        .agg(nw.col("amount").sum().cast(nw.Int64))
+        .agg(nw.col("amount").sum())
+        .with_columns(whole_numbers("amount"))
     )
     changes = _gains_and_losses(
         returns.join(category_of, on="stock_code", how="left"), len(snapshots), "amount_returned"
@@ -191,10 +197,8 @@ def category_spend(
         ),
         nw.col("category").is_null().cast(nw.Int64).alias("uncategorized"),
     )
-    return by_key.group_by("customer_id", "period").agg(
-        *(nw.col(f"spend_{key}").sum().cast(nw.Int64) for key in categories),
-        nw.col("uncategorized").sum().cast(nw.Int64),
-    )
+    columns = (*(f"spend_{key}" for key in categories), "uncategorized")
+    return _summed(by_key, columns)
 
 
 def _gains_and_losses(returns: Lines, periods: int, *columns: str) -> Lines:
@@ -207,11 +211,8 @@ def _gains_and_losses(returns: Lines, periods: int, *columns: str) -> Lines:
 
 
 def _sums_of_sales(order_days: Lines) -> Lines:
-    return (
-        order_days.group_by("customer_id", "period")
-        .agg(*(nw.col(c).sum().cast(nw.Int64) for c in ("lines", "units_sold", "units", "amount")))
-        .with_columns(nw.col("amount").alias("amount_sold"))
-    )
+    sums = _summed(order_days, ("lines", "units_sold", "units", "amount"))
+    return sums.with_columns(nw.col("amount").alias("amount_sold"))
 
 
 def _sums_of_returns(returns: Lines, periods: int) -> Lines:
@@ -276,11 +277,13 @@ def _add_up(columns: Sequence[str], grid: Lines, *parts: Lines) -> Lines:
         )
         for part in (grid, *parts)
     ]
-    return (
-        reduce(lambda above, below: nw.concat([above, below]), padded)
-        .group_by("customer_id", "period")
-        .agg(*(nw.col(c).sum().cast(nw.Int64) for c in names))
-    )
+    return _summed(nw.concat(padded), names)
+
+
+def _summed(frame: Lines, columns: Sequence[str]) -> Lines:
+    """The columns summed by customer and period."""
+    sums = frame.group_by("customer_id", "period").agg(*(nw.col(c).sum() for c in columns))
+    return sums.with_columns(whole_numbers(*columns))
 
 
 def _names(frame: Lines) -> list[str]:

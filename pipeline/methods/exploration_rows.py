@@ -30,12 +30,12 @@ def rows_of(pattern: str, frame: pd.DataFrame) -> pd.DataFrame:
         "sub_bucket": list(frame["sub_bucket"]) if "sub_bucket" in frame else "",
     }
     for name in COUNTS:
-        values = frame[name] if name in frame else [None] * len(frame)
-        columns[name] = pd.array(list(values), dtype="Int64")
+        counts: list[Any] = list(frame[name]) if name in frame else [None] * len(frame)
+        columns[name] = pd.array(counts, dtype="Int64")
     for name in MONEY:
-        amounts = frame[name] if name in frame else [None] * len(frame)
-        values = [None if v is None else money(int(v)) for v in amounts]
-        columns[name] = pd.Series(values, dtype=object, index=range(len(frame)))
+        amounts: list[Any] = list(frame[name]) if name in frame else [None] * len(frame)
+        exact = [None if v is None else money(int(v)) for v in amounts]
+        columns[name] = pd.Series(exact, dtype=object, index=range(len(frame)))
     columns["share"] = [float(share) for share in frame["share"]]
     return pd.DataFrame(columns, index=range(len(frame)))
 

@@ -9,7 +9,12 @@ from typing import Any
 import narwhals as nw
 
 from pipeline.methods.calendar import day_number, snapshots_frame
-from pipeline.methods.customer_features import MONEY_UNIT, known_sales, ten_thousandths
+from pipeline.methods.customer_features import (
+    MONEY_UNIT,
+    known_sales,
+    ten_thousandths,
+    whole_numbers,
+)
 
 Lines = nw.LazyFrame[Any]
 
@@ -33,7 +38,7 @@ def later_purchases(
     What was taken back within the horizon does not count; what was taken back after it does.
     """
     if not snapshots:
-        return customers.filter(nw.lit(value=False)).select(
+        return customers.filter(nw.col("frequency") < 0).select(
             "snapshot_date",
             "customer_id",
             nw.col("frequency").alias("later_orders"),
@@ -47,8 +52,10 @@ def later_purchases(
         nw.col("snapshot_day").alias("start"),
         (nw.col("snapshot_day") + horizon_days).alias("end"),
     )
-    orders = known.group_by("customer_id", "invoice_id", "day").agg(
-        nw.col("amount").sum().cast(nw.Int64), nw.col("kept").sum().cast(nw.Int64)
+    orders = (
+        known.group_by("customer_id", "invoice_id", "day")
+        .agg(nw.col("amount").sum(), nw.col("kept").sum())
+        .with_columns(whole_numbers("amount", "kept"))
     )
     returned = (
         known.select("line_id", "customer_id", "invoice_id", "day")
@@ -74,10 +81,11 @@ def later_purchases(
     )
     kept_orders = (
         bought.group_by("snapshot_date", "customer_id", "invoice_id")
-        .agg(nw.col("amount").sum().cast(nw.Int64), nw.col("kept").sum().cast(nw.Int64))
+        .agg(nw.col("amount").sum(), nw.col("kept").sum())
         .filter(nw.col("kept") > 0)
         .group_by("snapshot_date", "customer_id")
-        .agg(nw.len().cast(nw.Int64).alias("later_orders"), nw.col("amount").sum())
+        .agg(nw.len().alias("later_orders"), nw.col("amount").sum())
+        .with_columns(whole_numbers("later_orders", "amount"))
     )
     return (
         customers.join(windows, on="snapshot_date", how="inner")
@@ -87,9 +95,7 @@ def later_purchases(
             "snapshot_date",
             "customer_id",
             nw.col("later_orders").fill_null(0),
-            (nw.col("amount").cast(nw.Int64).fill_null(0) * nw.lit(MONEY_UNIT)).alias(
-                "later_spend"
-            ),
+            (nw.col("amount").fill_null(0) * nw.lit(MONEY_UNIT)).alias("later_spend"),
         )
     )
 

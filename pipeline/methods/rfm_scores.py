@@ -7,15 +7,18 @@ Where ties are large (half of the customers with one order), a score may have no
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import narwhals as nw
+import pandas as pd
+
+from pipeline.methods.customer_features import MONEY_UNIT
 
 Lines = nw.LazyFrame[Any]
 
 # Each measure, and the whole number by which it ranks: the larger the better.
 RANKED_BY = {"recency": "last_kept_day", "frequency": "frequency", "monetary": "amount"}
-VALUE_OF = {"recency": "recency_days", "frequency": "frequency", "monetary": "monetary"}
 SCORES = 5
 
 
@@ -40,12 +43,17 @@ def score_thresholds(customers: Lines) -> Lines:
     Columns: `snapshot_date`, `measure`, `score`, `lowest`, `highest` (null where the score holds
     only customers who kept nothing, for recency), `customers`.
     """
+    values = {
+        "recency": nw.col("recency_days") * 10_000,
+        "frequency": nw.col("frequency") * 10_000,
+        "monetary": nw.col("amount"),
+    }
     spans = [
         customers.select(
             "snapshot_date",
             nw.lit(measure).alias("measure"),
             nw.col(f"{measure}_score").alias("score"),
-            nw.col(VALUE_OF[measure]).cast(nw.Decimal(18, 4)).alias("value"),
+            value.alias("value"),
         )
         .group_by("snapshot_date", "measure", "score")
         .agg(
@@ -53,6 +61,24 @@ def score_thresholds(customers: Lines) -> Lines:
             nw.col("value").max().alias("highest"),
             nw.len().alias("customers"),
         )
-        for measure in RANKED_BY
+        for measure, value in values.items()
     ]
-    return nw.concat(spans)
+    return nw.concat(spans).with_columns(
+        nw.col("lowest") * nw.lit(MONEY_UNIT), nw.col("highest") * nw.lit(MONEY_UNIT)
+    )
+
+
+def score_of(measure: str, value: Decimal | int | None, thresholds: pd.DataFrame) -> int:
+    """Return the score that a value would have among the customers of one snapshot's thresholds.
+
+    A value between two scores has as many strictly worse customers as the better of the two; one
+    better than all has the highest score. None is the recency of a customer who kept nothing.
+    """
+    if value is None:
+        return 1
+    spans = thresholds[(thresholds["measure"] == measure) & thresholds["lowest"].notna()]
+    if measure == "recency":
+        reached = spans.loc[spans["lowest"] <= value, "score"]
+    else:
+        reached = spans.loc[spans["highest"] >= value, "score"]
+    return int(reached.min()) if len(reached) else SCORES

@@ -13,6 +13,7 @@ from typing import Any
 import narwhals as nw
 
 from pipeline.methods.calendar import day_number
+from pipeline.methods.customer_features import ten_thousandths, whole_numbers
 
 Lines = nw.LazyFrame[Any]
 
@@ -32,11 +33,12 @@ def orders_of(sales: Lines) -> Lines:
         .agg(
             nw.col("sold_at").min(),
             nw.col("country").min(),
-            nw.len().cast(nw.Int64).alias("lines"),
-            nw.col("units").sum().cast(nw.Int64),
-            nw.col("amount").sum().cast(nw.Int64),
-            nw.col("returned_amount").sum().cast(nw.Int64),
+            nw.len().alias("lines"),
+            nw.col("units").sum(),
+            nw.col("amount").sum(),
+            nw.col("returned_amount").sum(),
         )
+        .with_columns(whole_numbers("lines", "units", "amount", "returned_amount"))
         .with_columns(
             (nw.col("units") > 0).cast(nw.Int64).alias("orders"),
             month_number(nw.col("sold_at")).alias("month"),
@@ -53,10 +55,10 @@ def month_number(moment: nw.Expr) -> nw.Expr:
 
 
 def _with_amounts(sales: Lines) -> Lines:
-    price = (nw.col("unit_price") * 10_000).cast(nw.Int64)
+    price = ten_thousandths("unit_price")
     return sales.with_columns(
         (nw.col("quantity") - nw.col("quantity_returned")).alias("units"),
-        (nw.col("net_amount") * 10_000).cast(nw.Int64).alias("amount"),
+        ten_thousandths("net_amount").alias("amount"),
         (price * nw.col("quantity_returned")).alias("returned_amount"),
     )
 
@@ -67,10 +69,11 @@ def totals_by(orders: Lines, *columns: str) -> Lines:
         orders.with_columns(nw.col("customer_id").is_null().cast(nw.Int64).alias("unknown"))
         .group_by(*columns)
         .agg(
-            *(nw.col(c).sum().cast(nw.Int64) for c in TOTALS),
-            nw.col("customer_id").n_unique().cast(nw.Int64).alias("customers"),
+            *(nw.col(c).sum() for c in TOTALS),
+            nw.col("customer_id").n_unique().alias("customers"),
             nw.col("unknown").max(),
         )
+        .with_columns(whole_numbers(*TOTALS, "customers", "unknown"))
         # A null is one of the distinct values, and nobody.
         .with_columns(nw.col("customers") - nw.col("unknown"))
         .drop("unknown")
@@ -84,10 +87,11 @@ def customer_totals(orders: Lines) -> Lines:
         .with_columns(nw.when(nw.col("orders") > 0).then(nw.col("month")).alias("kept_month"))
         .group_by("customer_id")
         .agg(
-            nw.col("orders").sum().cast(nw.Int64),
-            nw.col("amount").sum().cast(nw.Int64),
+            nw.col("orders").sum(),
+            nw.col("amount").sum(),
             nw.col("kept_month").min().alias("cohort"),
         )
+        .with_columns(whole_numbers("orders", "amount"))
     )
 
 
@@ -118,13 +122,14 @@ def product_totals(sales: Lines) -> Lines:
         )
         .group_by("stock_code")
         .agg(
-            nw.len().cast(nw.Int64).alias("lines"),
-            nw.col("kept_on").n_unique().cast(nw.Int64).alias("orders"),
+            nw.len().alias("lines"),
+            nw.col("kept_on").n_unique().alias("orders"),
             nw.col("none_kept").max(),
-            nw.col("units").sum().cast(nw.Int64),
-            nw.col("amount").sum().cast(nw.Int64),
-            nw.col("returned_amount").sum().cast(nw.Int64),
+            nw.col("units").sum(),
+            nw.col("amount").sum(),
+            nw.col("returned_amount").sum(),
         )
+        .with_columns(whole_numbers(*TOTALS, "none_kept"))
         .with_columns(nw.col("orders") - nw.col("none_kept"))
         .drop("none_kept")
     )
@@ -148,7 +153,7 @@ def return_delays(sales: Lines, returned_units: Lines, edges: Sequence[int]) -> 
             returned_units.select(
                 "line_id",
                 nw.col("quantity").alias("units"),
-                (nw.col("amount") * 10_000).cast(nw.Int64).alias("returned_amount"),
+                ten_thousandths("amount").alias("returned_amount"),
                 day_number(nw.col("returned_at").dt.date()).alias("returned_day"),
             ),
             on="line_id",
@@ -158,8 +163,9 @@ def return_delays(sales: Lines, returned_units: Lines, edges: Sequence[int]) -> 
         .with_columns(bin_of(nw.col("delay"), edges).alias("bin"))
         .group_by("bin")
         .agg(
-            nw.len().cast(nw.Int64).alias("lines"),
-            nw.col("units").sum().cast(nw.Int64),
-            nw.col("returned_amount").sum().cast(nw.Int64),
+            nw.len().alias("lines"),
+            nw.col("units").sum(),
+            nw.col("returned_amount").sum(),
         )
+        .with_columns(whole_numbers("lines", "units", "returned_amount"))
     )

@@ -15,7 +15,7 @@ PATTERNS = {
     "basket_value": "net value of an order (100-200); share of the orders",
     "orders_per_customer": "kept orders of a customer (2); share of the customers",
     "product_by_revenue": "stock code, description; share of the revenue",
-    "product_by_orders": "stock code, description; share of the orders",
+    "product_by_orders": "stock code, description; share of all orders that it is on",
     "product_by_returns": "stock code, description; share of its own sales taken back",
     "return_rate": "month of the sale; share of that month's sales taken back since",
     "return_delay": "days from sale to return (8-30); share of the returned money",
