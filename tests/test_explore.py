@@ -77,7 +77,8 @@ def explored() -> dict[str, pd.DataFrame]:
     }
 
 
-def test_every_documented_pattern_is_there_and_none_beside(shop):
+@pytest.mark.usefixtures("shop")
+def test_every_documented_pattern_is_there_and_none_beside():
     assert set(explored()) == set(PATTERNS)
 
 
@@ -97,12 +98,14 @@ def test_a_month_without_a_sale_stands_in_the_season(shop):
     ]
 
 
-def test_orders_fall_on_their_weekday_and_hour(shop):
+@pytest.mark.usefixtures("shop")
+def test_orders_fall_on_their_weekday_and_hour():
     hours = explored()["weekday_hour"]
     assert hours["orders"].to_dict() == {("1", "09"): 2, ("2", "10"): 1, ("4", "12"): 1}
 
 
-def test_baskets_countries_and_customers_are_counted(shop):
+@pytest.mark.usefixtures("shop")
+def test_baskets_countries_and_customers_are_counted():
     found = explored()
     assert list(found["country"].index.get_level_values(0)) == ["Chile", "Malta"]
     assert list(found["country"]["share"]) == [100 / 145, 45 / 145]
@@ -115,7 +118,8 @@ def test_baskets_countries_and_customers_are_counted(shop):
     assert found["orders_per_customer"]["customers"].loc[[("1", ""), ("2", "")]].tolist() == [1, 1]
 
 
-def test_the_best_products_carry_their_text_and_share(shop):
+@pytest.mark.usefixtures("shop")
+def test_the_best_products_carry_their_text_and_share():
     found = explored()
     assert found["product_by_revenue"]["share"].to_dict() == {
         ("HAT", "hat"): 100 / 145,
@@ -131,7 +135,8 @@ def test_the_best_products_carry_their_text_and_share(shop):
     }
 
 
-def test_returns_lines_without_a_customer_and_cohorts_are_shares_of_their_own(shop):
+@pytest.mark.usefixtures("shop")
+def test_returns_lines_without_a_customer_and_cohorts_are_shares_of_their_own():
     found = explored()
     assert list(found["return_rate"]["share"]) == [20 / 45, 0, 10 / 130]
     assert found["return_delay"]["share"].loc[[("0", ""), ("8-30", "")]].tolist() == [2 / 3, 1 / 3]
@@ -146,7 +151,8 @@ def test_returns_lines_without_a_customer_and_cohorts_are_shares_of_their_own(sh
     }
 
 
-def test_the_figures_are_worth_a_sentence(shop):
+@pytest.mark.usefixtures("shop")
+def test_the_figures_are_worth_a_sentence():
     explored()
     found = read_metrics("explore")
     assert found["sales"] == {
@@ -170,7 +176,8 @@ def test_the_figures_are_worth_a_sentence(shop):
     assert "retention" not in found  # no cohort has a whole month and a whole month after it
 
 
-def test_bytes_do_not_depend_on_the_order_of_the_lines_or_on_threads(shop, monkeypatch):
+@pytest.mark.usefixtures("shop")
+def test_bytes_do_not_depend_on_the_order_of_the_lines_or_on_threads(monkeypatch):
     explored()
     before = EXPLORATION.path.read_bytes()
     put_lines(LINES[::-1])
@@ -179,7 +186,8 @@ def test_bytes_do_not_depend_on_the_order_of_the_lines_or_on_threads(shop, monke
     assert EXPLORATION.path.read_bytes() == before
 
 
-def test_a_shop_without_known_customers_still_has_its_patterns(shop):
+@pytest.mark.usefixtures("shop")
+def test_a_shop_without_known_customers_still_has_its_patterns():
     put_lines([(*line[:4], 0, line[5], None, *line[7:]) for line in LINES])
     put(RETURNED_UNITS, [])
     found = explored()
@@ -191,7 +199,8 @@ def test_a_shop_without_known_customers_still_has_its_patterns(shop):
     assert "customers" not in read_metrics("explore")
 
 
-def test_pandas_finds_the_same_table(shop, monkeypatch):
+@pytest.mark.usefixtures("shop")
+def test_pandas_finds_the_same_table(monkeypatch):
     explored()
     before = EXPLORATION.path.read_bytes()
     monkeypatch.setattr(explore, "open_engine", pandas_engine)
@@ -218,7 +227,8 @@ def pandas_engine() -> Iterator[Any]:
     yield Engine()
 
 
-def test_no_sales_at_all_say_where_to_look(shop):
+@pytest.mark.usefixtures("shop")
+def test_no_sales_at_all_say_where_to_look():
     put_lines([])
     with pytest.raises(InputError, match=r"sales.parquet has no sales: see metrics/clean.json"):
         explore.main()

@@ -52,6 +52,7 @@ def customer_features(
     kept = known.filter(nw.col("kept") > 0)
     kept_days = order_days.filter(nw.col("kept_lines") > 0)
     spend = keep(category_spend(known, returns, product_categories, categories, snapshots))
+    products = keep(_first_kept_products(kept, snapshots))
     first_period = order_days.group_by("customer_id").agg(nw.col("period").min().alias("since"))
     grid = first_period.join(periods.select("period"), how="cross").filter(
         nw.col("period") >= nw.col("since")
@@ -64,7 +65,7 @@ def customer_features(
         _sums_of_returns(returns, len(snapshots)),
         _alive(kept_days, gone, "invoice_id", "orders"),
         _alive(kept_days, gone, "day_number", "days"),
-        _alive(_first_kept_products(kept, snapshots), gone, "stock_code", "products"),
+        _changes(products, gone, "stock_code", "products"),
         spend,
     )
     days = _kept_days(order_days, kept_days, grid)
@@ -242,6 +243,11 @@ def _alive(stands: Lines, gone: Lines, what: str, count: str) -> Lines:
     that, lines that were taken back later count for the snapshots at which they still stood.
     """
     since = stands.group_by("customer_id", what).agg(nw.col("period").min())
+    return _changes(since, gone, what, count)
+
+
+def _changes(since: Lines, gone: Lines, what: str, count: str) -> Lines:
+    """The changes from the first period of what is never taken back, one row for each of it."""
     for_now = (
         gone.select("customer_id", what, "period")
         .unique(["customer_id", what, "period"])
@@ -252,17 +258,14 @@ def _alive(stands: Lines, gone: Lines, what: str, count: str) -> Lines:
         )
         .filter(nw.col("since").is_null() | (nw.col("period") < nw.col("since")))
     )
-    return nw.concat(
-        [
-            since.select("customer_id", "period", nw.lit(1, nw.Int64).alias(count)),
-            for_now.select("customer_id", "period", nw.lit(1, nw.Int64).alias(count)),
-            for_now.select(
-                "customer_id",
-                (nw.col("period") + 1).alias("period"),
-                nw.lit(-1, nw.Int64).alias(count),
-            ),
-        ]
-    )
+    one = nw.lit(1, nw.Int64).alias(count)
+    lost = (nw.col("period") + 1).alias("period")
+    changes = [
+        since.select("customer_id", "period", one),
+        for_now.select("customer_id", "period", one),
+        for_now.select("customer_id", lost, nw.lit(-1, nw.Int64).alias(count)),
+    ]
+    return _summed(nw.concat(changes), (count,))
 
 
 def _add_up(columns: Sequence[str], grid: Lines, *parts: Lines) -> Lines:
