@@ -1,0 +1,477 @@
+"""Find and unpack what a source holds: text files, sheets and Parquet files, each with a header.
+
+What a file is, its first bytes decide and not its name. Archives are unpacked into a scratch
+folder under names of our own, with limits, so that no archive writes elsewhere or fills the disk.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import datetime as dt
+import fnmatch
+import gzip
+import itertools
+import re
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, load_workbook
+
+from pipeline.methods.layouts import Layout
+from pipeline.shared.errors import InputError
+from pipeline.shared.stage import progress
+
+ENDINGS = {".csv", ".tsv", ".txt", ".tab", ".xlsx", ".xlsm", ".xls", ".parquet", ".zip", ".gz"}
+DELIMITERS = (",", ";", "\t", "|")
+CHUNK = 1 << 20
+# Text packs to a thirtieth at best; what unpacks to far more than that is a bomb.
+HIGHEST_RATIO = 200
+HARMLESS = 100 << 20
+LONGEST_HEADER = 1 << 20
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+NATIVE = {"utf-8": "utf-8", "iso8859-1": "latin-1"}  # what DuckDB decodes itself
+ROWS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Part:
+    """One text file, sheet or Parquet file: the name to show and the file to read."""
+
+    name: str
+    file: Path
+    kind: str  # text, sheet (text columns in Parquet, `row` first) or parquet
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text file is to be read: its encoding, delimiter, and lines before the header."""
+
+    file: Path
+    encoding: str
+    delimiter: str
+    skip: int
+    header: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What the bytes say: a byte order mark, and where UTF-8 or text as such ends."""
+
+    mark: str | None
+    not_utf8_row: int | None
+    zero_row: int | None
+
+
+def unpack(
+    path: Path, files: str | None, sheets: Sequence[str] | None, scratch: Path
+) -> list[Part]:
+    """Return the parts of a file or folder, in the order of their names, sheets as they stand.
+
+    `files` is a pattern (such as *.csv) that selects within a folder or archive, `sheets` the names
+    of the sheets to read. Raises InputError where nothing is found or an archive is not sound.
+    """
+    found = _files(path, files)
+    parts: list[Part] = []
+    for file in progress(found, "unpacking"):
+        name = str(path) if file == path else f"{path}/{file.relative_to(path).as_posix()}"
+        parts += _parts(name, file, files, sheets, scratch)
+    if not parts:
+        raise InputError(f"{path}: nothing in it can be read; expected {_expected()}")
+    return parts
+
+
+def _files(path: Path, files: str | None) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        if any(mark in str(path) for mark in "*?["):
+            raise InputError(
+                f"source.path: {path} is a pattern; give the folder ({path.parent}) as source.path "
+                f"and the pattern ({path.name}) as source.files"
+            )
+        raise InputError(f"source.path: {path} is missing; give a file or a folder of files")
+    inside = sorted(
+        (f for f in path.rglob("*") if f.is_file() and not _hidden(f.relative_to(path).as_posix())),
+        key=lambda f: f.relative_to(path).as_posix(),
+    )
+    found = [f for f in inside if _selected(f.relative_to(path).as_posix(), files)]
+    if not found:
+        names = ", ".join(f.name for f in inside[:5]) or "nothing"
+        pattern = files or _expected()
+        raise InputError(f"{path}: no file matches {pattern}; the folder holds {names}")
+    return found
+
+
+def _expected() -> str:
+    return " ".join(f"*{ending}" for ending in sorted(ENDINGS))
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def _selected(name: str, files: str | None) -> bool:
+    if files is None:
+        return Path(name).suffix.lower() in ENDINGS
+    return fnmatch.fnmatchcase(name, files) or fnmatch.fnmatchcase(name.rsplit("/", 1)[-1], files)
+
+
+def _parts(
+    name: str, file: Path, files: str | None, sheets: Sequence[str] | None, scratch: Path
+) -> Iterator[Part]:
+    if file.stat().st_size == 0:
+        raise InputError(f"{name} is empty: not even a header; export it again")
+    with file.open("rb") as opened:
+        start = opened.read(8)
+    if start.startswith(b"PAR1"):
+        yield Part(name, file, "parquet")
+    elif start.startswith(b"\x1f\x8b"):
+        yield from _parts(name, _gunzip(name, file, scratch), files, sheets, scratch)
+    elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        yield from _zip_parts(name, file, files, sheets, scratch)
+    elif start.startswith(b"\xd0\xcf\x11\xe0"):
+        yield from _sheet_parts(name, file, sheets, scratch)
+    else:
+        yield Part(name, file, "text")
+
+
+def _zip_parts(
+    name: str, file: Path, files: str | None, sheets: Sequence[str] | None, scratch: Path
+) -> Iterator[Part]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = sorted(archive.infolist(), key=lambda m: m.filename)
+            _refuse_bomb(name, sum(m.file_size for m in members), file.stat().st_size, scratch)
+            if any(m.filename == "[Content_Types].xml" for m in members):
+                yield from _sheet_parts(name, file, sheets, scratch)
+                return
+            for member in members:
+                if member.is_dir() or _hidden_member(name, member.filename):
+                    continue
+                # An archive in an archive is found by its ending, not by the pattern.
+                if not _selected(member.filename, files):
+                    continue
+                inner = f"{name}/{member.filename}"
+                target = _scratch_file(scratch)
+                with archive.open(member) as packed:
+                    _copy(inner, packed, target, file.stat().st_size, scratch)
+                yield from _parts(inner, target, None, sheets, scratch)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(
+            f"{name} is not a sound ZIP file ({error}): cut off or damaged; copy it again"
+        ) from None
+    except (RuntimeError, NotImplementedError) as error:
+        raise InputError(
+            f"{name} cannot be unpacked: {error}; unpack it and give the file"
+        ) from None
+
+
+def _hidden_member(name: str, member: str) -> bool:
+    pure = member.replace("\\", "/")
+    if pure.startswith("/") or ".." in pure.split("/") or re.match(r"^[A-Za-z]:", pure):
+        raise InputError(
+            f"{name} holds {member!r}, a path that leads out of the archive: not unpacked; "
+            "pack it again without such paths"
+        )
+    return _hidden(pure)
+
+
+def _gunzip(name: str, file: Path, scratch: Path) -> Path:
+    target = _scratch_file(scratch)
+    try:
+        with gzip.open(file) as packed:
+            _copy(name, packed, target, file.stat().st_size, scratch)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{name} is not a sound gzip file ({error}): cut off or damaged; copy it again"
+        ) from None
+    return target
+
+
+def _copy(
+    name: str, packed: IO[bytes] | gzip.GzipFile, target: Path, packed_size: int, scratch: Path
+) -> None:
+    size = 0
+    with target.open("wb") as out:
+        while chunk := packed.read(CHUNK):
+            size += len(chunk)
+            _refuse_bomb(name, size, packed_size, scratch)
+            out.write(chunk)
+
+
+def _refuse_bomb(name: str, size: int, packed_size: int, scratch: Path) -> None:
+    """A header can lie about the size, so this is asked again while unpacking."""
+    if size <= HARMLESS:
+        return
+    if size > HIGHEST_RATIO * packed_size:
+        raise InputError(
+            f"{name} unpacks to more than {HIGHEST_RATIO} times its size: not unpacked; "
+            "if it is sound, unpack it yourself and give the file"
+        )
+    if size > shutil.disk_usage(scratch).free + _used(scratch):
+        raise InputError(
+            f"{name} unpacks to {size / 1e9:.1f} GB and {scratch} has not that much room; "
+            "set PIPELINE_SPILL to a folder on a larger disk"
+        )
+
+
+def _used(scratch: Path) -> int:
+    return sum(f.stat().st_size for f in scratch.iterdir() if f.is_file())
+
+
+def _scratch_file(scratch: Path, ending: str = "") -> Path:
+    for number in itertools.count(1):
+        file = scratch / f"part_{number}{ending}"
+        if not file.exists():
+            file.touch()
+            return file
+    raise AssertionError  # the count has no end
+
+
+# Sheets
+
+
+def _sheet_parts(
+    name: str, file: Path, sheets: Sequence[str] | None, scratch: Path
+) -> Iterator[Part]:
+    try:
+        book = load_workbook(file)
+    except CalamineError as error:
+        raise InputError(
+            f"{name} is not a sound workbook ({error}): damaged or locked by a password; "
+            "save it again as .xlsx or .csv"
+        ) from None
+    with book:
+        yield from _sheets(name, book, sheets, scratch)
+
+
+def _sheets(
+    name: str, book: CalamineWorkbook, sheets: Sequence[str] | None, scratch: Path
+) -> Iterator[Part]:
+    unknown = [s for s in sheets or () if s not in book.sheet_names]
+    if unknown:
+        raise InputError(
+            f"{name}: no sheet {unknown[0]!r} (source.sheets); it has {', '.join(book.sheet_names)}"
+        )
+    empty = True
+    for title in book.sheet_names:
+        if sheets and title not in sheets:
+            continue
+        try:
+            sheet = book.get_sheet_by_name(title)
+        except CalamineError as error:
+            if sheets or "chart" not in str(error).lower():
+                raise InputError(f"{name}/{title} cannot be read: {error}") from None
+            continue
+        if sheet.height == 0:  # an empty sheet beside the others is what Excel makes by default
+            continue
+        empty = False
+        target = _scratch_file(scratch, ".parquet")
+        _sheet_to_parquet(sheet, target)
+        yield Part(f"{name}/{title}", target, "sheet")
+    if empty:
+        raise InputError(f"{name} is empty: no sheet has a cell; export it again")
+
+
+def _sheet_to_parquet(sheet: CalamineSheet, target: Path) -> None:
+    """Write a sheet's cells as text, the row numbers first; never all rows at once as text."""
+    start = sheet.start or (0, 0)
+    width = sheet.width
+    schema = pa.schema(
+        [("row", pa.int64()), *((f"c{place}", pa.string()) for place in range(width))]
+    )
+    first_row = start[0] + 1
+    numbered = enumerate(sheet.iter_rows(), start=1)
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        while rows := list(itertools.islice(numbered, ROWS_AT_ONCE)):
+            texts = [(number, [_cell(value) for value in cells]) for number, cells in rows]
+            texts = [(number, cells) for number, cells in texts if any(cells)]
+            columns = [
+                pa.array(
+                    [(cells[place] or None) if place < len(cells) else None for _, cells in texts],
+                    pa.string(),
+                )
+                for place in range(width)
+            ]
+            numbers = pa.array(
+                [number + _offset(sheet, first_row) for number, _ in texts], pa.int64()
+            )
+            writer.write_batch(pa.record_batch([numbers, *columns], schema=schema))
+
+
+def _offset(sheet: CalamineSheet, first_row: int) -> int:
+    """What to add to a row's count for the row's number: iter_rows may skip what is empty above."""
+    return first_row - 1 if sheet.total_height != sheet.height else 0
+
+
+def _cell(value: Any) -> str:
+    """A cell's text as a CSV export would write it: whole numbers without .0, dates as ISO."""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    if isinstance(value, dt.datetime):
+        return value.isoformat(sep=" ")
+    return "" if value is None else str(value)
+
+
+# Text files
+
+
+def read_facts(file: Path) -> TextFacts:
+    """Read a text file once for what decides how it is decoded."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    mark, not_utf8, zero, rows = None, None, None, 1
+    with file.open("rb") as opened:
+        start = opened.read(4)
+        mark = next((encoding for sign, encoding in MARKS if start.startswith(sign)), None)
+        opened.seek(0)
+        if mark == "utf-16":
+            return TextFacts(mark, None, None)
+        while chunk := opened.read(CHUNK):
+            if zero is None and b"\0" in chunk:
+                zero = rows + chunk[: chunk.index(b"\0")].count(b"\n")
+            if not_utf8 is None:
+                try:
+                    decoder.decode(chunk)
+                except UnicodeDecodeError as error:
+                    not_utf8 = rows + chunk[: error.start].count(b"\n")
+            if zero is not None and not_utf8 is not None:
+                break
+            rows += chunk.count(b"\n")
+    if not_utf8 is None:
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            not_utf8 = rows
+    return TextFacts(mark, not_utf8, zero)
+
+
+def dialect(part: Part, layout: Layout, scratch: Path, encoding: str | None = None) -> Dialect:
+    """Return how to read a text file; where DuckDB cannot decode it, a copy in UTF-8 is made.
+
+    Raises InputError, with the row, where no declared encoding fits or the file is not text.
+    """
+    facts = read_facts(part.file)
+    encoding = _encoding(part.name, facts, layout, encoding)
+    file = part.file
+    if facts.zero_row is not None and encoding in NATIVE:
+        raise InputError(
+            f"{part.name}, row {facts.zero_row}: a zero byte: no text file, or cut off while "
+            "copying, or UTF-16 (then set source.encoding: utf-16); export it again"
+        )
+    if encoding not in NATIVE:
+        file = _to_utf8(part.name, file, encoding, scratch)
+        encoding = "utf-8"
+    with file.open("rb") as opened:
+        head = opened.read(LONGEST_HEADER).decode(encoding, errors="ignore").removeprefix("\ufeff")
+    delimiter, skip = layout.delimiter, 0
+    lines = head.splitlines(keepends=True)
+    while lines and not lines[0].strip():
+        skip += 1
+        lines.pop(0)
+    if lines and (declared := re.fullmatch(r"sep=(.)\s*", lines[0])):  # Excel's own first line
+        delimiter = delimiter or declared[1]
+        skip += 1
+        lines.pop(0)
+    if not lines:
+        raise InputError(f"{part.name} is empty: not even a header; export it again")
+    candidates = [delimiter] if delimiter else list(DELIMITERS)
+    headers = {d: _header(part.name, lines, d) for d in candidates}
+    best = min(candidates, key=lambda d: (len(layout.missing(headers[d])), -len(headers[d])))
+    return Dialect(file, NATIVE[encoding], best, skip, headers[best])
+
+
+def _header(name: str, lines: Sequence[str], delimiter: str) -> tuple[str, ...]:
+    try:
+        return tuple(next(csv.reader(lines, delimiter=delimiter)))
+    except csv.Error as error:
+        raise InputError(f"{name}, row 1: the header cannot be read: {error}") from None
+
+
+def _encoding(name: str, facts: TextFacts, layout: Layout, own: str | None) -> str:
+    if own is not None:
+        try:
+            own = codecs.lookup(own).name
+        except LookupError:
+            raise InputError(
+                f"source.encoding: {own!r} is unknown; try utf-8, iso-8859-1, cp1252 or utf-16"
+            ) from None
+    asked = [own] if own else [codecs.lookup(e).name for e in layout.encodings]
+    if facts.mark and own is None:
+        asked = [facts.mark]
+    for encoding in asked:
+        if encoding in {"utf-8", "utf-8-sig"}:
+            if facts.not_utf8_row is None:
+                return "utf-8"
+        else:
+            return encoding
+    raise InputError(
+        f"{name}, row {facts.not_utf8_row}: not {asked[-1]} text; set source.encoding to what the "
+        "file is in, such as iso-8859-1 or cp1252 (Windows)"
+    )
+
+
+def _to_utf8(name: str, file: Path, encoding: str, scratch: Path) -> Path:
+    target = _scratch_file(scratch)
+    rows = 1
+    try:
+        with (
+            file.open(encoding=encoding, newline="") as source,
+            target.open("w", encoding="utf-8", newline="") as out,
+        ):
+            while text := source.read(CHUNK):
+                rows += text.count("\n")
+                out.write(text)
+    except (UnicodeError, LookupError):
+        raise InputError(
+            f"{name}, about row {rows}: not {encoding} text; set source.encoding to what it is in"
+        ) from None
+    return target
+
+
+def with_one_line_end(file: Path, scratch: Path) -> Path:
+    """A copy in which every line ends with a line feed, for files that mix line ends."""
+    target = _scratch_file(scratch)
+    with file.open("rb") as source, target.open("wb") as out:
+        held = b""
+        while chunk := source.read(CHUNK):
+            text = held + chunk
+            held = text[-1:] if text.endswith(b"\r") else b""
+            text = text[: len(text) - len(held)]
+            out.write(text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        out.write(b"\n" if held else b"")
+    return target
+
+
+def row_of(file: Path, encoding: str, delimiter: str, skip: int, line: int) -> int:
+    """The row, as an editor shows it, on which the file's n-th line after the header begins.
+
+    It differs from n + 1 where cells hold line ends or lines are empty.
+    """
+    with file.open(encoding=encoding, newline="") as opened:
+        for _ in range(skip):
+            opened.readline()
+        csv.field_size_limit(1 << 30)
+        reader = csv.reader(opened, delimiter=delimiter)
+        next(reader)
+        begins, seen = reader.line_num, 0
+        for cells in reader:
+            if cells:
+                seen += 1
+                if seen == line:
+                    return begins + 1 + skip
+            begins = reader.line_num
+    return line + 1
