@@ -9,6 +9,7 @@ import json
 import shutil
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,14 @@ FEATURES = {
 }
 
 
-def write_inputs(folder: Path, *, hostile: bool = True, categories: bool = True) -> None:
-    """Write all that render_report reads below `folder`, which must be the working directory."""
+def write_inputs(folder: Path, *, hostile: bool = True, bare: bool = False) -> None:
+    """Write all that render_report reads below `folder`, which must be the working directory.
+
+    A bare shop has one snapshot, no categories, no later purchases, and no candidate that passes.
+    """
     (folder / "metrics").mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
-    for table, rows in tables(hostile=hostile, categories=categories).items():
+    for table, rows in tables(hostile=hostile, bare=bare).items():
         write_table(table, _frame(table, rows))
     for stage, figures in metrics(hostile=hostile).items():
         (folder / "metrics" / f"{stage}.json").write_text(json.dumps(figures, indent=2))
@@ -67,7 +71,7 @@ def _frame(table: Table, rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=table.schema.names, dtype=object)
 
 
-def tables(*, hostile: bool, categories: bool) -> dict[Table, list[dict[str, Any]]]:
+def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
     """The rows of every table."""
     chance = np.random.default_rng(7)
     found = {
@@ -87,7 +91,7 @@ def tables(*, hostile: bool, categories: bool) -> dict[Table, list[dict[str, Any
         SEGMENT_RETENTION: [
             _retention(i, a, b)
             for i in range(5)
-            for a, b in zip(SNAPSHOTS, SNAPSHOTS[1:], strict=False)
+            for a, b in pairwise(SNAPSHOTS)
         ],
         SEGMENT_RULES: [_rule(i) for i in range(5)],
         SEGMENTS: [
@@ -106,8 +110,14 @@ def tables(*, hostile: bool, categories: bool) -> dict[Table, list[dict[str, Any
         EXPLORATION: _exploration(),
         PRODUCT_CATEGORIES: [_product(n, chance) for n in range(60)],
     }  # fmt: skip
-    if not categories:
-        found[SEGMENT_CATEGORIES] = []
+    if bare:
+        for table in (SEGMENT_CATEGORIES, MIGRATION, SEGMENT_RETENTION, DRIFT, VALUE_CHECK):
+            found[table] = []
+        for row in found[PROFILES] + found[CUSTOMER_OUTLOOK]:
+            unknown = [key for key in row if key.startswith(("expected_", "buying_"))]
+            row.update(dict.fromkeys([*unknown, *({"retention"} & set(row))]))
+        for row in found[CANDIDATES]:
+            row["failed_gates"] = "Jaccard"
     if hostile:
         found[PRODUCT_CATEGORIES][0]["description"] = HOSTILE
         found[STRATEGIES][0]["offer"] = HOSTILE
@@ -331,24 +341,19 @@ def _check(grouping: str, position: int) -> dict[str, Any]:
 
 def _migration() -> list[dict[str, Any]]:
     rows = []
-    spans = [("month", a, b) for a, b in zip(SNAPSHOTS, SNAPSHOTS[1:], strict=False)]
+    spans = [("month", a, b) for a, b in pairwise(SNAPSHOTS)]
     for span, start, end in [*spans, ("whole", SNAPSHOTS[0], AS_OF)]:
         for i in range(-1, 5):
             ends = [i, (i + 1) % 5] if i >= 0 else [0, 2]
-            for j in ends:
-                rows.append(
-                    {
-                        "span": span,
-                        "from_date": start,
-                        "to_date": end,
-                        "from_segment_id": i,
-                        "from_segment": NAMES[i] if i >= 0 else "not yet a customer",
-                        "to_segment_id": j,
-                        "to_segment": NAMES[j],
-                        "customers": 8 if i == j else 3,
-                        "share": 0.7 if i == j else 0.3,
-                    }  # fmt: skip
-                )
+            rows += [
+                {
+                    "span": span, "from_date": start, "to_date": end, "from_segment_id": i,
+                    "from_segment": NAMES[i] if i >= 0 else "not yet a customer",
+                    "to_segment_id": j, "to_segment": NAMES[j],
+                    "customers": 8 if i == j else 3, "share": 0.7 if i == j else 0.3,
+                }
+                for j in ends
+            ]  # fmt: skip
     return rows
 
 
@@ -422,15 +427,20 @@ def _product(n: int, chance: np.random.Generator) -> dict[str, Any]:
 
 def metrics(*, hostile: bool) -> dict[str, dict[str, Any]]:
     """The figures of every stage, where the report knows them by name."""
-    left = {"lines": 3, "lines_with_customer": 2, "amount": 12.5}
+    left = {"lines": 3, "lines_with_customer": 2, "money": -12.5}
     exits = ("duplicates", "stock_adjustments", "not_goods", "no_price",
              "returns_matched", "returns_unmatched")  # fmt: skip
     return {
         "ingest": {"lines": 4018, "sha256": "d07a" * 16, "first_day": "2011-01-04"},
         "clean": {
-            "read": {"lines": 4018, "lines_with_customer": 3012, "amount": 100075.0},
-            **dict.fromkeys(exits, left),
-            "kept": {"lines": 4000, "lines_with_customer": 3000, "amount": 100000.0},
+            "ledger": {
+                **dict.fromkeys(exits, left),
+                "kept_with_customer": {
+                    "lines": 4000, "lines_with_customer": 4000, "money": 123456.0,
+                },
+            },
+            "facts": {"lines_read": 4018, "money_read": 123381.0, "customers": 100},
+            "returns": {"units": 9, "units_matched": 7, "units_unmatched": 2},
         },
         "explore": {
             "sales": {"lines": 4000, "orders": 300, "customers": 100, "products": 60,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +12,14 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from pipeline.report.marks import COLOURS, SHAPES
+
 INK = "#1d2433"
 SOFT = "#5b6475"
 GRID = "#e4e7ec"
 ACCENT = "#1b3a73"
 REST = "#b9c0cc"
+COLOUR_OF_CHOICE = "#b4520a"
 RAMP = ("#f1f4f9", "#c5d3e8", "#8eabd2", "#5280b7", "#27549a", "#142f66")
 # The renderer carries this font, so that a picture has the same bytes on every machine.
 FONT = "Liberation Sans, Arimo, Helvetica, Arial, sans-serif"
@@ -39,7 +44,7 @@ class Picture:
 
 def draw(key: str, chart: alt.TopLevelMixin, width: int = WIDTH) -> Picture:
     """Return `chart` as a picture; `key` makes the ids in it unique on the page."""
-    styled = chart.configure(**_style())  # type: ignore[attr-defined]
+    styled = chart.configure(**_style())
     still = styled.properties(width=width).to_dict()
     alive = styled.properties(width="container").to_dict()
     for spec in (still, alive):
@@ -48,19 +53,40 @@ def draw(key: str, chart: alt.TopLevelMixin, width: int = WIDTH) -> Picture:
 
 
 def tidy_svg(svg: str, key: str) -> str:
-    """Make a picture's ids unique and the same on every run, and let it shrink to a phone."""
-    names: dict[str, str] = {}
-    for found in re.findall(r'\bid="([^"]+)"', svg):
-        names.setdefault(found, f"{key}-{len(names)}")
+    """Make a picture's ids unique and the same on every run, and the picture small."""
+    names = {found: f"{key}-{n}" for n, found in enumerate(re.findall(r'\bid="([^"]+)"', svg))}
     for old, new in names.items():
-        svg = svg.replace(f'id="{old}"', f'id="{new}"').replace(f"#{old})", f"#{new})")
-    svg = re.sub(r' (xmlns:xlink|version)="[^"]*"', "", svg)
-    svg = re.sub(r' (role|aria-[a-z]+|class)="[^"]*"', "", svg)
-    svg = svg.replace(' pointer-events="none"', "")
+        svg = svg.replace(f'id="{old}"', f'id="{new}"').replace(f"(#{old})", f"(#{new})")
+    svg = re.sub(r"<text [^>]*opacity=\"0\">[^<]*</text>", "", svg)  # labels left out for room
+    svg = re.sub(r' (xmlns:xlink|version|role|aria-[a-z]+|class|pointer-events)="[^"]*"', "", svg)
+    svg = re.sub(r' (opacity|fill-opacity|stroke-opacity)="1"|' + f' font-family="{FONT}"', "", svg)
+    svg = re.sub(r'<path d="(M0,0h0v0h0Z)?"( display="none")?/>', "", svg)
+    svg = re.sub(r"-?\d+\.\d{3,}", _rounded, svg)
     svg = re.sub(
-        r'<path aria-hidden="true" d="" display="none"/>|<path d="" display="none"/>', "", svg
+        r'<path transform="[^"]*" d="[^"]*" fill="[^"]*" stroke-width="2"', _unstroked, svg
     )
-    return svg.replace("<svg ", '<svg class="picture" focusable="false" ', 1)
+    return _shared_shapes(svg, key).replace(
+        "<svg ", f'<svg class="picture" focusable="false" font-family="{FONT}" ', 1
+    )
+
+
+def _rounded(found: re.Match[str]) -> str:
+    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _unstroked(found: re.Match[str]) -> str:
+    return found[0].removesuffix(' stroke-width="2"')
+
+
+def _shared_shapes(svg: str, key: str) -> str:
+    """Draw what is drawn many times once, and use it where it stands."""
+    marks = Counter(re.findall(r'<path transform="[^"]*" d="([^"]*)"', svg))
+    often = [shape for shape, times in sorted(marks.items()) if times > 9]
+    for number, shape in enumerate(often):
+        used = rf'<path transform="([^"]*)" d="{re.escape(shape)}"'
+        svg = re.sub(used, rf'<use transform="\1" href="#{key}-m{number}"', svg)
+    shapes = "".join(f'<path id="{key}-m{n}" d="{shape}"/>' for n, shape in enumerate(often))
+    return svg.replace("</svg>", f"<defs>{shapes}</defs></svg>") if often else svg
 
 
 def _style() -> dict[str, Any]:
@@ -88,7 +114,7 @@ def _style() -> dict[str, Any]:
 
 
 def _data(rows: Rows) -> alt.Data:
-    return alt.Data(values=[dict(row) for row in rows])  # type: ignore[no-any-return]
+    return alt.Data(values=[dict(row) for row in rows])
 
 
 def _tooltip(**titles: str) -> list[alt.Tooltip]:
@@ -141,7 +167,7 @@ def customer_map(points: Rows, segments: Rows, currency: str) -> alt.TopLevelMix
                 scale=alt.Scale(type="log", nice=False),
                 axis=alt.Axis(
                     values=[10**n for n in range(8)],
-                    labelExpr=f"'{currency}' + format(datum.value, ',')",
+                    labelExpr=f"{json.dumps(currency)} + format(datum.value, ',')",
                 ),
             ),
             color=colour,
@@ -162,12 +188,12 @@ def customer_map(points: Rows, segments: Rows, currency: str) -> alt.TopLevelMix
 
 
 def columns(
-    rows: Rows, y_title: str, y_format: str = "~s", *, height: int = 200
+    rows: Rows, y_title: str, y_format: str = "~s", *, sign: str = "", height: int = 200
 ) -> alt.TopLevelMixin:
     """Columns in the order of the rows: `label`, `value`, `text`, and `note` for the pale ones."""
     return (
         alt.Chart(_data(rows))
-        .mark_bar(cornerRadiusEnd=2)
+        .mark_bar()
         .encode(
             x=alt.X(
                 "label:N",
@@ -175,7 +201,13 @@ def columns(
                 title=None,
                 axis=alt.Axis(labelAngle=0, grid=False, labelOverlap=True),
             ),
-            y=alt.Y("value:Q", title=y_title, axis=alt.Axis(format=y_format, tickCount=4)),
+            y=alt.Y(
+                "value:Q",
+                title=y_title,
+                axis=alt.Axis(
+                    tickCount=4, labelExpr=f"{json.dumps(sign)} + format(datum.value, '{y_format}')"
+                ),
+            ),
             color=alt.condition("datum.is_part", alt.value(REST), alt.value(ACCENT)),
             tooltip=_tooltip(label=" ", text=y_title),
         )
@@ -183,20 +215,20 @@ def columns(
     )
 
 
-def bars(rows: Rows, title: str, x_format: str = "~s") -> alt.TopLevelMixin:
+def bars(rows: Rows, title: str, sign: str = "") -> alt.TopLevelMixin:
     """Horizontal bars with their figures written at the end."""
     base = alt.Chart(_data(rows)).encode(
         y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=190, grid=False)),
         x=alt.X(
             "value:Q",
             title=title,
-            axis=alt.Axis(format=x_format, tickCount=4),
+            axis=alt.Axis(tickCount=4, labelExpr=f"{json.dumps(sign)} + format(datum.value, '~s')"),
             scale=alt.Scale(zero=True),
         ),
         tooltip=_tooltip(label=" ", text=title),
     )
     return alt.layer(
-        base.mark_bar(color=ACCENT, cornerRadiusEnd=2, height={"band": 0.7}),
+        base.mark_bar(color=ACCENT, height={"band": 0.7}),
         base.mark_text(align="left", dx=5).encode(text="text:N"),
     ).properties(height=22 * max(len(rows), 1))
 
@@ -232,7 +264,9 @@ def concentration(rows: Rows) -> alt.TopLevelMixin:
     """How much of the revenue the best so many percent of the customers bring."""
     base = alt.Chart(_data(rows)).encode(
         x=alt.X(
-            "value:Q", title="best customers, from the top", axis=alt.Axis(format="%", grid=False)
+            "value:Q",
+            title="best customers, from the top",
+            axis=alt.Axis(format="%", grid=False, tickCount=5),
         ),
         y=alt.Y("amount:Q", title="share of revenue", axis=alt.Axis(format="%", tickCount=5)),
     )
@@ -254,9 +288,17 @@ def product_map(points: Rows, titles: Rows) -> alt.TopLevelMixin:
         y=alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False)),
     )
     names = alt.Chart(_data(titles)).encode(x="x:Q", y="y:Q", text="category:N")
+    categories = [row["category"] for row in titles]
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(categories))]
+    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(categories))]
     return alt.layer(
-        base.mark_circle(size=16, opacity=0.65).encode(
-            color=alt.Color("category:N", legend=None, scale=alt.Scale(scheme="tableau20")),
+        base.mark_point(filled=True, size=18, opacity=0.6).encode(
+            color=alt.Color(
+                "category:N", legend=None, scale=alt.Scale(domain=categories, range=colours)
+            ),
+            shape=alt.Shape(
+                "category:N", legend=None, scale=alt.Scale(domain=categories, range=shapes)
+            ),
             tooltip=_tooltip(description="product", category="category", confidence="how sure"),
         ),
         names.mark_text(
@@ -279,7 +321,7 @@ def season(rows: Rows, mark: Mapping[str, str]) -> alt.TopLevelMixin:
     tips = _tooltip(month="month", text="share of its spend", rest_text="other customers")
     axis = alt.Axis(format="%", tickCount=3, title=None)
     return alt.layer(
-        base.mark_bar(color=mark["colour"], opacity=0.85, cornerRadiusEnd=2).encode(
+        base.mark_bar(color=mark["colour"], opacity=0.85).encode(
             y=alt.Y("share:Q", axis=axis), tooltip=tips
         ),
         base.mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1.5).encode(y="rest:Q"),
@@ -339,9 +381,6 @@ def sweep(rows: Rows, gate: float | None, chosen_k: int) -> alt.TopLevelMixin:
     return alt.layer(*layers).properties(height=150)
 
 
-COLOUR_OF_CHOICE = "#b4520a"
-
-
 def candidate_field(rows: Rows) -> alt.TopLevelMixin:
     """Candidates by stability and by what they foretell."""
     kinds = ["failed a gate", "passed", "baseline", "chosen"]
@@ -353,11 +392,12 @@ def candidate_field(rows: Rows) -> alt.TopLevelMixin:
                 "jaccard:Q",
                 title="stability: Jaccard of the least stable segment",
                 scale=alt.Scale(zero=False),
+                axis=alt.Axis(tickCount=6),
             ),
             y=alt.Y(
                 "eta:Q",
                 title="share of the ceiling: later spend foretold",
-                axis=alt.Axis(format="%"),
+                axis=alt.Axis(format="%", tickCount=5),
                 scale=alt.Scale(zero=False),
             ),
             color=alt.Color(
@@ -368,10 +408,9 @@ def candidate_field(rows: Rows) -> alt.TopLevelMixin:
             shape=alt.Shape(
                 "kind:N",
                 scale=alt.Scale(domain=kinds, range=["cross", "circle", "square", "diamond"]),
+                legend=alt.Legend(title=None, orient="top"),
             ),
-            size=alt.Size(
-                "kind:N", scale=alt.Scale(domain=kinds, range=[40, 50, 60, 260]), legend=None
-            ),
+            size=alt.condition("datum.kind === 'chosen'", alt.value(260), alt.value(50)),
             order=alt.Order("rank:Q"),
             tooltip=_tooltip(
                 candidate="candidate",
@@ -409,4 +448,4 @@ def calibration(rows: Rows, currency: str) -> alt.TopLevelMixin:
 
 
 def _money_axis(currency: str) -> alt.Axis:
-    return alt.Axis(tickCount=5, labelExpr=f"'{currency}' + format(datum.value, '~s')")
+    return alt.Axis(tickCount=5, labelExpr=f"{json.dumps(currency)} + format(datum.value, '~s')")

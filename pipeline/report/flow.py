@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from pipeline.report.charts import FONT
+
 WIDTH, HEIGHT, NODE, GAP, MARGIN = 860, 520, 14, 10, 215
 
 
@@ -32,23 +34,23 @@ class Flow:
 
 def flow_picture(left: Sequence[Stop], right: Sequence[Stop], flows: Sequence[Flow]) -> Markup:
     """Draw the flows between the stops of the left and those of the right side, in their order."""
-    sides = [(left, "start", MARGIN, -8, "end"), (right, "end", WIDTH - MARGIN - NODE, 8, "start")]
+    sides = [(left, "start", MARGIN), (right, "end", WIDTH - MARGIN - NODE)]
     total = sum(flow.customers for flow in flows) or 1
     scale = (HEIGHT - GAP * (max(len(left), len(right)) - 1)) / total
     tops: dict[tuple[str, int], float] = {}
     parts: list[Markup] = []
-    for stops, side, x, shift, anchor in sides:
+    for stops, side, x in sides:
         y = 0.0
         for stop in stops:
             height = scale * sum(f.customers for f in flows if getattr(f, side) == stop.segment_id)
             tops[side, stop.segment_id] = y
-            parts.append(_node(stop, x, y, height, shift, anchor))
+            parts.append(_node(stop, (x, y), height, is_left=side == "start"))
             y += height + GAP
     bands = [_band(flow, tops, scale, left) for flow in _in_order(flows, left, right)]
     return Markup(
         '<svg class="picture" focusable="false" viewBox="0 -8 {} {}" '
-        'font-family="Liberation Sans, Arimo, Helvetica, Arial, sans-serif" font-size="13">{}{}</svg>'
-    ).format(WIDTH, HEIGHT + 24, Markup("").join(bands), Markup("").join(parts))
+        'font-family="{}" font-size="13">{}{}</svg>'
+    ).format(WIDTH, HEIGHT + 24, FONT, Markup("").join(bands), Markup("").join(parts))
 
 
 def _in_order(flows: Sequence[Flow], left: Sequence[Stop], right: Sequence[Stop]) -> list[Flow]:
@@ -57,8 +59,9 @@ def _in_order(flows: Sequence[Flow], left: Sequence[Stop], right: Sequence[Stop]
     return sorted(flows, key=lambda flow: (starts.index(flow.start), ends.index(flow.end)))
 
 
-def _node(stop: Stop, x: float, y: float, height: float, shift: int, anchor: str) -> Markup:
-    text_x = x + (0 if shift < 0 else NODE) + shift
+def _node(stop: Stop, corner: tuple[float, float], height: float, *, is_left: bool) -> Markup:
+    x, y = corner
+    text_x, anchor = (x - 8, "end") if is_left else (x + NODE + 8, "start")
     return Markup(
         '<g data-segment="{}"><rect x="{}" y="{:.1f}" width="{}" height="{:.1f}" fill="{}"/>'
         '<text x="{}" y="{:.1f}" text-anchor="{}" fill="#1d2433">{}'

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from pipeline.shared.errors import InputError
 from pipeline.shared.metrics import METRICS, read_metrics
 from pipeline.shared.params import PARAMS_FILE
 from pipeline.tables.candidates import CANDIDATES
@@ -29,7 +30,16 @@ from pipeline.tables.strategies import STRATEGIES
 from pipeline.tables.typical_customers import TYPICAL_CUSTOMERS
 from pipeline.tables.value_check import VALUE_CHECK
 
-STAGES = ("ingest", "clean", "explore", "categorize", "rfm", "select", "assign", "profile")
+STAGES = (
+    "ingest",
+    "clean",
+    "explore",
+    "categorize",
+    "aggregate_rfm",
+    "select",
+    "assign",
+    "profile",
+)
 
 
 @dataclass(frozen=True)
@@ -67,10 +77,21 @@ TABLES = (
 
 def read_inputs() -> Inputs:
     """Read every table and figure that the report shows; InputError names what is missing."""
-    text = PARAMS_FILE.read_text(encoding="utf-8")
+    text = params_text()
     return Inputs(
         **{table.name: read_table(table) for table in TABLES},
         metrics={s: read_metrics(s) for s in STAGES if (METRICS / f"{s}.json").exists()},
         params=yaml.safe_load(text),
         params_text=text,
     )
+
+
+def params_text() -> str:
+    """Return params.yaml as it stands; InputError where it does not."""
+    try:
+        return PARAMS_FILE.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"{PARAMS_FILE} is missing: run from the project's top folder, "
+            f"or `git checkout {PARAMS_FILE}`"
+        ) from None

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from markupsafe import Markup
 
 from pipeline.report import words
-from pipeline.report.charts import FONT, INK, SOFT
+from pipeline.report.charts import FONT, SOFT
 from pipeline.report.inputs import Inputs
 from pipeline.report.rows import Row
 
-WIDTH, BAR, GAP, LEFT = 1000, 44, 46, 0
+WIDTH, BAR, GAP = 1000, 44, 46
 
 
 def shop_facts(inputs: Inputs) -> Row:
@@ -27,7 +26,7 @@ def shop_facts(inputs: Inputs) -> Row:
     }
 
 
-def glance(inputs: Inputs, segments: Sequence[Row], currency: str) -> Row:
+def glance(inputs: Inputs, segments: Sequence[Row]) -> Row:
     """The segments side by side, as rows and as one picture."""
     actions = inputs.strategies.set_index("segment_id")["action"].to_dict()
     rows = [
@@ -54,8 +53,8 @@ def glance_picture(segments: Sequence[Row]) -> Markup:
         )
         for segment, (start, end) in zip(segments, spans, strict=True):
             bars.append(_bar(segment, figure, start, end, top))
-        for segment, (a, b), (c, d) in zip(segments, before, spans, strict=False):
-            bands.append(_band(segment, a, b, c, d, top - GAP, top))
+        for segment, above, below in zip(segments, before, spans, strict=False):
+            bands.append(_band(segment, above, below, top))
         before = spans
     height = len(kinds) * (BAR + GAP) - GAP + 24
     return Markup(
@@ -75,7 +74,7 @@ def _spans(segments: Sequence[Row], figure: str) -> list[tuple[float, float]]:
 def _bar(segment: Row, figure: str, start: float, end: float, top: float) -> Markup:
     width = end - start
     text = words.share(segment[figure])
-    label: Any = ""
+    label = Markup()
     if width > 48:
         label = Markup(
             '<path d="{}" transform="translate({:.1f},{}) scale(6)" fill="white"/>'
@@ -95,9 +94,10 @@ def _bar(segment: Row, figure: str, start: float, end: float, top: float) -> Mar
 
 
 def _band(
-    segment: Row, a: float, b: float, c: float, d: float, top: float, bottom: float
+    segment: Row, above: tuple[float, float], below: tuple[float, float], bottom: float
 ) -> Markup:
-    middle = (top + bottom) / 2
+    (a, b), (c, d) = above, below
+    top, middle = bottom - GAP, bottom - GAP / 2
     return Markup(
         '<path data-segment="{}" fill="{}" fill-opacity="0.16" d="M{:.1f},{}C{:.1f},{} {:.1f},{} '
         '{:.1f},{}H{:.1f}C{:.1f},{} {:.1f},{} {:.1f},{}Z"/>'
@@ -105,6 +105,3 @@ def _band(
         segment["segment_id"], segment["colour"], a, top, a, middle, c, middle, c, bottom,
         d, d, middle, b, middle, b, top,
     )  # fmt: skip
-
-
-__all__ = ["INK", "glance", "glance_picture", "shop_facts"]

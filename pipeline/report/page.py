@@ -47,7 +47,7 @@ def page(inputs: Inputs, look: Look) -> str:
         "segments": segments,
         "horizon": inputs.params["rfm"]["horizon_days"],
         "facts": shop_facts(inputs),
-        "glance": glance(inputs, segments, look.currency),
+        "glance": glance(inputs, segments),
         "map": customer_map(inputs, segments, look.currency, look.map_customers),
         "pages": segment_pages(inputs, segments, look.currency),
         "patterns": patterns(inputs, look.currency, look.top_rows),

@@ -56,7 +56,7 @@ def _months(
         "key": "months",
         "title": "Revenue by month",
         "finding": finding,
-        "picture": draw("months", charts.columns(data, "revenue", "~s"), 640),
+        "picture": draw("months", charts.columns(data, "revenue", "~s", sign=currency), 640),
         "head": ("Month", "Revenue", "Orders", "Customers"),
         "rows": [
             (d["label"], d["text"], words.count(r["orders"]), words.count(r["customers"]))
@@ -81,7 +81,7 @@ def _week(
             "y": WEEKDAYS[weekday - 1],
             "value": cell["share"],
             "text": f"{words.share(cell['share'])} of orders",
-            "is_dark": cell["share"] > 0.5 * top,
+            "is_dark": cell["share"] > 0.62 * top,
         }
         for weekday in range(1, 8)
         for hour in hours
@@ -144,7 +144,7 @@ def _concentration(
         "picture": draw("concentration", charts.concentration(data), 420),
         "head": ("Best customers", "Share of revenue"),
         "rows": [(d["label"], d["text"]) for d in data],
-        "alt": "A curve: the share of the revenue that the best so many percent of customers bring.",
+        "alt": "A curve: the share of revenue that the best so many percent of customers bring.",
     }
 
 
@@ -160,15 +160,15 @@ def _countries(
     finding = ""
     if home:
         finding = (
-            f"{words.share(countries['share_of_revenue_abroad'])} of the revenue comes from outside "
-            f"{home}, from {words.count(countries['count'] - 1)} other countries; the largest are shown."
+            f"{words.share(countries['share_of_revenue_abroad'])} of the revenue comes from "
+            f"outside {home}; the largest of {words.count(len(rows) - 1)} countries are shown."
         )
     return {
         "key": "countries",
         "title": "Where the money comes from abroad",
         "finding": finding,
         "picture": draw(
-            "countries", charts.bars(_bars(shown, currency), "revenue, share written"), 420
+            "countries", charts.bars(_bars(shown), "revenue, with its share", currency), 420
         ),
         "head": ("Country", "Revenue", "Share", "Orders", "Customers"),
         "rows": [
@@ -185,7 +185,7 @@ def _countries(
     }
 
 
-def _bars(rows: list[Row], _currency: str) -> list[Row]:
+def _bars(rows: list[Row]) -> list[Row]:
     return [
         {"label": row["bucket"], "value": float(row["amount"]), "text": words.share(row["share"])}
         for row in rows
@@ -210,7 +210,7 @@ def _column_figure(key: str, heading: str, what: str, rows: list[Row], **more: A
         "key": key,
         "title": heading,
         "finding": more.get("finding", ""),
-        "picture": draw(key, charts.columns(data, more["share_of"], "%", height=180), 420),
+        "picture": draw(key, charts.columns(data, more["share_of"], ".0%", height=180), 420),
         "head": (what, more["share_of"].capitalize()),
         "rows": [(d["label"], d["text"]) for d in data],
         "alt": f"Columns: {heading.lower()}.",
@@ -277,7 +277,7 @@ def _cohorts(
             "y": words.month(row["bucket"]),
             "value": row["share"],
             "text": f"{round(100 * row['share'])}",
-            "is_dark": row["share"] > 0.5 * top,
+            "is_dark": row["share"] > 0.62 * top,
         }
         for row in later
     ]
@@ -299,7 +299,7 @@ def _cohorts(
     cells = {(row["bucket"], int(row["sub_bucket"])): words.share(row["share"]) for row in rows}
     return {
         "key": "cohorts",
-        "title": "Who comes back: percent of each month's new customers who order so many months on",
+        "title": "Who comes back: percent of a month's new customers who order so many months on",
         "finding": finding,
         "picture": draw(
             "cohorts",
@@ -312,7 +312,7 @@ def _cohorts(
         "rows": [
             (words.month(m), *(cells.get((m, n), "") for n in range(1, width + 1))) for m in months
         ],
-        "alt": "A table of shades: share of each month's new customers who ordered in later months.",
+        "alt": "A table of shades: share of a month's new customers who ordered in later months.",
         "is_wide": True,
     }
 

@@ -14,6 +14,17 @@ from pipeline.report.inputs import Inputs
 from pipeline.report.rows import Row, rows_of, title
 
 NEW = -1
+PLACES = {
+    "duplicates": "exact repeats of a whole line",
+    "stock_adjustments": "no description, no price, no customer",
+    "not_goods": "postage, fees, manual entries, vouchers, samples",
+    "no_price": "goods at price 0 or below",
+    "no_quantity": "goods of quantity 0",
+    "returns_matched": "returns, taken off the sale that they belong to",
+    "returns_unmatched": "returns of goods sold before the file begins",
+    "kept_with_customer": "sales to known customers: what the segments are made of",
+    "kept_without_customer": "sales to nobody known: they teach categories and patterns",
+}
 SWEEPS = (
     ("eta_squared", "Later spend foretold (η²)", None, "higher is better"),
     ("jaccard", "Stability (Jaccard)", "jaccard", "the dashed line is the gate"),
@@ -64,7 +75,8 @@ def _flow(whole: pd.DataFrame, marks: Mapping[int, Row]) -> Any:
             int(row["to_segment_id"]),
             int(row["customers"]),
             f"{title(row['from_segment'])} → {title(row['to_segment'])}: "
-            f"{words.plural(row['customers'], 'customer', 'customers')}, {words.share(row['share'])}",
+            f"{words.plural(row['customers'], 'customer', 'customers')}, "
+            f"{words.share(row['share'])}",
         )
         for row in rows_of(whole)
     ]
@@ -228,20 +240,14 @@ def _calibration(inputs: Inputs, currency: str) -> Row | None:
 
 def ledger(inputs: Inputs) -> Row:
     """Where every line of the input went, as clean counted it."""
-    return table_of(inputs.metrics.get("clean", {}))
-
-
-def table_of(figures: Mapping[str, Any]) -> Row:
-    """Nested figures as a table: a row for each mapping, a line for each single figure."""
-    rows = {key: value for key, value in figures.items() if isinstance(value, Mapping)}
-    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    found = inputs.metrics.get("clean", {})
     return {
-        "columns": columns,
         "rows": [
-            {"name": name, "cells": [row.get(column) for column in columns]}
-            for name, row in rows.items()
+            {"name": name, "about": PLACES.get(name, ""), **place}
+            for name, place in found.get("ledger", {}).items()
         ],
-        "single": {k: v for k, v in figures.items() if not isinstance(v, Mapping)},
+        "facts": found.get("facts", {}),
+        "returns": found.get("returns", {}),
     }
 
 
