@@ -55,7 +55,7 @@ def test_the_known_truths_of_the_real_shop_come_out(real_shop):
     assert facts["with_customer_after_duplicates"] == 401_604
     assert facts["with_customer_negative_quantity"] == 8_872
     assert facts["with_customer_sold"] == 392_732
-    assert facts["with_customer_sold_letter_codes"] == 1_549
+    assert facts["with_customer_sold_not_goods"] == 1_549
     assert facts["with_customer_sold_goods_at_price_0"] == 33
     assert facts["with_customer_sold_goods"] == 391_150
     assert facts["customers"] == 4_334
