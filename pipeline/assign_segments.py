@@ -1,8 +1,10 @@
 """Put every customer of every snapshot into exactly one segment, with the kept model.
 
-Reads   data/model.skops, data/customers.parquet
+Reads   data/model.skops, data/customers.parquet, pipeline/playbook.yaml
 Writes  data/segments.parquet, data/segment_names.parquet, metrics/assign.json,
         metrics/plots/segment_sizes.csv
+
+Example: python -m pipeline.assign_segments
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from pipeline.methods.naming import Playbook, name_segments, read_playbook
 from pipeline.methods.segment_model import SegmentModel, assign, load_model
 from pipeline.shared.metrics import METRICS, write_metrics
 from pipeline.shared.outputs import write_text
@@ -29,25 +32,31 @@ def main() -> None:
     """Read the model and the customers, assign, name, write."""
     with stage("assign_segments") as log:
         model, customers = load_model(), read_table(CUSTOMERS)
-        names = segment_names(model)
         with threadpool_limits(1):
+            names = segment_names(model, customers, read_playbook())
             segments = assign_all(model, customers, names)
         write_table(SEGMENT_NAMES, names)
         write_table(SEGMENTS, segments)
         write_text(SEGMENT_SIZES, segment_sizes(segments, names))
-        write_metrics("assign", assign_metrics(segments, names))
+        write_metrics("assign", figures(segments, names))
         log.info("%d rows in %d segments", len(segments), len(names))
 
 
-def segment_names(model: SegmentModel) -> pd.DataFrame:
-    """One row per segment: its name and the levels that it was named by."""
+def segment_names(model: SegmentModel, customers: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
+    """One row per segment: its name and the levels that it was named by.
+
+    Segments are named once, at the snapshot that the model was fitted on, so that a name means
+    the same in every snapshot.
+    """
+    rows = customers[customers["snapshot_date"].astype(str) == model.snapshot_date]
     size = len(model.order)
     group = np.full(size, "", dtype=object)
     for name, part in model.groups.items():
         group[model.order[part]] = name
-    names = [g.replace("_", " ") if g else f"segment {i}" for i, g in enumerate(group)]
-    frame = pd.DataFrame({"segment_id": np.arange(size), "segment": names, "group": group})
-    return frame.assign(**model.levels).fillna({"frequency": 0.0, "monetary": 0.0})
+    segments = pd.DataFrame({"segment_id": np.arange(size), "group": group, **model.levels})
+    named = name_segments(segments, rows, playbook)
+    counts = np.bincount(assign(model, rows)["segment_id"], minlength=size)
+    return named.assign(customers=counts)
 
 
 def assign_all(model: SegmentModel, customers: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
@@ -72,7 +81,7 @@ def segment_sizes(segments: pd.DataFrame, names: pd.DataFrame) -> str:
     return text
 
 
-def assign_metrics(segments: pd.DataFrame, names: pd.DataFrame) -> dict[str, Any]:
+def figures(segments: pd.DataFrame, names: pd.DataFrame) -> dict[str, Any]:
     """Counts at the last snapshot, and how sure the model was."""
     last = segments[segments["snapshot_date"] == segments["snapshot_date"].max()]
     counts = last.groupby("segment").size()

@@ -1,69 +1,97 @@
 """Choose the segmentation: sound, stable, and the best at foretelling later purchases.
 
 Reads   data/customers.parquet, data/later_purchases.parquet
-Writes  data/model.skops, data/candidates.parquet, metrics/select.json,
-        metrics/plots/k_sweep.csv
+Writes  data/model.skops, data/candidates.parquet, data/selection_reasons.parquet,
+        metrics/select.json, metrics/plots/k_sweep.csv
+
+Example: python -m pipeline.select_model
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 import joblib
 import numpy as np
 import pandas as pd
-from annotated_types import Interval
-from pydantic import Field
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 from threadpoolctl import threadpool_limits
 
 from pipeline.methods.candidates import (
-    Candidate,
     Effort,
+    Family,
     Origin,
     Snapshot,
-    fit_candidate,
-    measure,
+    at_one_size,
+    fit_family,
+    measure_family,
     value_of_parts,
 )
+from pipeline.methods.partitions import sample_rows
 from pipeline.methods.prediction import LaterFigures, ceiling
 from pipeline.methods.segment_model import (
     KEPT_NOTHING,
     WHOLESALE,
     SegmentModel,
+    Wholesale,
     declared_group,
     save_model,
 )
-from pipeline.methods.selection import Gates, choose, failed_gates
-from pipeline.methods.transforms import feature_columns, feature_matrix
+from pipeline.methods.selection import Choice, Gates, choose, failed_gates, reasons
+from pipeline.methods.stability import structure_of
+from pipeline.methods.transforms import (
+    apply_transform,
+    feature_columns,
+    feature_matrix,
+    fit_transform,
+)
+from pipeline.shared.errors import InputError
 from pipeline.shared.metrics import METRICS, write_metrics
 from pipeline.shared.outputs import write_text
 from pipeline.shared.params import StageParams, load_params
 from pipeline.shared.stage import progress, run_stage, stage
 from pipeline.tables.candidates import CANDIDATES
-from pipeline.tables.contract import read_table, write_table
+from pipeline.tables.contract import Table, check, write_table
 from pipeline.tables.customers import CUSTOMERS
 from pipeline.tables.later_purchases import LATER_PURCHASES
+from pipeline.tables.selection_reasons import SELECTION_REASONS
+
+Matrix = NDArray[np.float64]
 
 K_SWEEP = METRICS / "plots" / "k_sweep.csv"
 GROUPS = (KEPT_NOTHING, WHOLESALE)
+FIGURES = ("eta_squared", "gini", "top20_capture", "auc")
+
+Algorithm = Literal[
+    "kmeans", "ward", "bisecting", "mixture", "mixture_diag", "mixture_tied", "hdbscan",
+    "tiers", "steps", "tree", "rules", "kmeans_trimmed",
+]  # fmt: skip
+TransformKind = Literal[
+    "raw", "log", "power", "quantile", "standard_pca2", "weighted", "expected_line",
+    "expected_curve",
+]  # fmt: skip
 
 
-class Family(StageParams):
-    """Algorithms x feature sets x transforms to try, each at every k (or at `k`)."""
+class FamilyParams(StageParams):
+    """Algorithms x feature sets x transforms to try, each at every k (or at these)."""
 
-    algorithms: tuple[str, ...]
-    features: tuple[str, ...]
-    transforms: tuple[str, ...]
+    algorithms: tuple[Algorithm, ...] = Field(min_length=1)
+    features: tuple[str, ...] = Field(min_length=1)
+    transforms: tuple[TransformKind, ...] = Field(min_length=1)
     k: tuple[int, ...] | None = None
 
 
-class Wholesale(StageParams):
+class WholesaleParams(StageParams):
     """The declared rule for wholesalers."""
 
     is_apart: bool
     minimum_units_per_line: float = Field(gt=0)
+    minimum_orders: int = Field(ge=1)
 
 
 class GateParams(StageParams):
@@ -87,137 +115,199 @@ class EffortParams(StageParams):
 
 
 class Params(StageParams):
-    """Section `select`."""
+    """Section `select` of params.yaml."""
 
-    seed: int
-    k: Annotated[tuple[int, int], Field()]
-    horizon_days: Annotated[int, Interval(ge=1)]
+    seed: int = Field(ge=0)
+    k_from: int = Field(ge=2)
+    k_to: int = Field(ge=2, le=50)
+    horizon_days: int = Field(ge=1, le=3660)
     origins: int = Field(ge=1)
+    past_snapshots: int = Field(ge=1)
     feature_sets: dict[str, tuple[str, ...]]
-    candidates: tuple[Family, ...]
-    baselines: tuple[Family, ...]
-    wholesale: Wholesale
+    candidates: tuple[FamilyParams, ...] = Field(min_length=1)
+    baselines: tuple[FamilyParams, ...]
+    wholesale: WholesaleParams
     gates: GateParams
     effort: EffortParams
+
+    @model_validator(mode="after")
+    def _names_are_declared(self) -> Params:
+        used = {n for f in (*self.candidates, *self.baselines) for n in f.features}
+        unknown = sorted(used - set(self.feature_sets))
+        if unknown:
+            raise ValueError(
+                f"feature set {unknown[0]!r} is not in feature_sets: {', '.join(self.feature_sets)}"
+            )
+        if self.k_from > self.k_to:
+            raise ValueError(f"k_from {self.k_from} is above k_to {self.k_to}")
+        return self
 
 
 def main() -> None:
     """Read the snapshots, measure every candidate, choose, keep the model."""
     params = load_params("select", Params)
     with stage("select_model") as log:
-        customers, later = read_table(CUSTOMERS), read_table(LATER_PURCHASES)
+        customers, later = read_sampled(params)
         snapshots = snapshots_of(customers, later, params)
-        now, learn, origins = in_time(snapshots, params)
-        tried = declared_candidates(params)
-        log.info("%d candidates, %d rolling origins", len(tried), len(origins))
-        table, spreads = measure_all(tried, now, learn, origins, params)
+        now, past, origins = in_time(snapshots, params)
+        families = declared_families(params)
+        log.info(
+            "%d candidates in %d families, judged at %d cuts",
+            sum(len(f.sizes) for f in families),
+            len(families),
+            len(origins),
+        )
+        candidates, spreads = measure_all(families, now, past, origins, params)
         ceilings = measure_ceilings(origins, params)
-        table = judged(table, spreads, ceilings, params)
-        chosen = tried[int(np.flatnonzero(table["is_chosen"])[0])]
-        columns = feature_columns(params.feature_sets[chosen.features], list(customers.columns))
-        model = kept_model(chosen, columns, customers, now, learn, params)
+        candidates, choice = judged(candidates, spreads, ceilings, params)
+        why = reasons(candidates, spreads, choice, _gates(params))
+        family = _family_of(families, candidates.loc[choice.chosen])
+        model = kept_model(family, customers, now, past, params)
         save_model(model)
-        write_table(CANDIDATES, table)
-        write_text(K_SWEEP, k_sweep(table))
-        write_metrics("select", select_metrics(table, ceilings, origins))
-        log.info("chosen: %s", chosen.name)
+        write_table(CANDIDATES, candidates)
+        write_table(SELECTION_REASONS, why)
+        write_text(K_SWEEP, k_sweep(candidates))
+        write_metrics("select", figures(candidates, choice, ceilings, origins, now, params))
+        log.info("chosen: %s; %s", model.candidate, why.set_index("verdict").loc["chosen"].reason)
+
+
+def read_sampled(params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Customers and later purchases, of a sample of customers where there are many.
+
+    The same customers in every snapshot, drawn from those of the last one. Money becomes a float
+    here: this is where the model begins.
+    """
+    check(CUSTOMERS)
+    check(LATER_PURCHASES)
+    last = pq.read_table(CUSTOMERS.path, columns=["snapshot_date"])["snapshot_date"].to_numpy()
+    newest = pd.Timestamp(last.max()).date()
+    names = pq.read_table(
+        CUSTOMERS.path, columns=["customer_id"], filters=[("snapshot_date", "==", newest)]
+    )["customer_id"]
+    ids = names.to_pandas().sort_values().to_numpy()
+    taken = pa.array(ids[sample_rows(len(ids), params.effort.customers, params.seed)])
+    everyone = len(taken) == len(ids)
+    return _read(CUSTOMERS, None if everyone else taken), _read(
+        LATER_PURCHASES, None if everyone else taken
+    )
+
+
+def _read(table: Table, ids: pa.Array | None) -> pd.DataFrame:
+    filters = None if ids is None else pa.compute.field("customer_id").isin(ids)
+    rows = pq.read_table(table.path, filters=filters)
+    schema = pa.schema(
+        [pa.field(f.name, pa.float64()) if pa.types.is_decimal(f.type) else f for f in rows.schema]
+    )
+    frame: pd.DataFrame = rows.cast(schema).to_pandas()
+    return frame
 
 
 def snapshots_of(
     customers: pd.DataFrame, later: pd.DataFrame, params: Params
 ) -> dict[str, Snapshot]:
     """Every snapshot by its date, in the order of time."""
-    threshold = params.wholesale.minimum_units_per_line if params.wholesale.is_apart else 0.0
+    rule = _wholesale(params)
     names = np.array(sorted(customers["customer_id"].unique()))
     joined = customers.merge(later, on=["snapshot_date", "customer_id"], how="left")
     found = {}
     for date, rows in joined.groupby("snapshot_date", sort=True):
         group = np.full(len(rows), -1)
-        declared = declared_group(rows, threshold)
+        declared = declared_group(rows, rule)
         for number, name in enumerate(GROUPS):
             group[declared == name] = number
         spend = rows["later_spend"]
         found[str(date)] = Snapshot(
             date=str(date),
             features={
-                name: feature_matrix(rows, feature_columns(declared_columns, list(rows.columns)))
-                for name, declared_columns in params.feature_sets.items()
+                name: feature_matrix(rows, feature_columns(columns, list(rows.columns)))
+                for name, columns in params.feature_sets.items()
             },
             group=group,
             customer=np.searchsorted(names, rows["customer_id"].to_numpy(str)),
-            spend=None if spend.isna().any() else spend.astype(float).to_numpy(),
+            spend=None if spend.isna().any() else spend.to_numpy(float),
         )
     return found
 
 
 def in_time(
     snapshots: dict[str, Snapshot], params: Params
-) -> tuple[Snapshot, Snapshot, list[Origin]]:
-    """The last snapshot, the last one with outcomes, and the rolling origins.
+) -> tuple[Snapshot, tuple[Snapshot, ...], list[Origin]]:
+    """The last snapshot, the past ones with outcomes, and the rolling origins.
 
-    What an origin learns from had its whole horizon over at the cut.
+    What an origin learns from had its whole horizon over at the cut. Raises InputError where
+    there is too little time for a single cut, or where the horizon is not that of the outcomes.
     """
     known = [s for s in snapshots.values() if s.spend is not None]
+    now = list(snapshots.values())[-1]
     horizon = pd.Timedelta(days=params.horizon_days)
+    for snapshot in snapshots.values():
+        is_over = pd.Timestamp(snapshot.date) + horizon < pd.Timestamp(now.date)
+        if is_over and snapshot.spend is None:
+            raise InputError(
+                f"params.yaml: select.horizon_days: {params.horizon_days}: {LATER_PURCHASES.path} "
+                f"has no outcomes after {snapshot.date}; use the value of rfm.horizon_days"
+            )
     origins = []
     for cut in known:
         past = [s for s in known if pd.Timestamp(s.date) + horizon <= pd.Timestamp(cut.date)]
         if past:
-            origins.append(Origin(cut, past[-1]))
-    return list(snapshots.values())[-1], known[-1], origins[-params.origins :]
+            origins.append(Origin(cut, tuple(past[-params.past_snapshots :])))
+    if not origins:
+        raise InputError(
+            f"{LATER_PURCHASES.path} has {len(known)} snapshots with outcomes, which do not span "
+            f"two horizons of {params.horizon_days} days: give a longer history, a shorter "
+            "rfm.horizon_days and select.horizon_days, or rfm.snapshots: month_ends"
+        )
+    return now, tuple(known[-params.past_snapshots :]), origins[-params.origins :]
 
 
-def declared_candidates(params: Params) -> list[Candidate]:
-    """Every candidate and baseline that the parameters declare, in their order."""
+def declared_families(params: Params) -> list[Family]:
+    """Every family of candidates and baselines that the parameters declare, in their order."""
+    sweep = tuple(range(params.k_from, params.k_to + 1))
     return [
-        Candidate(algorithm, features, transform, k, is_baseline)
-        for is_baseline, families in ((False, params.candidates), (True, params.baselines))
-        for family in families
-        for algorithm in family.algorithms
-        for features in family.features
-        for transform in family.transforms
-        for k in family.k or range(params.k[0], params.k[1] + 1)
+        Family(algorithm, features, transform, declared.k or sweep, is_baseline)
+        for is_baseline, all_declared in ((False, params.candidates), (True, params.baselines))
+        for declared in all_declared
+        for algorithm in declared.algorithms
+        for features in declared.features
+        for transform in declared.transforms
     ]
 
 
 def measure_all(
-    tried: Sequence[Candidate],
+    families: Sequence[Family],
     now: Snapshot,
-    learn: Snapshot,
+    past: Sequence[Snapshot],
     origins: Sequence[Origin],
     params: Params,
-) -> tuple[pd.DataFrame, np.ndarray[Any, np.dtype[np.float64]]]:
+) -> tuple[pd.DataFrame, Matrix]:
     """The figures of every candidate, one row each, and the resampled eta squared."""
-    effort = _effort(params)
-    size = 1 + max(int(s.customer.max()) for s in (now, *(o.cut for o in origins)))
-    rng = np.random.default_rng(params.seed)
-    resamples = params.effort.later_resamples
-    weights = rng.multinomial(size, np.full(size, 1 / size), size=resamples).astype(float)
-    jobs = (
-        joblib.delayed(_measured)(candidate, now, learn, origins, weights, effort)
-        for candidate in tried
-    )
-    results = list(progress(_in_parallel(jobs), "measuring candidates", total=len(tried)))
-    rows = [
-        {
-            "candidate": c.name,
-            "algorithm": c.algorithm,
-            "features": c.features,
-            "transform": c.transform,
-            "k": c.k,
-            "is_baseline": c.is_baseline,
-            **figures,
-        }
-        for c, (figures, _) in zip(tried, results, strict=True)
+    effort = _effort(now, params)
+    rng = np.random.default_rng((params.seed, 0))
+    even = np.full(effort.customers, 1 / effort.customers)
+    weights = rng.multinomial(effort.customers, even, size=params.effort.later_resamples)
+    jobs = [
+        joblib.delayed(_single_threaded)(
+            measure_family, family, now, past, origins, weights.astype(float), effort
+        )
+        for family in families
     ]
-    return pd.DataFrame(rows), np.array([spread for _, spread in results])
+    done = progress(_in_parallel(jobs), "measuring families", total=len(jobs))
+    results = [result for of_family in done for result in of_family]
+    return pd.DataFrame([row for row, _ in results]), np.array([spread for _, spread in results])
 
 
 def measure_ceilings(origins: Sequence[Origin], params: Params) -> dict[str, LaterFigures]:
     """For each feature set, the mean over the origins of what a boosted model reaches."""
     names = list(params.feature_sets)
-    jobs = (joblib.delayed(_ceiling)(o.cut, name, params.seed) for name in names for o in origins)
-    each = [vars(f) for f in _in_parallel(jobs)]
+    jobs = [
+        joblib.delayed(_single_threaded)(
+            ceiling, o.cut.features[name], o.cut.outcomes, np.expm1(o.cut.outcomes), params.seed
+        )
+        for name in names
+        for o in origins
+    ]
+    each = [vars(f) for f in progress(_in_parallel(jobs), "measuring the ceiling", len(jobs))]
     found = {}
     for number, name in enumerate(names):
         rows = pd.DataFrame(each[number * len(origins) : (number + 1) * len(origins)])
@@ -226,146 +316,168 @@ def measure_ceilings(origins: Sequence[Origin], params: Params) -> dict[str, Lat
 
 
 def judged(
-    table: pd.DataFrame,
-    spreads: np.ndarray[Any, np.dtype[np.float64]],
-    ceilings: dict[str, LaterFigures],
-    params: Params,
-) -> pd.DataFrame:
-    """The table with shares of the ceiling, failed gates, the choice and the runner-up."""
-    gates = Gates(**params.gates.model_dump())
-    judged = table.copy()
-    for figure in ("eta_squared", "gini", "top20_capture", "auc"):
-        top = judged["features"].map({n: getattr(c, figure) for n, c in ceilings.items()})
-        judged[f"{figure}_of_ceiling"] = judged[figure] / top
-    judged["failed_gates"] = failed_gates(judged, gates)
-    chosen, runner_up = choose(judged, spreads, gates)
-    judged["is_chosen"] = np.arange(len(judged)) == chosen
-    judged["is_runner_up"] = np.arange(len(judged)) == runner_up
-    floats = judged.select_dtypes("floating").columns
-    judged[floats] = judged[floats].astype("float64").round(6)
-    return judged
+    candidates: pd.DataFrame, spreads: Matrix, ceilings: dict[str, LaterFigures], params: Params
+) -> tuple[pd.DataFrame, Choice]:
+    """The candidates with shares of the ceiling, failed gates, the choice and the runner-up."""
+    table = candidates.copy()
+    for figure in FIGURES:
+        top = table["features"].map({n: getattr(c, figure) for n, c in ceilings.items()})
+        table[f"{figure}_of_ceiling"] = table[figure] / top
+    floats = [c.name for c in CANDIDATES.columns if c.type == pa.float64()]
+    table[floats] = table[floats].astype("float64").round(6)
+    table["failed_gates"] = failed_gates(table, _gates(params))
+    choice = choose(table, spreads, _gates(params))
+    table["is_chosen"] = np.arange(len(table)) == choice.chosen
+    table["is_runner_up"] = np.arange(len(table)) == choice.runner_up
+    return table, choice
 
 
 def kept_model(
-    chosen: Candidate,
-    columns: list[str],
+    family: Family,
     customers: pd.DataFrame,
     now: Snapshot,
-    learn: Snapshot,
+    past: Sequence[Snapshot],
     params: Params,
 ) -> SegmentModel:
-    """The chosen candidate fitted on the last snapshot, its segments ordered by value."""
-    effort = _effort(params)
+    """The chosen candidate fitted on the last snapshot, its segments in the order of value."""
+    effort = _effort(now, params)
+    columns = feature_columns(params.feature_sets[family.features], list(customers.columns))
     with threadpool_limits(1):
-        fitted = fit_candidate(chosen, now, learn, effort, chosen.seed(effort.seed))
-        value = value_of_parts(fitted, learn, len(GROUPS))
+        fitted = fit_family(family, now, past, effort, family.seed(effort.seed))[0]
+        value = value_of_parts(fitted, past[-1], len(GROUPS))
         parts = fitted.parts(now)
     size = fitted.partition.size
-    present = [g for n, g in enumerate(GROUPS) if g == KEPT_NOTHING or params.wholesale.is_apart]
+    present = [g for g in GROUPS if g == KEPT_NOTHING or params.wholesale.is_apart]
     value = value[: size + len(present)]
-    value[size] = -np.inf  # who kept nothing stands last
-    ranks = np.argsort(-value, kind="stable")
-    order = np.empty(len(ranks), dtype=np.int64)
-    order[ranks] = np.arange(len(ranks))
+    value[size + present.index(KEPT_NOTHING)] = -np.inf  # who kept nothing stands last
+    order = np.empty(len(value), dtype=np.int64)
+    order[np.argsort(-value, kind="stable")] = np.arange(len(value))
     rows = customers[customers["snapshot_date"].astype(str) == now.date]
     return SegmentModel(
-        candidate=chosen.name,
+        candidate=f"{family.name}/{family.sizes[0]}",
         snapshot_date=now.date,
         columns=columns,
         transform=fitted.transform,
         partition=fitted.partition,
         groups={name: size + number for number, name in enumerate(present)},
-        wholesale_units_per_line=(
-            params.wholesale.minimum_units_per_line if params.wholesale.is_apart else 0.0
-        ),
+        wholesale=_wholesale(params),
         order=order,
         levels=_levels(rows, order[parts], len(order)),
         training=_training(rows, columns),
     )
 
 
-def k_sweep(table: pd.DataFrame) -> str:
+def k_sweep(candidates: pd.DataFrame) -> str:
     """The figures that are plotted over k, as CSV."""
     columns = [
-        "algorithm", "features", "transform", "k", "silhouette", "gap", "jaccard",
+        "candidate", "algorithm", "features", "transform", "k", "silhouette", "gap", "jaccard",
         "prediction_strength", "eta_squared", "eta_squared_of_ceiling", "smallest_share",
     ]  # fmt: skip
-    text: str = table[columns].round(4).to_csv(index=False, lineterminator="\n")
+    text: str = candidates[columns].round(4).to_csv(index=False, lineterminator="\n")
     return text
 
 
-def select_metrics(
-    table: pd.DataFrame, ceilings: dict[str, LaterFigures], origins: Sequence[Origin]
+def figures(
+    candidates: pd.DataFrame,
+    choice: Choice,
+    ceilings: dict[str, LaterFigures],
+    origins: Sequence[Origin],
+    now: Snapshot,
+    params: Params,
 ) -> dict[str, Any]:
-    """The figures worth comparing between two versions."""
-    chosen = table[table["is_chosen"]].iloc[0]
-    runner_up = table[table["is_runner_up"]].iloc[0]
-    figures = [
-        c.name for c in CANDIDATES.columns if c.name not in ("is_chosen", "is_runner_up", "k")
-    ]
+    """The figures worth comparing between two versions of the method."""
+    words = {"is_chosen", "is_runner_up", "is_baseline"}
+    names = [c.name for c in CANDIDATES.columns if c.name not in words]
+    chosen, runner_up = candidates.loc[choice.chosen], candidates.loc[choice.runner_up]
+    brief = ["segments", "jaccard", "eta_squared", "eta_squared_of_ceiling"]
+    is_tried = ~candidates["is_baseline"]
+    with threadpool_limits(1):
+        structure = _structure(now, params)
     return {
-        "chosen": {n: chosen[n] for n in figures if not pd.isna(chosen[n])},
-        "runner_up": {"candidate": runner_up["candidate"], "eta_squared": runner_up["eta_squared"]},
+        "passed_every_gate": choice.passed,
+        "structure": structure,
+        "chosen": {n: chosen[n] for n in names if not pd.isna(chosen[n])},
+        "runner_up": {n: runner_up[n] for n in ("candidate", *brief)},
         "ceiling": {name: vars(c) for name, c in ceilings.items()},
         "baselines": {
-            row["candidate"]: {
-                "eta_squared": row["eta_squared"],
-                "eta_squared_of_ceiling": row["eta_squared_of_ceiling"],
-            }
-            for _, row in table[table["is_baseline"]].iterrows()
+            str(row["candidate"]): {n: row[n] for n in brief}
+            for _, row in candidates[~is_tried].iterrows()
         },
-        "candidates": len(table),
-        "candidates_passed": int((table["failed_gates"] == "").sum()),
-        "origins": len(origins),
+        "candidates": int(is_tried.sum()),
+        "candidates_passed": int((is_tried & (candidates["failed_gates"] == "")).sum()),
+        "cuts": len(origins),
+        "first_cut": origins[0].cut.date,
+        "last_cut": origins[-1].cut.date,
+        "customers": len(now.group),
     }
 
 
+def _structure(now: Snapshot, params: Params) -> str:
+    features = now.features[next(iter(params.feature_sets))][now.rows(None)]
+    some = sample_rows(len(features), params.effort.quadratic_sample, params.seed)
+    return structure_of(
+        apply_transform(fit_transform("log", features), features[some]), params.seed
+    )
+
+
+def _family_of(families: Sequence[Family], row: pd.Series) -> Family:
+    same = next(f for f in families if f"{f.name}/{row['k']}" == row["candidate"])
+    return at_one_size(same, int(row["k"]))
+
+
 def _levels(rows: pd.DataFrame, segment: Any, size: int) -> dict[str, Any]:
-    frame = rows[["recency_days", "frequency", "monetary"]].astype("float64")
-    medians = frame.groupby(np.asarray(segment)).median().reindex(range(size))
-    counts = np.bincount(segment, minlength=size)
-    return {**{c: medians[c].to_numpy() for c in medians}, "customers": counts}
+    figures = rows[["recency_days", "frequency", "monetary"]].astype("float64")
+    medians = figures.groupby(np.asarray(segment)).median().reindex(range(size))
+    return {str(column): medians[column].to_numpy() for column in medians}
 
 
 def _training(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
     """Decile edges and shares of each feature, so that drift can be measured later."""
     found = {}
+    matrix = feature_matrix(rows, columns)
     for number, name in enumerate(columns):
-        values = feature_matrix(rows, columns)[:, number]
-        edges = np.unique(np.quantile(values, np.arange(1, 10) / 10))
-        counts = np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-        found[name] = {"edges": edges, "shares": counts / max(len(values), 1)}
+        edges = np.unique(np.quantile(matrix[:, number], np.arange(1, 10) / 10))
+        bins = np.searchsorted(edges, matrix[:, number], side="right")
+        counts = np.bincount(bins, minlength=len(edges) + 1)
+        found[name] = {"edges": edges, "shares": counts / max(len(rows), 1)}
     return found
 
 
-def _effort(params: Params) -> Effort:
+def _wholesale(params: Params) -> Wholesale:
+    rule = params.wholesale
+    units = rule.minimum_units_per_line if rule.is_apart else 0.0
+    return Wholesale(units, rule.minimum_orders)
+
+
+def _gates(params: Params) -> Gates:
+    return Gates(**params.gates.model_dump())
+
+
+def _effort(now: Snapshot, params: Params) -> Effort:
+    spent = params.effort
     return Effort(
         seed=params.seed,
         groups=len(GROUPS),
         minimum_share=params.gates.minimum_share,
-        resamples=params.effort.resamples,
-        splits=params.effort.splits,
-        gap_references=params.effort.gap_references,
-        quadratic_sample=params.effort.quadratic_sample,
+        customers=int(now.customer.max()) + 1,
+        resamples=spent.resamples,
+        splits=spent.splits,
+        gap_references=spent.gap_references,
+        quadratic_sample=spent.quadratic_sample,
     )
 
 
-def _in_parallel(jobs: Any) -> Iterator[Any]:
+def _in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:
+    """Results in the order of the jobs, over PIPELINE_THREADS processes (null: all cores)."""
     threads = int(os.environ.get("PIPELINE_THREADS", "0")) or joblib.cpu_count()
     with joblib.parallel_config("loky", n_jobs=threads, inner_max_num_threads=1):
         yield from joblib.Parallel(return_as="generator")(jobs)
 
 
-def _measured(*arguments: Any) -> Any:
-    # One thread each: the work is spread over candidates, and a sum's bits depend on threads.
+def _single_threaded(work: Callable[..., Any], *arguments: Any) -> Any:
+    # One thread each: the work is spread over families, and a sum's bits depend on threads.
     with threadpool_limits(1):
-        return measure(*arguments)
-
-
-def _ceiling(cut: Snapshot, features: str, seed: int) -> LaterFigures:
-    with threadpool_limits(1):
-        outcomes = cut.outcomes
-        return ceiling(cut.features[features], outcomes, np.expm1(outcomes), seed)
+        return work(*arguments)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,30 @@
-"""One candidate = algorithm x feature set x transform x k: fitted, measured, judged by time."""
+"""Candidates = algorithm x feature set x transform x k: fitted, measured, judged by time."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    calinski_harabasz_score,
-    davies_bouldin_score,
-    silhouette_samples,
-)
+from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_samples
 
 from pipeline.methods.partitions import (
     SUPERVISED_ALGORITHMS,
+    WITHOUT_GAP,
     Partition,
     assign_parts,
-    fit_partition,
+    fit_partitions,
     sample_rows,
 )
 from pipeline.methods.prediction import eta_squared, later_figures
 from pipeline.methods.stability import gap_statistic, jaccard_by_part, prediction_strength
 from pipeline.methods.transforms import (
     SUPERVISED_TRANSFORMS,
+    Lesson,
     Transform,
     apply_transform,
     fit_transform,
@@ -37,23 +35,23 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """What is tried."""
+class Family:
+    """What is tried at several k: they share their transform, resamples and reference sets."""
 
     algorithm: str
     features: str
     transform: str
-    k: int
+    sizes: tuple[int, ...]
     is_baseline: bool = False
 
     @property
     def name(self) -> str:
-        """Such as kmeans/rfm/log/6."""
-        return f"{self.algorithm}/{self.features}/{self.transform}/{self.k}"
+        """Such as kmeans/rfm/log."""
+        return f"{self.algorithm}/{self.features}/{self.transform}"
 
     @property
-    def is_supervised(self) -> bool:
-        """Whether it learns from later purchases, and so from an earlier snapshot."""
+    def learns_from_later(self) -> bool:
+        """Whether it needs snapshots whose horizon is over."""
         return self.algorithm in SUPERVISED_ALGORITHMS or self.transform in SUPERVISED_TRANSFORMS
 
     def seed(self, base: int) -> int:
@@ -66,7 +64,7 @@ class Snapshot:
     """Customers of one snapshot: features per set (n, d), and outcomes where they are known.
 
     `group` (n,) is the declared group's number or -1 where a model decides; `customer` (n,)
-    numbers the customers alike in every snapshot.
+    numbers the customers, alike in every snapshot.
     """
 
     date: str
@@ -76,38 +74,38 @@ class Snapshot:
     spend: Matrix | None = None
 
     @property
-    def free(self) -> NDArray[np.bool_]:
-        """Rows that a model decides."""
-        return self.group < 0
-
-    @property
     def outcomes(self) -> Matrix:
         """log1p of later spend (n,)."""
         if self.spend is None:
             raise ValueError(f"the horizon after {self.date} is not over")
         return np.log1p(self.spend)
 
+    def rows(self, times: Labels | None) -> Labels:
+        """Rows that a model decides; each as often as `times` (customers,) says of its customer."""
+        free = np.flatnonzero(self.group < 0)
+        return free if times is None else np.repeat(free, times[self.customer[free]])
+
 
 @dataclass(frozen=True)
 class Origin:
-    """A rolling origin: `cut` is judged; `learn` is the latest snapshot known whole at the cut."""
+    """A rolling origin: `cut` is judged; the horizons of `past` were over at the cut."""
 
     cut: Snapshot
-    learn: Snapshot
+    past: tuple[Snapshot, ...]
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is spent on each figure."""
+    """How much is spent on each figure, and on how many customers."""
 
     seed: int
     groups: int
     minimum_share: float
+    customers: int
     resamples: int
     splits: int
     gap_references: int
     quadratic_sample: int
-    starts: int = 2
 
 
 @dataclass(frozen=True)
@@ -119,94 +117,131 @@ class Fitted:
     partition: Partition
 
     def points(self, snapshot: Snapshot) -> Matrix:
-        """Coordinates of the snapshot's rows."""
-        return apply_transform(self.transform, snapshot.features[self.features])
+        """Coordinates of the rows that a model decides."""
+        return apply_transform(
+            self.transform, snapshot.features[self.features][snapshot.rows(None)]
+        )
 
     def parts(self, snapshot: Snapshot) -> Labels:
         """Part of each row; declared groups come after the partition's parts."""
         labels = self.partition.size + snapshot.group
-        free = snapshot.free
-        labels[free] = assign_parts(
-            self.partition,
-            apply_transform(self.transform, snapshot.features[self.features][free]),
-        )
+        labels[snapshot.rows(None)] = assign_parts(self.partition, self.points(snapshot))
         return np.asarray(labels, dtype=np.int64)
 
 
-def fit_candidate(
-    candidate: Candidate,
+def fit_family(
+    family: Family,
     now: Snapshot,
-    learn: Snapshot,
+    past: Sequence[Snapshot],
     effort: Effort,
     seed: int,
-    rows: tuple[Labels, Labels] | None = None,
-) -> Fitted:
-    """Fit on `now`'s features; what learns from later purchases learns from `learn` alone.
+    times: Labels | None = None,
+) -> list[Fitted]:
+    """Fit at every k on `now`'s features; what learns from later purchases learns from `past`.
 
-    `rows` picks rows of the free customers of now and of learn (a resample or a half).
+    `times` (customers,) counts how often each customer is taken, in every snapshot alike: a
+    resample or a half.
     """
-    own = now.features[candidate.features][now.free]
-    past = learn.features[candidate.features][learn.free]
-    later = learn.outcomes[learn.free] if candidate.is_supervised else np.zeros(len(past))
-    if rows is not None:
-        own, past, later = own[rows[0]], past[rows[1]], later[rows[1]]
-    if candidate.transform in SUPERVISED_TRANSFORMS or candidate.algorithm == "tree":
-        transform = fit_transform(candidate.transform, past, later, seed)
-    else:
-        transform = fit_transform(candidate.transform, own, None, seed)
-    supervised = candidate.algorithm in SUPERVISED_ALGORITHMS
-    partition = fit_partition(
-        candidate.algorithm,
-        apply_transform(transform, past if supervised else own),
-        candidate.k,
+    own = now.features[family.features][now.rows(times)]
+    if family.algorithm == "kmeans_trimmed":  # the seed's way: the top 5 % cut off before the fit
+        own = own[(own <= np.quantile(own, 0.95, axis=0)).all(axis=1)]
+    lessons: list[Lesson] = []
+    if family.learns_from_later:
+        taken = [(s, s.rows(times)) for s in past]
+        lessons = [(s.features[family.features][r], s.outcomes[r]) for s, r in taken if len(r)]
+    transform = fit_transform(family.transform, own, lessons)
+    points, outcomes = apply_transform(transform, own), None
+    if family.algorithm in SUPERVISED_ALGORITHMS:
+        points, outcomes = _laid_out(family.transform, lessons)
+    partitions = fit_partitions(
+        family.algorithm,
+        points,
+        family.sizes,
         seed,
-        later if supervised else None,
-        starts=effort.starts,
+        outcomes,
         quadratic_sample=effort.quadratic_sample,
         minimum_share=effort.minimum_share,
     )
-    return Fitted(candidate.features, transform, partition)
+    return [Fitted(family.features, transform, partition) for partition in partitions]
 
 
-def value_of_parts(fitted: Fitted, learn: Snapshot, groups: int) -> Matrix:
-    """Mean log1p later spend of each part at `learn`, groups included; the mean where empty."""
-    parts, later = fitted.parts(learn), learn.outcomes
+def _laid_out(kind: str, lessons: Sequence[Lesson]) -> tuple[Matrix, Matrix]:
+    """The lessons' points, each snapshot by its own transform, and outcomes."""
+    points = [apply_transform(fit_transform(kind, x, lessons), x) for x, _ in lessons]
+    return np.vstack(points), np.concatenate([outcomes for _, outcomes in lessons])
+
+
+def value_of_parts(fitted: Fitted, known: Snapshot, groups: int) -> Matrix:
+    """Mean log1p later spend of each part at `known`, groups included; the mean where empty."""
+    parts, later = fitted.parts(known), known.outcomes
     size = fitted.partition.size + groups
     count = np.bincount(parts, minlength=size)
     total = np.bincount(parts, weights=later, minlength=size)
     return np.where(count > 0, total / np.maximum(count, 1), later.mean())
 
 
-def measure(
-    candidate: Candidate,
+def measure_family(
+    family: Family,
     now: Snapshot,
-    learn: Snapshot,
+    past: Sequence[Snapshot],
     origins: Sequence[Origin],
-    weights: Matrix,
+    later_weights: Matrix,
     effort: Effort,
-) -> tuple[dict[str, Any], Matrix]:
-    """Figures of a candidate, and its resampled mean eta squared (resamples,).
+) -> list[tuple[dict[str, Any], Matrix]]:
+    """For each k the figures, and the resampled mean eta squared (resamples,).
 
-    `weights` (resamples, customers) counts each customer in each resample, the same for every
-    candidate, so that candidates can be compared customer by customer.
+    `later_weights` (resamples, customers) counts each customer in each resample, the same for
+    every candidate, so that candidates can be compared customer by customer.
     """
-    seed = candidate.seed(effort.seed)
-    fitted = fit_candidate(candidate, now, learn, effort, seed)
-    figures: dict[str, Any] = {"segments": fitted.partition.size}
-    figures |= shape_figures(candidate, fitted, now, effort, seed)
-    figures |= stability_figures(candidate, fitted, now, learn, effort, seed)
-    later, spread = later_purchase_figures(candidate, origins, weights, effort, seed)
-    return figures | later, spread
+    seed = family.seed(effort.seed)
+    fitted = fit_family(family, now, past, effort, seed)
+    shapes = shape_figures(family, fitted, now, effort, seed)
+    stabilities = stability_figures(family, fitted, now, past, effort, seed)
+    laters = later_purchase_figures(family, origins, later_weights, effort, seed)
+    named = [
+        {
+            "candidate": f"{family.name}/{k}",
+            "algorithm": family.algorithm,
+            "features": family.features,
+            "transform": family.transform,
+            "k": k,
+            "is_baseline": family.is_baseline,
+            "segments": each.partition.size,
+        }
+        for k, each in zip(family.sizes, fitted, strict=True)
+    ]
+    return [
+        (name | shape | stability | later, spread)
+        for name, shape, stability, (later, spread) in zip(
+            named, shapes, stabilities, laters, strict=True
+        )
+    ]
 
 
 def shape_figures(
-    candidate: Candidate, fitted: Fitted, now: Snapshot, effort: Effort, seed: int
+    family: Family, fitted: Sequence[Fitted], now: Snapshot, effort: Effort, seed: int
+) -> list[dict[str, float | None]]:
+    """For each k the sizes and the usual indices, in the family's own coordinates.
+
+    Indices are taken on one sample of the customers, the same for every k.
+    """
+    points = fitted[0].points(now)
+    some = sample_rows(len(points), effort.quadratic_sample, effort.seed)
+    space = np.log1p(points[some]) if family.transform == "raw" else points[some]
+    center, spread = space.mean(axis=0), space.std(axis=0)
+    space = (space - center) / np.where(spread > 0, spread, 1.0)
+    gaps = _gaps(family, space, effort, seed)
+    return [
+        _shape(each, points, some, space, len(now.group)) | gap
+        for each, gap in zip(fitted, gaps, strict=True)
+    ]
+
+
+def _shape(
+    fitted: Fitted, points: Matrix, some: Labels, space: Matrix, everyone: int
 ) -> dict[str, float | None]:
-    """Sizes and the usual indices, in the candidate's own coordinates."""
-    points = fitted.points(now)[now.free]
     labels = assign_parts(fitted.partition, points)
-    size = fitted.partition.size
-    shares = np.bincount(labels, minlength=size) / len(now.group)
+    shares = np.bincount(labels, minlength=fitted.partition.size) / everyone
     figures: dict[str, float | None] = {
         "smallest_share": float(shares.min()),
         "largest_share": float(shares.max()),
@@ -215,13 +250,9 @@ def shape_figures(
         "calinski_harabasz": None,
         "davies_bouldin": None,
         "bic": None,
-        "gap": None,
-        "gap_se": None,
     }
     if fitted.partition.kind == "mixture":
-        figures["bic"] = float(fitted.partition.part.bic(points))
-    some = sample_rows(len(points), effort.quadratic_sample, seed)
-    space = points[some] if points.shape[1] else points
+        figures["bic"] = float(fitted.partition.model.bic(points))
     here = labels[some]
     if 2 <= len(np.unique(here)) < len(here):
         each = silhouette_samples(space, here)
@@ -229,92 +260,119 @@ def shape_figures(
         figures["silhouette_se"] = float(each.std() / np.sqrt(len(each)))
         figures["calinski_harabasz"] = float(calinski_harabasz_score(space, here))
         figures["davies_bouldin"] = float(davies_bouldin_score(space, here))
-    if effort.gap_references and candidate.algorithm not in ("tree", "tiers", "rules", "hdbscan"):
-
-        def partitioned(reference: Matrix, number: int) -> Labels:
-            again = fit_partition(
-                candidate.algorithm,
-                reference,
-                candidate.k,
-                number,
-                starts=1,
-                quadratic_sample=effort.quadratic_sample,
-            )
-            return assign_parts(again, reference)
-
-        figures["gap"], figures["gap_se"] = gap_statistic(
-            space, here, partitioned, effort.gap_references, seed
-        )
     return figures
 
 
+def _gaps(
+    family: Family, space: Matrix, effort: Effort, seed: int
+) -> list[dict[str, float | None]]:
+    if not effort.gap_references or family.algorithm in WITHOUT_GAP:
+        return [{"gap": None, "gap_se": None} for _ in family.sizes]
+
+    def labelled(points: Matrix, number: int) -> list[Labels]:
+        again = fit_partitions(
+            family.algorithm,
+            points,
+            family.sizes,
+            number,
+            starts=1,
+            quadratic_sample=effort.quadratic_sample,
+        )
+        return [assign_parts(partition, points) for partition in again]
+
+    found = gap_statistic(space, labelled, effort.gap_references, seed)
+    return [{"gap": gap, "gap_se": error} for gap, error in found]
+
+
 def stability_figures(
-    candidate: Candidate,
-    fitted: Fitted,
+    family: Family,
+    fitted: Sequence[Fitted],
     now: Snapshot,
-    learn: Snapshot,
+    past: Sequence[Snapshot],
     effort: Effort,
     seed: int,
-) -> dict[str, float]:
-    """Cluster-wise Jaccard over resamples, and prediction strength over halves.
+) -> list[dict[str, float]]:
+    """For each k the cluster-wise Jaccard over resamples and prediction strength over halves.
 
-    The Jaccard of a part is its mean over resamples; the least part's is what the gate asks.
+    Customers are drawn, with all their snapshots; the same draws for every family. Each resample
+    is fitted anew, transform and all, and compared on the customers as they are. The Jaccard of
+    a part is its mean over the resamples; the least part's is what the gate asks.
     """
-    rng = np.random.default_rng(seed)
-    labels = fitted.parts(now)[now.free]
-    size = fitted.partition.size
-    sizes = int(now.free.sum()), int(learn.free.sum())
-    found = []
+    free = now.rows(None)
+    labels = [each.parts(now)[free] for each in fitted]
+    sizes = [each.partition.size for each in fitted]
+    found: list[list[Matrix]] = [[] for _ in fitted]
     for number in range(effort.resamples):
-        rows = rng.integers(sizes[0], size=sizes[0]), rng.integers(sizes[1], size=sizes[1])
-        again = fit_candidate(candidate, now, learn, effort, seed + number, rows)
-        found.append(jaccard_by_part(labels, again.parts(now)[now.free], size))
-    each = np.nanmean(np.array(found), axis=0)
-    error = np.nanstd(np.array(found), axis=0) / np.sqrt(effort.resamples)
-    least = int(np.nanargmin(each))
-    strengths = []
+        rng = np.random.default_rng((effort.seed, 1, number))
+        times = rng.multinomial(effort.customers, np.full(effort.customers, 1 / effort.customers))
+        for position, again in enumerate(
+            fit_family(family, now, past, effort, seed + number, times)
+        ):
+            similar = jaccard_by_part(labels[position], again.parts(now)[free], sizes[position])
+            found[position].append(similar)
+    strengths: list[list[float]] = [[] for _ in fitted]
     for number in range(effort.splits):
-        order = [rng.permutation(n) for n in sizes]
-        halves = [tuple(o[: len(o) // 2] for o in order), tuple(o[len(o) // 2 :] for o in order)]
-        trained, tested = (
-            fit_candidate(candidate, now, learn, effort, seed + number, (h[0], h[1]))
-            for h in halves
-        )
-        test = halves[1][0]
-        strengths.append(
-            prediction_strength(
-                tested.parts(now)[now.free][test],
-                trained.parts(now)[now.free][test],
-                tested.partition.size,
+        half = np.random.default_rng((effort.seed, 2, number)).random(effort.customers) < 0.5
+        trained = fit_family(family, now, past, effort, seed + number, half.astype(np.int64))
+        tested = fit_family(family, now, past, effort, seed + number, (~half).astype(np.int64))
+        rows = free[~half[now.customer[free]]]
+        for position, (one, other) in enumerate(zip(trained, tested, strict=True)):
+            strengths[position].append(
+                prediction_strength(
+                    other.parts(now)[rows], one.parts(now)[rows], other.partition.size
+                )
             )
-        )
+    return [_stability(np.array(j), np.array(s)) for j, s in zip(found, strengths, strict=True)]
+
+
+def _stability(similar: Matrix, strengths: Matrix) -> dict[str, float]:
+    each = np.nan_to_num(similar).mean(axis=0)
+    least = int(np.argmin(each))
+    error = similar[:, least].std(ddof=1) / np.sqrt(len(similar))
     return {
         "jaccard": float(each[least]),
-        "jaccard_se": float(error[least]),
-        "jaccard_mean": float(np.nanmean(each)),
-        "prediction_strength": float(np.mean(strengths)),
-        "prediction_strength_se": float(np.std(strengths) / np.sqrt(effort.splits)),
+        "jaccard_se": float(np.nan_to_num(error)),
+        "jaccard_mean": float(each.mean()),
+        "prediction_strength": float(strengths.mean()),
+        "prediction_strength_se": float(strengths.std(ddof=1) / np.sqrt(len(strengths))),
     }
 
 
 def later_purchase_figures(
-    candidate: Candidate,
+    family: Family,
     origins: Sequence[Origin],
     weights: Matrix,
     effort: Effort,
     seed: int,
-) -> tuple[dict[str, float], Matrix]:
-    """Means over the rolling origins, and eta squared in each resample of customers."""
-    rows = []
-    spread = np.zeros(len(weights))
+) -> list[tuple[dict[str, float], Matrix]]:
+    """For each k means over the rolling origins, and eta squared in each resample of customers.
+
+    Nothing of the cut's own horizon is used but to judge: neither for the fit, nor for the order
+    of the segments, which is that of the latest snapshot whose horizon was over.
+    """
+    figures: list[list[dict[str, float]]] = [[] for _ in family.sizes]
+    spreads = np.zeros((len(family.sizes), len(weights)))
     for origin in origins:
-        fitted = fit_candidate(candidate, origin.cut, origin.learn, effort, seed)
-        parts = fitted.parts(origin.cut)
-        ranking = value_of_parts(fitted, origin.learn, effort.groups)[parts]
         outcomes = origin.cut.outcomes
-        spend = np.expm1(outcomes)
-        rows.append(vars(later_figures(parts, ranking, outcomes, spend)))
-        spread += eta_squared(parts, outcomes, weights[:, origin.cut.customer]) / len(origins)
-    means = pd.DataFrame(rows).mean()
-    figures = {name: float(means[name]) for name in means.index}
-    return figures | {"eta_squared_se": float(spread.std())}, spread
+        own_weights = weights[:, origin.cut.customer]
+        for position, fitted in enumerate(
+            fit_family(family, origin.cut, origin.past, effort, seed)
+        ):
+            parts = fitted.parts(origin.cut)
+            ranking = value_of_parts(fitted, origin.past[-1], effort.groups)[parts]
+            found = later_figures(parts, ranking, outcomes, np.expm1(outcomes))
+            figures[position].append(vars(found))
+            spreads[position] += eta_squared(parts, outcomes, own_weights) / len(origins)
+    return [
+        (
+            {str(n): float(v) for n, v in pd.DataFrame(rows).mean().items()}
+            | {"eta_squared_se": float(spread.std())},
+            spread,
+        )
+        for rows, spread in zip(figures, spreads, strict=True)
+    ]
+
+
+def at_one_size(family: Family, k: int) -> Family:
+    """The family at `k` alone; its seed, and so its partition, is the same."""
+    return replace(family, sizes=(k,))

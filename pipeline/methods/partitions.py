@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,119 +16,155 @@ from sklearn.tree import DecisionTreeRegressor
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
+# Learns from later purchases itself; the others part what a transform gives them.
 SUPERVISED_ALGORITHMS = ("tree",)
-CENTROID_ALGORITHMS = ("kmeans", "ward", "bisecting", "hdbscan")
+# Have no centres in their coordinates to compare with those of uniform noise.
+WITHOUT_GAP = ("tree", "tiers", "steps", "rules", "hdbscan")
+MIXTURES = {"mixture": "full", "mixture_diag": "diag", "mixture_tied": "tied"}
+OUTER_SHARE = 0.05  # steps: customers below the first and above the last edge, each
 
 
 @dataclass(frozen=True)
 class Partition:
     """A fitted partition into parts 0 … size - 1.
 
-    `kind` says how `part` is read: centroids (size, m), a mixture, a tree or edges of tiers.
+    `kind` says how to read the rest: `centroids` (size, m) in `values`; `edges` (size - 1,) on
+    the first coordinate in `values`; a `mixture` or a `tree` in `model`, the tree's leaves and
+    the spread of its features in `values`; `rules`: edges (m, 4) and the part of each cell.
     """
 
     kind: str
     size: int
-    part: Any
+    values: Any = None
+    model: Any = None
+    cells: Any = None
 
 
 def assign_parts(partition: Partition, points: Matrix) -> Labels:
     """The part (n,) of each point (n, m)."""
+    if len(points) == 0:
+        return np.empty(0, dtype=np.int64)
     if partition.kind == "centroids":
-        return np.asarray(np.argmin(_squared_distances(points, partition.part), axis=1), np.int64)
-    if partition.kind == "mixture":
-        return np.asarray(partition.part.predict(points), dtype=np.int64)
-    if partition.kind == "tree":
-        tree, leaves = partition.part
-        return np.asarray(np.searchsorted(leaves, tree.apply(points)), dtype=np.int64)
-    if partition.kind == "rules":
-        edges, cells = partition.part
-        scores = [np.searchsorted(e, points[:, i], side="right") for i, e in enumerate(edges)]
-        return np.asarray(cells[tuple(scores)], dtype=np.int64)
-    return np.asarray(np.searchsorted(partition.part, points[:, 0], side="right"), dtype=np.int64)
+        parts = np.argmin(_squared_distances(points, partition.values), axis=1)
+    elif partition.kind == "edges":
+        parts = np.searchsorted(partition.values, points[:, 0], side="right")
+    elif partition.kind == "mixture":
+        parts = partition.model.predict(points)
+    elif partition.kind == "tree":
+        parts = np.searchsorted(partition.values[0], partition.model.apply(points))
+    elif partition.kind == "rules":
+        scores = [np.searchsorted(e, points[:, i], "right") for i, e in enumerate(partition.values)]
+        parts = partition.cells[tuple(scores)]
+    else:
+        raise ValueError(f"unknown kind of partition {partition.kind!r}")
+    return np.asarray(parts, dtype=np.int64)
 
 
 def confidence_of(partition: Partition, points: Matrix) -> Matrix:
-    """How clearly each point (n, m) lies in its part rather than in the next best: 0 to 1.
+    """How clearly each point (n, m) lies in its part rather than in the next best, 0 to 1.
 
-    Mixtures: the posterior probability. Otherwise the silhouette's way with centres for members,
-    (b - a) / b for the distances a to the nearest and b to the next centre; for tiers and trees
-    the distances of the point to its own part's edge, as a share of the part's half width.
+    Mixtures: the posterior probability. Centroids: 1 - a / b for the distances a to the nearest
+    and b to the next centre. Edges: the distance to the nearest edge over half the part's width
+    (an outer part is as wide as its neighbour). Trees: the distance to the nearest threshold on
+    the way to the leaf, in standard deviations of that feature, at most 1. Rules are certain.
     """
-    if len(points) == 0 or partition.size < 2:
+    if len(points) == 0 or partition.size < 2 or partition.kind == "rules":
         return np.ones(len(points))
     if partition.kind == "mixture":
-        return np.asarray(partition.part.predict_proba(points).max(axis=1))
+        return np.asarray(partition.model.predict_proba(points).max(axis=1))
     if partition.kind == "centroids":
-        two = np.partition(np.sqrt(_squared_distances(points, partition.part)), 1, axis=1)
+        two = np.partition(np.sqrt(_squared_distances(points, partition.values)), 1, axis=1)
         return np.asarray(1.0 - two[:, 0] / np.maximum(two[:, 1], 1e-12))
-    return np.ones(len(points))
+    if partition.kind == "edges":
+        edges = partition.values
+        gap = np.diff(edges) if len(edges) > 1 else np.array([2.0 * np.ptp(points[:, 0]) + 1e-9])
+        widths = np.concatenate([gap[:1], gap, gap[-1:]])[assign_parts(partition, points)]
+        nearest = np.abs(points[:, [0]] - edges).min(axis=1)
+        return np.asarray(np.minimum(2 * nearest / np.maximum(widths, 1e-12), 1.0))
+    return _margin_in_tree(partition, points)
 
 
-def fit_partition(
+def fit_partitions(
     algorithm: str,
     points: Matrix,
-    size: int,
+    sizes: Sequence[int],
     seed: int,
     outcomes: Matrix | None = None,
     *,
-    starts: int = 3,
-    quadratic_sample: int = 2000,
+    starts: int = 2,
+    quadratic_sample: int = 1500,
     minimum_share: float = 0.03,
-) -> Partition:
-    """Part `points` (n, m) into `size` parts (or fewer, where the algorithm finds fewer)."""
-    if algorithm == "kmeans":
+) -> list[Partition]:
+    """Part `points` (n, m) into each of `sizes` parts (or fewer, where fewer are found).
+
+    Ward grows one dendrogram of a sample for all sizes, everyone else joins the nearest centre;
+    HDBSCAN finds its own number on a sample, and what it calls noise joins the nearest centre:
+    nobody is left out.
+    """
+    if algorithm == "ward":
+        some = np.ascontiguousarray(points[sample_rows(len(points), quadratic_sample, seed)])
+        dendrogram = linkage(some, method="ward")
+        return [_centroids(some, fcluster(dendrogram, k, criterion="maxclust")) for k in sizes]
+    if algorithm == "tree":
+        if outcomes is None:
+            raise ValueError("a tree learns from later purchases, none were given")
+        least = max(1, int(1.2 * minimum_share * len(points)))
+        return [_tree(points, outcomes, k, least) for k in sizes]
+    if algorithm == "hdbscan":
+        some = points[sample_rows(len(points), quadratic_sample, seed)]
+        smallest = max(2, int(minimum_share * len(some)))
+        labels = HDBSCAN(min_cluster_size=smallest, copy=True).fit(some).labels_
+        inside = labels >= 0 if (labels >= 0).any() else np.ones(len(labels), dtype=bool)
+        return [_centroids(some[inside], labels[inside]) for _ in sizes]
+    return [_fit(algorithm, points, k, seed, starts) for k in sizes]
+
+
+def _fit(algorithm: str, points: Matrix, size: int, seed: int, starts: int) -> Partition:
+    if algorithm in ("kmeans", "kmeans_trimmed"):
         model = KMeans(size, n_init=starts, random_state=seed).fit(points)
-        return Partition("centroids", size, model.cluster_centers_)
+        return Partition("centroids", size, np.asarray(model.cluster_centers_))
     if algorithm == "bisecting":
-        model = BisectingKMeans(
-            size, n_init=1, random_state=seed, bisecting_strategy="largest_cluster"
-        ).fit(points)
-        return _centroids(points, model.labels_)
-    if algorithm in ("mixture", "mixture_diag", "mixture_tied"):
-        covariance = {"mixture": "full", "mixture_diag": "diag", "mixture_tied": "tied"}
+        bisecting = BisectingKMeans(size, random_state=seed, bisecting_strategy="biggest_inertia")
+        return _centroids(points, bisecting.fit(points).labels_)
+    if algorithm in MIXTURES:
         mixture = GaussianMixture(
             size,
-            covariance_type=covariance[algorithm],
+            covariance_type=MIXTURES[algorithm],
             reg_covar=1e-3,
             max_iter=100,
             tol=1e-2,
             random_state=seed,
-        ).fit(points)
-        return Partition("mixture", size, mixture)
-    if algorithm == "ward":
-        return ward_partitions(points, (size,), seed, quadratic_sample)[size]
-    if algorithm == "hdbscan":
-        some = sample_rows(len(points), quadratic_sample, seed)
-        smallest = max(2, int(minimum_share * len(some)))
-        labels = HDBSCAN(min_cluster_size=smallest, copy=True).fit(points[some]).labels_
-        inside = labels >= 0
-        if not inside.any():
-            return Partition("centroids", 1, points.mean(axis=0, keepdims=True))
-        return _centroids(points[some][inside], labels[inside])
-    if algorithm == "tiers":
-        shares = np.arange(1, size) / size
-        return Partition("tiers", size, np.unique(np.quantile(points[:, 0], shares)))
-    if algorithm == "tree":
-        if outcomes is None:
-            raise ValueError("a tree learns from later purchases, none were given")
-        tree = DecisionTreeRegressor(
-            max_leaf_nodes=size,
-            min_samples_leaf=max(1, int(minimum_share * 1.2 * len(points))),
-            random_state=seed,
-        ).fit(points, outcomes)
-        leaves = np.flatnonzero(tree.tree_.children_left == -1)
-        return Partition("tree", len(leaves), (tree, leaves))
+        )
+        return Partition("mixture", size, model=mixture.fit(points))
+    if algorithm == "tiers":  # equal numbers of customers
+        return _edges(np.quantile(points[:, 0], np.arange(1, size) / size))
+    if algorithm == "steps":  # equal distances on the first coordinate, but for the outer parts
+        if size == 2:
+            return _edges(np.quantile(points[:, 0], [0.5]))
+        low, high = np.quantile(points[:, 0], [OUTER_SHARE, 1 - OUTER_SHARE])
+        return _edges(np.linspace(low, high, size - 1))
+    if algorithm == "rules":
+        return rfm_rules(points)
     raise ValueError(f"unknown algorithm {algorithm!r}")
 
 
-def ward_partitions(
-    points: Matrix, sizes: tuple[int, ...], seed: int, quadratic_sample: int
-) -> dict[int, Partition]:
-    """Ward's partition for every size from one dendrogram of a sample; others join the nearest."""
-    some = np.ascontiguousarray(points[sample_rows(len(points), quadratic_sample, seed)])
-    tree = linkage(some, method="ward")
-    return {k: _centroids(some, fcluster(tree, k, criterion="maxclust")) for k in sizes}
+def rfm_rules(points: Matrix) -> Partition:
+    """The trade's ten segments by the fifths of recency, frequency and monetary (n, 3).
+
+    Champions, loyal, potential loyalists, new, promising, need attention, about to sleep, at
+    risk, cannot lose, hibernating: by the recency score and the mean of the other two scores.
+    """
+    edges = np.quantile(points, [0.2, 0.4, 0.6, 0.8], axis=0).T
+    names = {
+        (5, 1): 3, (4, 1): 4, (3, 3): 5, (3, 1): 6, (3, 2): 6, (1, 5): 8, (2, 5): 8,
+        (5, 4): 0, (5, 5): 0, (3, 4): 1, (3, 5): 1, (4, 4): 1, (4, 5): 1,
+        (4, 2): 2, (4, 3): 2, (5, 2): 2, (5, 3): 2, (1, 3): 7, (1, 4): 7, (2, 3): 7, (2, 4): 7,
+    }  # fmt: skip
+    cells = np.full((5, 5, 5), 9)
+    for late, often, much in np.ndindex(5, 5, 5):
+        value = int(np.ceil((often + much) / 2)) + 1
+        cells[late, often, much] = names.get((5 - late, value), 9)
+    return Partition("rules", 10, edges, cells=cells)
 
 
 def sample_rows(rows: int, at_most: int, seed: int) -> Labels:
@@ -135,6 +172,32 @@ def sample_rows(rows: int, at_most: int, seed: int) -> Labels:
     if rows <= at_most:
         return np.arange(rows)
     return np.sort(np.random.default_rng(seed).choice(rows, at_most, replace=False))
+
+
+def _edges(edges: Matrix) -> Partition:
+    distinct = np.unique(edges)  # equal values stay together, so there may be fewer parts
+    return Partition("edges", len(distinct) + 1, distinct)
+
+
+def _tree(points: Matrix, outcomes: Matrix, size: int, least: int) -> Partition:
+    tree = DecisionTreeRegressor(max_leaf_nodes=size, min_samples_leaf=least, random_state=0)
+    tree.fit(points, outcomes)
+    leaves = np.flatnonzero(tree.tree_.children_left == -1)
+    spread = points.std(axis=0)
+    return Partition("tree", len(leaves), [leaves, np.where(spread > 0, spread, 1.0)], tree)
+
+
+def _margin_in_tree(partition: Partition, points: Matrix) -> Matrix:
+    spread, tree = partition.values[1], partition.model.tree_
+    visited = partition.model.decision_path(points).tocsr()
+    inner = np.flatnonzero(tree.children_left != -1)
+    margin = np.ones(len(points))
+    for node in inner:
+        rows = visited[:, [node]].nonzero()[0]
+        feature = tree.feature[node]
+        far = np.abs(points[rows, feature] - tree.threshold[node]) / spread[feature]
+        margin[rows] = np.minimum(margin[rows], far)
+    return margin
 
 
 def _centroids(points: Matrix, labels: Labels) -> Partition:

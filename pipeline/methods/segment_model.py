@@ -25,14 +25,20 @@ KEPT_NOTHING = "kept_nothing"
 WHOLESALE = "wholesale"
 # What may be rebuilt from the file; anything else in it is refused, and nothing is ever unpickled.
 TRUSTED = [
-    "numpy.dtype",
     "pipeline.methods.partitions.Partition",
     "pipeline.methods.segment_model.SegmentModel",
+    "pipeline.methods.segment_model.Wholesale",
     "pipeline.methods.transforms.Transform",
-    "sklearn._loss.link.Interval",
     "sklearn.tree._tree.Tree",
-    "scipy.interpolate._bsplines.BSpline",
 ]
+
+
+@dataclass(frozen=True)
+class Wholesale:
+    """Who is a wholesaler: so many units on a line, in so many orders; 0 units = nobody."""
+
+    minimum_units_per_line: float
+    minimum_orders: int
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class SegmentModel:
     transform: Transform
     partition: Partition
     groups: dict[str, int]
-    wholesale_units_per_line: float
+    wholesale: Wholesale
     order: Any
     levels: dict[str, Any]
     training: dict[str, Any]
@@ -80,15 +86,14 @@ def assign(model: SegmentModel, customers: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def declared_group(customers: pd.DataFrame, wholesale_units_per_line: float) -> NDArray[np.str_]:
-    """The declared group of each row, or an empty text where a model decides.
-
-    Nothing kept comes first; then wholesale, where its rule is on (a threshold above 0).
-    """
+def declared_group(customers: pd.DataFrame, wholesale: Wholesale) -> NDArray[np.str_]:
+    """The declared group of each row, or an empty text where a model decides."""
     group = np.full(len(customers), "", dtype="<U12")
-    if wholesale_units_per_line > 0:
-        group[customers["units_per_line"].to_numpy(float) >= wholesale_units_per_line] = WHOLESALE
-    group[customers["frequency"].to_numpy() == 0] = KEPT_NOTHING
+    orders = customers["frequency"].to_numpy()
+    if wholesale.minimum_units_per_line > 0:
+        boxes = customers["units_per_line"].to_numpy(float) >= wholesale.minimum_units_per_line
+        group[boxes & (orders >= wholesale.minimum_orders)] = WHOLESALE
+    group[orders == 0] = KEPT_NOTHING
     return group
 
 
@@ -97,7 +102,7 @@ def _parts_and_confidence(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     parts = np.empty(len(customers), dtype=np.int64)
     confidence = np.ones(len(customers))
-    group = declared_group(customers, model.wholesale_units_per_line)
+    group = declared_group(customers, model.wholesale)
     for name, part in model.groups.items():
         parts[group == name] = part
     free = ~np.isin(group, list(model.groups))

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import PowerTransformer, QuantileTransformer
+from scipy.special import ndtri
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import PowerTransformer
 
 Matrix = NDArray[np.float64]
+# Features and log1p of later spend of one past snapshot.
+Lesson = tuple[Matrix, Matrix]
 
-# Transforms that learn from what customers bought later, so only from a snapshot whose horizon
-# ended on or before the day of use.
-SUPERVISED_TRANSFORMS = ("weighted", "expected", "outlook")
-LONGEST_GAP_DAYS = 365.0
+# These learn from later purchases, so only from snapshots whose horizon was over on the day of use.
+SUPERVISED_TRANSFORMS = ("weighted", "expected_line", "expected_curve")
+TRANSFORMS = ("raw", "log", "power", "quantile", "standard_pca2", *SUPERVISED_TRANSFORMS)
+GRID = 500
+RIDGE = 0.03  # per row: of features with unit variance; tames the curves, not the lines
 
 
 def feature_columns(declared: Sequence[str], available: Sequence[str]) -> list[str]:
@@ -47,106 +51,128 @@ def feature_matrix(customers: pd.DataFrame, columns: Sequence[str]) -> Matrix:
 
 @dataclass(frozen=True)
 class Transform:
-    """A fitted transform: `kind` and what it learnt; arrays and scikit-learn parts only."""
+    """A fitted transform: its kind and what it learnt, in plain arrays (power: scikit-learn's).
+
+    `center` and `scale` (d,) belong to the logged features, or to the features as they are;
+    `grid` (GRID, d) are quantiles of the features; `knots` (4, d) and `line` (terms + 1,) are the
+    curve of expected later spend over normal scores; `axes` (d, m) weigh or turn.
+    """
 
     kind: str
-    center: Any
-    scale: Any
-    part: Any = None
-    second: Any = None
+    center: Any = None
+    scale: Any = None
+    grid: Any = None
+    knots: Any = None
+    line: Any = None
+    axes: Any = None
+    power: Any = None
 
 
-def fit_transform(
-    kind: str, features: Matrix, outcomes: Matrix | None = None, seed: int = 0
-) -> Transform:
-    """Learn a transform of `kind` from `features` (n, d); supervised kinds also from `outcomes`.
+def fit_transform(kind: str, features: Matrix, lessons: Sequence[Lesson] = ()) -> Transform:
+    """Learn a transform of `kind` from `features` (n, d); supervised kinds also from `lessons`.
 
-    `outcomes` is log1p of later spend (n,), known on the day of use.
+    A supervised transform learns how later spend depends on where a customer stands among the
+    customers of the same snapshot, so each lesson is laid on its own scale first: a shop's first
+    months and its last have other orders per customer, and what was learnt still carries over.
     """
+    if kind in SUPERVISED_TRANSFORMS and not lessons:
+        raise ValueError(f"transform {kind!r} learns from later purchases, none were given")
     if kind == "raw":
-        return Transform(kind, np.zeros(features.shape[1]), np.ones(features.shape[1]))
-    if kind in ("standard", "log"):
-        logged = np.log1p(features) if kind == "log" else features
-        return Transform(kind, logged.mean(axis=0), _spread(logged))
-    if kind == "standard_pca2":  # the seed's way: standard scores, then two principal components
+        return Transform(kind)
+    if kind == "standard_pca2":
         center, scale = features.mean(axis=0), _spread(features)
         _, _, axes = np.linalg.svd((features - center) / scale, full_matrices=False)
-        signs = np.sign(axes[:2, :1] + 1e-12)
-        return Transform(kind, center, scale, (axes[:2] * signs).T)
-    if kind in ("power", "quantile"):
-        part = (
-            PowerTransformer()
-            if kind == "power"
-            else QuantileTransformer(
-                n_quantiles=min(100, len(features)), subsample=100_000, random_state=seed
-            )
-        )
-        made = part.fit_transform(features)
-        return Transform(kind, made.mean(axis=0), _spread(made), part)
-    if outcomes is None:
-        raise ValueError(f"transform {kind!r} learns from later purchases, none were given")
-    return _fit_supervised(kind, features, outcomes)
+        signs = np.sign(axes[:2].sum(axis=1, keepdims=True) + 1e-12)  # SVD leaves the sign open
+        return Transform(kind, center, scale, axes=(axes[:2] * signs).T)
+    if kind == "power":
+        power = PowerTransformer().fit(features)
+        return Transform(kind, power=power)
+    if kind in ("log", "weighted"):
+        logged = np.log1p(features)
+        center, scale = logged.mean(axis=0), _spread(logged)
+        axes = _weights(lessons) if kind == "weighted" else None
+        return Transform(kind, center, scale, axes=axes)
+    if kind == "quantile":
+        return Transform(kind, grid=_grid(features))
+    if kind in ("expected_line", "expected_curve"):
+        knots, line = _expectation(kind, lessons)
+        return Transform(kind, grid=_grid(features), knots=knots, line=line)
+    raise ValueError(f"unknown transform {kind!r}; known are {', '.join(TRANSFORMS)}")
 
 
 def apply_transform(transform: Transform, features: Matrix) -> Matrix:
-    """The coordinates (n, m) of `features` (n, d)."""
+    """The coordinates (n, m) of `features` (n, d); a row's do not depend on the other rows."""
     kind = transform.kind
-    if kind in ("power", "quantile"):
-        moved = transform.part.transform(features)
-    elif kind in ("log", *SUPERVISED_TRANSFORMS):
-        moved = np.log1p(features)
-    else:
-        moved = features
-    moved = (moved - transform.center) / transform.scale
-    if kind == "weighted":
-        return np.asarray(moved * transform.part)
+    if kind == "raw" or len(features) == 0:
+        return features
+    if kind == "power":
+        return np.asarray(transform.power.transform(features))
+    if kind in ("log", "weighted"):
+        moved = (np.log1p(features) - transform.center) / transform.scale
+        return np.asarray(moved * transform.axes) if kind == "weighted" else np.asarray(moved)
     if kind == "standard_pca2":
-        return np.asarray(moved @ transform.part)
-    if kind in ("expected", "outlook"):
-        bent = _bend(transform.part, moved)
-        if kind == "expected":
-            return _sum_of_products(bent, transform.second)[:, None]
-        chance, amount = (_sum_of_products(bent, line) for line in transform.second)
-        return np.column_stack([6.0 / (1.0 + np.exp(-chance)), amount])
-    return np.asarray(moved)
+        moved = (features - transform.center) / transform.scale
+        columns = [_weighted_sum(moved, np.append(0.0, axis)) for axis in transform.axes.T]
+        return np.column_stack(columns)
+    scores = _normal_scores(transform.grid, features)
+    if kind == "quantile":
+        return scores
+    return _weighted_sum(_terms(kind, transform.knots, scores), transform.line)[:, None]
 
 
-def _fit_supervised(kind: str, features: Matrix, outcomes: Matrix) -> Transform:
-    logged = np.log1p(features)
-    center, scale = logged.mean(axis=0), _spread(logged)
-    moved = (logged - center) / scale
-    if kind == "weighted":
-        weights = np.abs(Ridge(alpha=0.05 * len(moved)).fit(moved, outcomes).coef_)
-        return Transform(kind, center, scale, weights / max(float(weights.max()), 1e-12))
-    knots = np.quantile(moved, (0.2, 0.4, 0.6, 0.8), axis=0)
-    bent = _bend(knots, moved)
-    if kind == "expected":
-        return Transform(kind, center, scale, knots, _linear(Ridge(alpha=1.0).fit(bent, outcomes)))
-    bought = outcomes > 0
-    if bought.all() or not bought.any():
-        raise ValueError("transform 'outlook' needs customers who bought again and who did not")
-    chance = _linear(LogisticRegression(C=1.0, max_iter=500).fit(bent, bought))
-    amount = _linear(Ridge(alpha=1.0).fit(bent[bought], outcomes[bought]))
-    return Transform(kind, center, scale, knots, np.vstack([chance, amount]))
+def _weights(lessons: Sequence[Lesson]) -> Matrix:
+    """Weight of each logged feature (d,): its part in foretelling later spend, the largest 1."""
+    logged = [np.log1p(features) for features, _ in lessons]
+    moved = np.vstack([(x - x.mean(axis=0)) / _spread(x) for x in logged])
+    later = np.concatenate([outcomes for _, outcomes in lessons])
+    size = np.abs(Ridge(alpha=RIDGE * len(moved)).fit(moved, later).coef_)
+    return np.asarray(size / max(float(size.max()), 1e-12))
 
 
-def _linear(model: Any) -> Matrix:
-    """Intercept and coefficients: plain arrays are all that the kept model needs."""
-    return np.concatenate([np.ravel(model.intercept_), np.ravel(model.coef_)])
+def _expectation(kind: str, lessons: Sequence[Lesson]) -> tuple[Matrix, Matrix]:
+    """Knots (4, d) and line (terms + 1,), constant first, of expected log1p later spend."""
+    scores = np.vstack([_normal_scores(_grid(features), features) for features, _ in lessons])
+    later = np.concatenate([outcomes for _, outcomes in lessons])
+    knots = np.quantile(scores, (0.2, 0.4, 0.6, 0.8), axis=0)
+    terms = _terms(kind, knots, scores)
+    center, scale = terms.mean(axis=0), _spread(terms)
+    alpha = RIDGE * len(terms) if kind == "expected_curve" else 1.0
+    model = Ridge(alpha=alpha).fit((terms - center) / scale, later)
+    slopes = model.coef_ / scale
+    return knots, np.append(model.intercept_ - (slopes * center).sum(), slopes)
 
 
-def _bend(knots: Matrix, moved: Matrix) -> Matrix:
-    """A broken line in each feature, and products of the first three: curves that stay tame."""
-    bends = [np.maximum(moved - knot, 0.0) for knot in knots]
-    pairs = [moved[:, i] * moved[:, j] for i in range(min(3, moved.shape[1])) for j in range(i)]
-    return np.column_stack([moved, *bends, *pairs])
+def _terms(kind: str, knots: Matrix, scores: Matrix) -> Matrix:
+    """The scores; for a curve also a bend at each knot and products of the first three."""
+    if kind == "expected_line":
+        return scores
+    bends = [np.maximum(scores - knot, 0.0) for knot in knots]
+    pairs = [
+        scores[:, [i]] * scores[:, [j]] for i in range(min(3, scores.shape[1])) for j in range(i)
+    ]
+    return np.hstack([scores, *bends, *pairs])
 
 
-def _sum_of_products(bent: Matrix, line: Matrix) -> Matrix:
-    # Term by term, so that one row alone gives the same bits as in a table of a million.
-    total = np.full(len(bent), line[0])
-    for column, coefficient in enumerate(line[1:]):
-        total += bent[:, column] * coefficient
+def _grid(features: Matrix) -> Matrix:
+    at = (np.arange(GRID) + 0.5) / GRID
+    return np.asarray(np.quantile(features, at, axis=0, method="inverted_cdf"))
+
+
+def _normal_scores(grid: Matrix, features: Matrix) -> Matrix:
+    """The normal quantile of each value's middle rank: equal values, equal scores."""
+    scores = np.empty(features.shape)
+    for column in range(features.shape[1]):
+        own, values = np.ascontiguousarray(grid[:, column]), features[:, column]
+        below, upto = np.searchsorted(own, values, "left"), np.searchsorted(own, values, "right")
+        scores[:, column] = (below + upto) / (2 * GRID)
+    return np.asarray(ndtri(np.clip(scores, 0.5 / GRID, 1 - 0.5 / GRID)))
+
+
+def _weighted_sum(columns: Matrix, line: Matrix) -> Matrix:
+    # Term by term: one row alone gives the same bits as in a table of a million; BLAS need not.
+    total = np.full(len(columns), float(line[0]))
+    for number, weight in enumerate(line[1:]):
+        total += columns[:, number] * weight
     return total
 
 
