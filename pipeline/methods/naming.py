@@ -49,7 +49,7 @@ class Box(StageParams):
 
 
 class Strategy(StageParams):
-    """What to do, as sentences with {figures}; one whose figure is not known is left out."""
+    """What to do, as sentences with {figures}; after " | " stands what to say without them."""
 
     action: str
     for_customer: tuple[str, ...] = Field(min_length=1)

@@ -1,0 +1,142 @@
+"""What only the lines know about segments: countries, months, first orders.
+
+Written once for every engine; each function aggregates lines to customers or to less.
+Money is counted in ten-thousandths, as whole numbers: exact and fast.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import narwhals as nw
+
+Lines = nw.LazyFrame[Any]
+
+
+def lines_until(sales: Lines, returned_units: Lines, day: date) -> Lines:
+    """Return lines sold to known customers by the end of `day`, less what was returned by then.
+
+    Columns: customer_id, invoice_id, stock_code, country, sold_at, quantity, kept (units),
+    gross (money as sold) and net (money kept).
+    """
+    returned = (
+        returned_units.filter(nw.col("returned_at").dt.date() <= nw.lit(day))
+        .group_by("line_id")
+        .agg(
+            nw.col("quantity").sum().cast(nw.Int64).alias("units_back"),
+            _ten_thousandths("amount").sum().cast(nw.Int64).alias("money_back"),
+        )
+    )
+    return (
+        sales.filter(~nw.col("customer_id").is_null())
+        .filter(nw.col("sold_at").dt.date() <= nw.lit(day))
+        .join(returned, on="line_id", how="left")
+        .with_columns((_ten_thousandths("unit_price") * nw.col("quantity")).alias("gross"))
+        .select(
+            "customer_id",
+            "invoice_id",
+            "stock_code",
+            "country",
+            "sold_at",
+            "quantity",
+            "gross",
+            (nw.col("quantity") - nw.col("units_back").fill_null(0)).alias("kept"),
+            (nw.col("gross") - nw.col("money_back").fill_null(0)).alias("net"),
+        )
+    )
+
+
+def order_countries(lines: Lines) -> Lines:
+    """Return customer_id, country and the number of orders that went there."""
+    return (
+        lines.select("customer_id", nw.col("country").fill_null("unknown"), "invoice_id")
+        .unique()
+        .group_by("customer_id", "country")
+        .agg(nw.len().cast(nw.Int64).alias("orders"))
+    )
+
+
+def segment_months(lines: Lines, members: Lines) -> Lines:
+    """Return segment_id, year, month, orders of which anything was kept, buyers and net spend.
+
+    `members` has customer_id and segment_id.
+    """
+    orders = (
+        lines.filter(nw.col("kept") > 0)
+        .with_columns(
+            nw.col("sold_at").dt.year().cast(nw.Int64).alias("year"),
+            nw.col("sold_at").dt.month().cast(nw.Int64).alias("month"),
+        )
+        .group_by("customer_id", "invoice_id", "year", "month")
+        .agg(nw.col("net").sum().cast(nw.Int64))
+    )
+    return (
+        orders.group_by("customer_id", "year", "month")
+        .agg(nw.len().cast(nw.Int64).alias("orders"), nw.col("net").sum().cast(nw.Int64))
+        .join(members, on="customer_id", how="inner")
+        .group_by("segment_id", "year", "month")
+        .agg(
+            nw.col("orders").sum().cast(nw.Int64),
+            nw.len().cast(nw.Int64).alias("buyers"),
+            nw.col("net").sum().cast(nw.Int64).alias("spend"),
+        )
+    )
+
+
+def segment_money(lines: Lines, members: Lines) -> Lines:
+    """Return segment_id, gross (money as sold) and net (money kept)."""
+    spent = lines.group_by("customer_id").agg(
+        nw.col("gross").sum().cast(nw.Int64), nw.col("net").sum().cast(nw.Int64)
+    )
+    return (
+        spent.join(members, on="customer_id", how="inner")
+        .group_by("segment_id")
+        .agg(nw.col("gross").sum().cast(nw.Int64), nw.col("net").sum().cast(nw.Int64))
+    )
+
+
+def first_orders(lines: Lines) -> Lines:
+    """Return each customer's first order as it was placed: invoice_id, value, units, products.
+
+    Of two orders in the same minute the one with the lesser invoice_id is the first.
+    """
+    orders = lines.group_by("customer_id", "invoice_id").agg(
+        nw.col("sold_at").min(),
+        nw.col("gross").sum().cast(nw.Int64).alias("value"),
+        nw.col("quantity").sum().cast(nw.Int64).alias("units"),
+        nw.col("stock_code").n_unique().cast(nw.Int64).alias("products"),
+    )
+    return _least(_least(orders, "sold_at"), "invoice_id").drop("sold_at")
+
+
+def first_order_categories(lines: Lines, first: Lines, categories: Lines) -> Lines:
+    """Return customer_id, category and the gross spend on it in the customer's first order."""
+    return (
+        lines.join(
+            first.select("customer_id", "invoice_id"), on=["customer_id", "invoice_id"], how="inner"
+        )
+        .join(categories.select("stock_code", "category"), on="stock_code", how="inner")
+        .group_by("customer_id", "category")
+        .agg(nw.col("gross").sum().cast(nw.Int64))
+    )
+
+
+def span(lines: Lines) -> Lines:
+    """Return one row: the first and the last moment of a sale."""
+    return lines.select(
+        nw.col("sold_at").min().alias("first"), nw.col("sold_at").max().alias("last")
+    )
+
+
+def _least(orders: Lines, column: str) -> Lines:
+    least = orders.group_by("customer_id").agg(nw.col(column).min().alias("least"))
+    return (
+        orders.join(least, on="customer_id", how="inner")
+        .filter(nw.col(column) == nw.col("least"))
+        .drop("least")
+    )
+
+
+def _ten_thousandths(column: str) -> nw.Expr:
+    return (nw.col(column) * 10_000).cast(nw.Int64)
