@@ -32,7 +32,7 @@ from pipeline.methods.candidates import (
     measure_family,
     value_of_parts,
 )
-from pipeline.methods.partitions import sample_rows
+from pipeline.methods.partitions import MIXTURES, sample_rows
 from pipeline.methods.prediction import LaterFigures, ceiling
 from pipeline.methods.segment_model import (
     KEPT_NOTHING,
@@ -161,13 +161,14 @@ def main() -> None:
         ceilings = measure_ceilings(origins, params)
         candidates, choice = judged(candidates, spreads, ceilings, params)
         why = reasons(candidates, spreads, choice, _gates(params))
-        family = _family_of(families, candidates.loc[choice.chosen])
+        structure = _single_threaded(structure_among, now, params)
+        family = _family_of(families, str(candidates["candidate"].iloc[choice.chosen]))
         model = kept_model(family, customers, now, past, params)
         save_model(model)
         write_table(CANDIDATES, candidates)
         write_table(SELECTION_REASONS, why)
         write_text(K_SWEEP, k_sweep(candidates))
-        write_metrics("select", figures(candidates, choice, ceilings, origins, now, params))
+        write_metrics("select", figures(candidates, choice, ceilings, origins, structure))
         log.info("chosen: %s; %s", model.candidate, why.set_index("verdict").loc["chosen"].reason)
 
 
@@ -286,15 +287,29 @@ def measure_all(
     rng = np.random.default_rng((params.seed, 0))
     even = np.full(effort.customers, 1 / effort.customers)
     weights = rng.multinomial(effort.customers, even, size=params.effort.later_resamples)
+    # The dearest first, so that no core waits long for the last.
+    by_cost = sorted(range(len(families)), key=lambda n: _cost(families[n]), reverse=True)
     jobs = [
         joblib.delayed(_single_threaded)(
-            measure_family, family, now, past, origins, weights.astype(float), effort
+            measure_family,
+            family,
+            now,
+            past,
+            origins,
+            later_weights=weights.astype(float),
+            effort=effort,
         )
-        for family in families
+        for family in (families[n] for n in by_cost)
     ]
-    done = progress(_in_parallel(jobs), "measuring families", total=len(jobs))
-    results = [result for of_family in done for result in of_family]
+    done = list(progress(_in_parallel(jobs), "measuring families", total=len(jobs)))
+    in_order = sorted(zip(by_cost, done, strict=True), key=lambda pair: pair[0])
+    results = [result for _, of_family in in_order for result in of_family]
     return pd.DataFrame([row for row, _ in results]), np.array([spread for _, spread in results])
+
+
+def _cost(family: Family) -> float:
+    """About how long a family takes, in comparison with the others."""
+    return len(family.sizes) * (4.0 if family.algorithm in ("tree", *MIXTURES) else 1.0)
 
 
 def measure_ceilings(origins: Sequence[Origin], params: Params) -> dict[str, LaterFigures]:
@@ -315,14 +330,18 @@ def measure_ceilings(origins: Sequence[Origin], params: Params) -> dict[str, Lat
     return found
 
 
+def top_of(ceilings: dict[str, LaterFigures], figure: str) -> float:
+    """The highest ceiling over the feature sets: the same measure for every candidate."""
+    return max(1e-9, *(float(getattr(c, figure)) for c in ceilings.values()))
+
+
 def judged(
     candidates: pd.DataFrame, spreads: Matrix, ceilings: dict[str, LaterFigures], params: Params
 ) -> tuple[pd.DataFrame, Choice]:
     """The candidates with shares of the ceiling, failed gates, the choice and the runner-up."""
     table = candidates.copy()
     for figure in FIGURES:
-        top = table["features"].map({n: getattr(c, figure) for n, c in ceilings.items()})
-        table[f"{figure}_of_ceiling"] = table[figure] / top
+        table[f"{figure}_of_ceiling"] = table[figure] / top_of(ceilings, figure)
     floats = [c.name for c in CANDIDATES.columns if c.type == pa.float64()]
     table[floats] = table[floats].astype("float64").round(6)
     table["failed_gates"] = failed_gates(table, _gates(params))
@@ -382,8 +401,7 @@ def figures(
     choice: Choice,
     ceilings: dict[str, LaterFigures],
     origins: Sequence[Origin],
-    now: Snapshot,
-    params: Params,
+    structure: str,
 ) -> dict[str, Any]:
     """The figures worth comparing between two versions of the method."""
     words = {"is_chosen", "is_runner_up", "is_baseline"}
@@ -391,14 +409,13 @@ def figures(
     chosen, runner_up = candidates.loc[choice.chosen], candidates.loc[choice.runner_up]
     brief = ["segments", "jaccard", "eta_squared", "eta_squared_of_ceiling"]
     is_tried = ~candidates["is_baseline"]
-    with threadpool_limits(1):
-        structure = _structure(now, params)
     return {
         "passed_every_gate": choice.passed,
         "structure": structure,
         "chosen": {n: chosen[n] for n in names if not pd.isna(chosen[n])},
         "runner_up": {n: runner_up[n] for n in ("candidate", *brief)},
-        "ceiling": {name: vars(c) for name, c in ceilings.items()},
+        "ceiling": {figure: top_of(ceilings, figure) for figure in FIGURES},
+        "ceiling_by_feature_set": {name: vars(c) for name, c in ceilings.items()},
         "baselines": {
             str(row["candidate"]): {n: row[n] for n in brief}
             for _, row in candidates[~is_tried].iterrows()
@@ -408,11 +425,11 @@ def figures(
         "cuts": len(origins),
         "first_cut": origins[0].cut.date,
         "last_cut": origins[-1].cut.date,
-        "customers": len(now.group),
     }
 
 
-def _structure(now: Snapshot, params: Params) -> str:
+def structure_among(now: Snapshot, params: Params) -> str:
+    """Whether the customers fall into groups at all, by the first feature set, logged."""
     features = now.features[next(iter(params.feature_sets))][now.rows(None)]
     some = sample_rows(len(features), params.effort.quadratic_sample, params.seed)
     return structure_of(
@@ -420,9 +437,9 @@ def _structure(now: Snapshot, params: Params) -> str:
     )
 
 
-def _family_of(families: Sequence[Family], row: pd.Series) -> Family:
-    same = next(f for f in families if f"{f.name}/{row['k']}" == row["candidate"])
-    return at_one_size(same, int(row["k"]))
+def _family_of(families: Sequence[Family], candidate: str) -> Family:
+    name, k = candidate.rsplit("/", 1)
+    return at_one_size(next(f for f in families if f.name == name), int(k))
 
 
 def _levels(rows: pd.DataFrame, segment: Any, size: int) -> dict[str, Any]:
@@ -474,10 +491,10 @@ def _in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:
         yield from joblib.Parallel(return_as="generator")(jobs)
 
 
-def _single_threaded(work: Callable[..., Any], *arguments: Any) -> Any:
+def _single_threaded(work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     # One thread each: the work is spread over families, and a sum's bits depend on threads.
     with threadpool_limits(1):
-        return work(*arguments)
+        return work(*arguments, **named)
 
 
 if __name__ == "__main__":

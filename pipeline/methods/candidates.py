@@ -135,6 +135,7 @@ def fit_family(
     past: Sequence[Snapshot],
     effort: Effort,
     seed: int,
+    *,
     times: Labels | None = None,
 ) -> list[Fitted]:
     """Fit at every k on `now`'s features; what learns from later purchases learns from `past`.
@@ -185,6 +186,7 @@ def measure_family(
     now: Snapshot,
     past: Sequence[Snapshot],
     origins: Sequence[Origin],
+    *,
     later_weights: Matrix,
     effort: Effort,
 ) -> list[tuple[dict[str, Any], Matrix]]:
@@ -196,7 +198,7 @@ def measure_family(
     seed = family.seed(effort.seed)
     fitted = fit_family(family, now, past, effort, seed)
     shapes = shape_figures(family, fitted, now, effort, seed)
-    stabilities = stability_figures(family, fitted, now, past, effort, seed)
+    stabilities = stability_figures(family, fitted, now, past, effort=effort, seed=seed)
     laters = later_purchase_figures(family, origins, later_weights, effort, seed)
     named = [
         {
@@ -206,7 +208,7 @@ def measure_family(
             "transform": family.transform,
             "k": k,
             "is_baseline": family.is_baseline,
-            "segments": each.partition.size,
+            "segments": len(np.unique(assign_parts(each.partition, each.points(now)))),
         }
         for k, each in zip(family.sizes, fitted, strict=True)
     ]
@@ -241,7 +243,7 @@ def _shape(
     fitted: Fitted, points: Matrix, some: Labels, space: Matrix, everyone: int
 ) -> dict[str, float | None]:
     labels = assign_parts(fitted.partition, points)
-    shares = np.bincount(labels, minlength=fitted.partition.size) / everyone
+    shares = np.unique(labels, return_counts=True)[1] / everyone
     figures: dict[str, float | None] = {
         "smallest_share": float(shares.min()),
         "largest_share": float(shares.max()),
@@ -289,6 +291,7 @@ def stability_figures(
     fitted: Sequence[Fitted],
     now: Snapshot,
     past: Sequence[Snapshot],
+    *,
     effort: Effort,
     seed: int,
 ) -> list[dict[str, float]]:
@@ -306,15 +309,17 @@ def stability_figures(
         rng = np.random.default_rng((effort.seed, 1, number))
         times = rng.multinomial(effort.customers, np.full(effort.customers, 1 / effort.customers))
         for position, again in enumerate(
-            fit_family(family, now, past, effort, seed + number, times)
+            fit_family(family, now, past, effort, seed + number, times=times)
         ):
             similar = jaccard_by_part(labels[position], again.parts(now)[free], sizes[position])
             found[position].append(similar)
     strengths: list[list[float]] = [[] for _ in fitted]
     for number in range(effort.splits):
         half = np.random.default_rng((effort.seed, 2, number)).random(effort.customers) < 0.5
-        trained = fit_family(family, now, past, effort, seed + number, half.astype(np.int64))
-        tested = fit_family(family, now, past, effort, seed + number, (~half).astype(np.int64))
+        trained = fit_family(family, now, past, effort, seed + number, times=half.astype(np.int64))
+        tested = fit_family(
+            family, now, past, effort, seed + number, times=(~half).astype(np.int64)
+        )
         rows = free[~half[now.customer[free]]]
         for position, (one, other) in enumerate(zip(trained, tested, strict=True)):
             strengths[position].append(
@@ -326,12 +331,13 @@ def stability_figures(
 
 
 def _stability(similar: Matrix, strengths: Matrix) -> dict[str, float]:
-    each = np.nan_to_num(similar).mean(axis=0)
+    similar = similar[:, ~np.isnan(similar).any(axis=0)]  # parts without members
+    each = similar.mean(axis=0)
     least = int(np.argmin(each))
     error = similar[:, least].std(ddof=1) / np.sqrt(len(similar))
     return {
         "jaccard": float(each[least]),
-        "jaccard_se": float(np.nan_to_num(error)),
+        "jaccard_se": float(error),
         "jaccard_mean": float(each.mean()),
         "prediction_strength": float(strengths.mean()),
         "prediction_strength_se": float(strengths.std(ddof=1) / np.sqrt(len(strengths))),

@@ -131,21 +131,26 @@ def _fit(algorithm: str, points: Matrix, size: int, seed: int, starts: int) -> P
             size,
             covariance_type=MIXTURES[algorithm],
             reg_covar=1e-3,
-            max_iter=100,
+            max_iter=40,
             tol=1e-2,
             random_state=seed,
         )
         return Partition("mixture", size, model=mixture.fit(points))
-    if algorithm == "tiers":  # equal numbers of customers
-        return _edges(np.quantile(points[:, 0], np.arange(1, size) / size))
-    if algorithm == "steps":  # equal distances on the first coordinate, but for the outer parts
-        if size == 2:
-            return _edges(np.quantile(points[:, 0], [0.5]))
-        low, high = np.quantile(points[:, 0], [OUTER_SHARE, 1 - OUTER_SHARE])
-        return _edges(np.linspace(low, high, size - 1))
     if algorithm == "rules":
         return rfm_rules(points)
-    raise ValueError(f"unknown algorithm {algorithm!r}")
+    return _along_first(algorithm, points[:, 0], size)
+
+
+def _along_first(algorithm: str, values: Matrix, size: int) -> Partition:
+    if algorithm == "tiers":  # equal numbers of customers
+        return _edges(np.quantile(values, np.arange(1, size) / size))
+    if algorithm != "steps":
+        raise ValueError(f"unknown algorithm {algorithm!r}")
+    # Equal distances, but for the outer parts.
+    if size == 2:
+        return _edges(np.quantile(values, [0.5]))
+    low, high = np.quantile(values, [OUTER_SHARE, 1 - OUTER_SHARE])
+    return _edges(np.linspace(low, high, size - 1))
 
 
 def rfm_rules(points: Matrix) -> Partition:

@@ -1,4 +1,4 @@
-"""The kept model: one customer row gets the same segment here, in assign_segments and in scoring."""
+"""The kept model: a customer row gets the same segment in assign_segments and in scoring."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def reasons(
             near = own[missing[own] <= missing[own].min()]
             best, _ = _best(candidates, spreads, near)
         row = candidates.loc[best]
-        verdict, reason = _verdict(candidates, spreads, choice, best, missing, own)
+        verdict, reason = _verdict(candidates, spreads, choice, best=best, missing=missing, own=own)
         rows.append(
             {
                 "family": f"{algorithm}/{features}/{transform}",
@@ -145,6 +145,7 @@ def _verdict(
     candidates: pd.DataFrame,
     spreads: Matrix,
     choice: Choice,
+    *,
     best: int,
     missing: Matrix,
     own: Sequence[int] | Rows,

@@ -90,8 +90,9 @@ def fit_transform(kind: str, features: Matrix, lessons: Sequence[Lesson] = ()) -
     if kind in ("log", "weighted"):
         logged = np.log1p(features)
         center, scale = logged.mean(axis=0), _spread(logged)
-        axes = _weights(lessons) if kind == "weighted" else None
-        return Transform(kind, center, scale, axes=axes)
+        return Transform(
+            kind, center, scale, axes=_weights(lessons) if kind == "weighted" else None
+        )
     if kind == "quantile":
         return Transform(kind, grid=_grid(features))
     if kind in ("expected_line", "expected_curve"):
