@@ -23,6 +23,8 @@ from pipeline.methods.sources import Part, dialect, row_of, unpack, with_one_lin
 from pipeline.shared.errors import InputError
 
 SHOWN = 5
+NUMBERS = ("quantity", "unit_price", "amount", "refunded_quantity")
+DATES = ("sold_at", "cancelled_at")
 REQUIRED = ("invoice_id", "stock_code", "quantity", "sold_at", "unit_price")
 FIRST_DAY, LAST_DAY = "1980-01-01", "2100-01-01"
 LONGEST_LINE = 16 << 20
@@ -213,12 +215,19 @@ def _rows(source: Source) -> str:
     scans, offset = [], 0
     for _, run in itertools.groupby(source.parts, key=lambda p: p.how):
         alike = list(run)
-        cells = ", ".join(f if f in _used(alike) else f"null::varchar as {f}" for f in used)
+        cells = ", ".join(
+            f"{_trimmed(f)} as {f}" if f in _used(alike) else f"null::varchar as {f}" for f in used
+        )
         rows = _scan(alike, with_rejects=source.with_rejects and alike[0].how[0] == "text")
         scans.append(f"select cast(part + {offset} as integer) as part, {cells} from ({rows})")
         offset += len(alike)
     union = " union all ".join(scans)
     return f"select row_number() over () as line_id, * from ({union})"
+
+
+def _trimmed(name: str) -> str:
+    """Numbers and dates are left as they are: casts pass over outer spaces."""
+    return name if name in (*NUMBERS, *DATES) else f"nullif(trim({name}), '')"
 
 
 # Dates
@@ -243,7 +252,7 @@ def _with_dates(database: duckdb.DuckDBPyConnection, layout: Layout, part: Reada
 
 
 def _fits(database: duckdb.DuckDBPyConnection, rows: str, formats: Sequence[str]) -> dict[str, int]:
-    counts = ", ".join(f"count({_date('sold_at', f)})" for f in formats)
+    counts = ", ".join(f"count({_plausible(_date('sold_at', f))})" for f in formats)
     found = database.execute(f"select count(*), {counts} from ({rows})").fetchall()[0]
     return dict(zip(("rows", *formats), found, strict=True))
 
@@ -263,19 +272,19 @@ def _refuse_ambiguous(
 
 
 def _date(cell: str, date_format: str) -> str:
-    """SQL for the cell as a timestamp of this format, null where it is none in a shop's time."""
-    if date_format == "iso":
-        # The offset is dropped where there is one: what counts is the shop's own time.
-        local = (
-            f"case when length({cell}) > 19 then "
-            f"regexp_replace(trim({cell}), ' ?([+-]\\d\\d:?\\d\\d|Z|UTC)$', '') else {cell} end"
-        )
-        parsed = f"try_cast({local} as timestamp)"
-    else:
-        parsed = f"try_strptime(trim({cell}), {_text(date_format)})"
+    """SQL for the cell as a timestamp of this format, null where it is none."""
+    if date_format != "iso":
+        return f"try_strptime({cell}, {_text(date_format)})"
+    # The offset is dropped where there is one: what counts is the shop's own time.
+    local = f"regexp_replace(trim({cell}), ' ?([+-]\\d\\d:?\\d\\d|Z|UTC)$', '')"
+    return f"try_cast(case when length({cell}) > 19 then {local} else {cell} end as timestamp)"
+
+
+def _plausible(date: str) -> str:
+    """SQL for the date where it is one of a shop's time; %Y reads 10 as the year 10."""
     return (
-        f"case when {parsed} between timestamp '{FIRST_DAY}' and timestamp '{LAST_DAY}' "
-        f"then {parsed} end"
+        f"case when {date} between timestamp '{FIRST_DAY}' and timestamp '{LAST_DAY}' "
+        f"then {date} end"
     )
 
 
@@ -284,7 +293,7 @@ def _date(cell: str, date_format: str) -> str:
 
 def _number(cell: str, layout: Layout) -> str:
     """SQL for the cell's number as text with a decimal point, null where the marks are not so."""
-    text = f"trim({cell})"
+    text = f"trim({cell})" if layout.thousands or layout.decimal != "." else cell
     if layout.thousands:
         mark, point = re.escape(layout.thousands), re.escape(layout.decimal)
         grouped = f"^[+-]?\\d{{1,3}}({mark}\\d{{3}})+({point}\\d+)?$"
@@ -302,56 +311,56 @@ def _number(cell: str, layout: Layout) -> str:
 
 
 def _identifier(cell: str) -> str:
-    """SQL for an id: trimmed, and 17850.0, as a table with gaps is exported, is 17850 again."""
-    text = f"trim({cell})"
-    return (
-        f"nullif(case when suffix({text}, '.0') and regexp_full_match({text}, '\\d+\\.0') "
-        f"then left({text}, -2) else {text} end, '')"
-    )
+    """SQL for an id: 17850.0, as a table with gaps is exported, is 17850 again."""
+    is_float = f"suffix({cell}, '.0') and regexp_full_match({cell}, '\\d+\\.0')"
+    return f"case when {is_float} then left({cell}, -2) else {cell} end"
+
+
+def _converted(source: Source) -> str:
+    """The SQL of all rows as text, with each number (as n_…) and date (as d_…) converted once."""
+    used = _used(source.parts)
+    columns = [f"{_number(f, source.layout)} as n_{f}" for f in NUMBERS if f in used]
+    columns += [f"{_dates(source, f)} as d_{f}" for f in DATES if f in used]
+    return f"select *, {', '.join(columns)} from ({_cells(source)})"
 
 
 def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
-    """SQL of each canonical column from the cells' text."""
+    """SQL of each canonical column from the columns of `_converted`."""
     layout = source.layout
     cells: dict[str, str] = {f: f for f in used}
     for f, value in layout.constants.items():
         # Not a bare constant: DuckDB would write it as a column that cannot be null.
         cells.setdefault(f, f"case when line_id > 0 then {_text(value)} end")
     for f, other in layout.fallbacks.items():
-        cells[f] = (
-            f"coalesce(nullif(trim({cells[f]}), ''), {cells[other]})" if f in cells else other
-        )
-    texts = {
-        f: f"nullif(trim({cells[f]}), '')" if f in cells else "nullif('', '')"
-        for f in ("description", "country")
-    }
-    invoice = _identifier(cells["invoice_id"]) if "invoice_id" in cells else "null"
-    if layout.invoice_per_row:
-        invoice = f"coalesce({invoice}, cast(line_id as varchar))"
+        cells[f] = f"coalesce({cells[f]}, {cells[other]})" if f in cells else cells[other]
+    null = "nullif('', '')"
+    invoice = _identifier(cells["invoice_id"]) if "invoice_id" in cells else null
     stock_code = f"upper({_identifier(cells['stock_code'])})"
     if layout.adjustment_prefix and layout.adjustment_code:
-        adjusts = f"starts_with(trim(invoice_id), {_text(layout.adjustment_prefix)})"
+        adjusts = f"starts_with(invoice_id, {_text(layout.adjustment_prefix)})"
         stock_code = (
             f"case when {adjusts} then {_text(layout.adjustment_code)} else {stock_code} end"
         )
-    number = _number(cells["quantity"], layout)
-    quantity = f"case when ({number}) % 1 = 0 then cast({number} as bigint) end"
-    price = _number(cells["unit_price"], layout) if "unit_price" in cells else "null"
-    if "amount" in cells:
-        amount = _number(cells["amount"], layout)
-        each = f"cast(abs({amount}) / nullif(abs({quantity}), 0) as decimal(18, 4))"
+    if layout.invoice_per_row:
+        invoice = f"coalesce({invoice}, cast(line_id as varchar))"
+    quantity = (
+        "n_quantity" if "quantity" in used else f"cast({cells['quantity']} as decimal(18, 4))"
+    )
+    quantity = f"case when {quantity} % 1 = 0 then cast({quantity} as bigint) end"
+    price = "n_unit_price" if "unit_price" in used else "cast(null as decimal(18, 4))"
+    if "amount" in used:
+        each = f"cast(abs(n_amount) / nullif(abs({quantity}), 0) as decimal(18, 4))"
         price = f"coalesce({price}, {each})"
-        quantity = f"case when {amount} < 0 then -abs({quantity}) else {quantity} end"
-    customer = _identifier(cells["customer_id"]) if "customer_id" in cells else "nullif('', '')"
+        quantity = f"case when n_amount < 0 then -abs({quantity}) else {quantity} end"
     return {
         "invoice_id": invoice,
         "stock_code": stock_code,
-        "description": texts["description"],
+        "description": cells.get("description", null),
         "quantity": quantity,
-        "sold_at": _dates(source, "sold_at"),
-        "unit_price": f"cast({price} as decimal(18, 4))",
-        "customer_id": customer,
-        "country": texts["country"],
+        "sold_at": _plausible("d_sold_at"),
+        "unit_price": price,
+        "customer_id": _identifier(cells["customer_id"]) if "customer_id" in cells else null,
+        "country": cells.get("country", null),
     }
 
 
@@ -373,14 +382,15 @@ def lines_sql(source: Source) -> str:
     """
     expressions = _parsed(source, _used(source.parts))
     parsed = ", ".join(f"{sql} as {name}" for name, sql in expressions.items())
+    rows = _converted(source)
     if not _tells_returns(source):
         order = " order by line_id" if _is_reordered(source) else ""
-        return f"select line_id, {parsed} from ({_cells(source)}){order}"
+        return f"select line_id, {parsed} from ({rows}){order}"
     same = ("invoice_id", "stock_code", "description")
     also = ("unit_price", "customer_id", "country")
     return (
         f"with sold as (select line_id, {parsed}, {_taken_back(source)} as taken_back, "
-        f"{_back_at(source)} as back_at from ({_cells(source)})) "
+        f"{_back_at(source)} as back_at from ({rows})) "
         f"select line_id, {', '.join(CANONICAL)} from sold union all "
         "select (select max(line_id) from sold) + row_number() over (order by line_id) as line_id, "
         f"{', '.join(same)}, -taken_back as quantity, back_at as sold_at, {', '.join(also)} "
@@ -402,7 +412,7 @@ def _cells(source: Source) -> str:
     if order_level:
         others = ", ".join(f for f in ("line_id", "part", *used) if f not in order_level)
         filled = ", ".join(
-            f"coalesce(nullif(trim({f}), ''), first_value(nullif(trim({f}), '') ignore nulls) over "
+            f"coalesce({f}, first_value({f} ignore nulls) over "
             f"(partition by invoice_id order by line_id "
             f"rows between unbounded preceding and unbounded following)) as {f}"
             for f in order_level
@@ -432,11 +442,11 @@ def _taken_back(source: Source) -> str:
     cases = ""
     if "status" in used and layout.returned_statuses:
         statuses = ", ".join(_text(s) for s in layout.returned_statuses)
-        cases = f"when lower(trim(status)) in ({statuses}) then {quantity} "
+        cases = f"when lower(status) in ({statuses}) then {quantity} "
     units = "0"
     if "refunded_quantity" in used:
         # Some shops count what came back as negative units.
-        units = f"abs(cast({_number('refunded_quantity', layout)} as bigint))"
+        units = "coalesce(cast(abs(n_refunded_quantity) as bigint), 0)"
     return (
         f"case {cases}else least({units}, {quantity}) end"
         if cases
@@ -445,10 +455,11 @@ def _taken_back(source: Source) -> str:
 
 
 def _back_at(source: Source) -> str:
-    sold_at = _dates(source, "sold_at")
+    """SQL for when they were: at the cancellation, or, where the file does not say, at the sale."""
+    sold_at = _plausible("d_sold_at")
     if "cancelled_at" not in _used(source.parts):
         return sold_at
-    return f"coalesce({_dates(source, 'cancelled_at')}, {sold_at})"
+    return f"coalesce({_plausible('d_cancelled_at')}, {sold_at})"
 
 
 # What cannot be read
@@ -465,7 +476,7 @@ def bad_rows(
     any_bad = " or ".join(f"bad_{name}" for name in REQUIRED)
     # `position` counts within the part, so it is taken before lines delivered twice are left out.
     first = f"select part as p, min(line_id) as first_id from ({_rows(source)}) group by part"
-    rows = f"select *, {flags} from ({_cells(source)})"
+    rows = f"select *, {flags} from ({_converted(source)})"
     bad = f"select * from ({rows}) where {any_bad}"
     count = database.execute(f"select count(*) from ({bad})").fetchall()[0][0]
     if not count:
@@ -572,7 +583,7 @@ def count_rows(
         taken_back = _taken_back(source)
         back = (
             f"select {taken_back} as taken_back, {status} as status, invoice_id "
-            f"from ({_cells(source)})"
+            f"from ({_converted(source)})"
         )
         statuses = ", ".join(_text(s) for s in ("", *source.layout.partly_returned_statuses))
         told, partly = database.execute(
