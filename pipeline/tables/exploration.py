@@ -67,5 +67,5 @@ EXPLORATION = Table(
         Column("share", pa.float64(), "the pattern's own share", rule="share between 0 and 1"),
     ),
     key=("pattern", "bucket", "sub_bucket"),
-    order=("pattern", "position"),
+    order=("pattern", "position", "bucket", "sub_bucket"),
 )
