@@ -1,0 +1,147 @@
+"""Read a source into the canonical order lines: one pass, and a second only for bad rows."""
+# ruff: noqa: S608 - the SQL is made of layouts and quoted names, never of what cells hold
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from pipeline.methods.layouts import Layout, load_layouts, named_layout
+from pipeline.methods.line_parsing import (
+    REQUIRED,
+    SHOWN,
+    BadRow,
+    Source,
+    bad_rows,
+    lines_sql,
+    mended,
+    open_source,
+    rejected_rows,
+    structural_error,
+)
+from pipeline.shared.errors import InputError
+from pipeline.shared.params import StageParams
+from pipeline.tables.contract import ROW_GROUP
+from pipeline.tables.quarantined_lines import QUARANTINED_LINES
+
+
+class Reading(StageParams):
+    """How a source is read: section `source` of params.yaml."""
+
+    path: Path
+    layout: str
+    columns: dict[str, str]
+    files: str | None
+    sheets: tuple[str, ...] | None
+    encoding: str | None
+    delimiter: str | None = Field(min_length=1, max_length=1)
+    decimal: Literal[".", ","] | None
+    thousands: Literal[",", ".", " ", "'"] | None
+    date_format: str | None
+    overlapping: bool | None
+    on_bad_rows: Literal["fail", "quarantine"]
+
+
+def layout_of(params: Reading) -> Layout:
+    """The named layout with the parameters' own columns, marks and formats over it."""
+    layout = named_layout(params.layout, load_layouts()).with_own_columns(params.columns)
+    own = {
+        "delimiter": params.delimiter,
+        "decimal": params.decimal,
+        "thousands": params.thousands,
+        "dates": (params.date_format,) if params.date_format else None,
+        "overlapping": params.overlapping,
+    }
+    layout = layout.model_copy(update={k: v for k, v in own.items() if v is not None})
+    if layout.decimal == layout.thousands:
+        raise InputError(f"source.decimal and source.thousands are both {layout.decimal!r}")
+    return layout
+
+
+def open_params_source(
+    database: duckdb.DuckDBPyConnection, params: Reading, layout: Layout, scratch: Path
+) -> Source:
+    """The source that the parameters name, fit to the layout."""
+    return open_source(
+        database,
+        params.path,
+        layout,
+        scratch,
+        files=params.files,
+        sheets=params.sheets,
+        encoding=params.encoding,
+    )
+
+
+def write_lines(
+    database: duckdb.DuckDBPyConnection,
+    source: Source,
+    target: Path,
+    scratch: Path,
+    quarantine: bool = False,
+) -> tuple[Source, list[BadRow]]:
+    """Write the canonical lines in one pass; look for bad rows only where a needed cell is null.
+
+    Returns the source as it was read in the end, and the rows set apart.
+    Raises InputError that shows the first bad rows, unless they are to be set apart.
+    """
+    try:
+        _copy(database, lines_sql(source), target)
+    except duckdb.Error as error:
+        if quarantine and "Number of Columns" in str(error):
+            source = replace(source, with_rejects=True)
+        else:
+            source = mended(source, error, scratch)
+        try:
+            _copy(database, lines_sql(source), target)
+        except duckdb.Error as again:
+            raise structural_error(source, again) from None
+    bad = rejected_rows(database, source) if source.with_rejects else []
+    if _needed_nulls(target):
+        count, shown = bad_rows(database, source, None if quarantine else SHOWN)
+        if not quarantine:
+            raise InputError(_bad_rows_message(count, shown))
+        bad += shown
+        needed = " and ".join(f"{name} is not null" for name in REQUIRED)
+        _copy(database, f"select * from ({lines_sql(source)}) where {needed}", target)
+    return source, bad
+
+
+def _bad_rows_message(count: int, shown: list[BadRow]) -> str:
+    lines = [str(row) for row in shown]
+    if count > len(shown):
+        lines.append(f"… and {count - len(shown)} rows more")
+    lines.append(
+        f"{count} row{'s' if count > 1 else ''} cannot be read; correct the file, or set "
+        f"source.on_bad_rows: quarantine to set such rows apart in {QUARANTINED_LINES.path}"
+    )
+    return "\n".join(lines)
+
+
+def _copy(database: duckdb.DuckDBPyConnection, rows: str, target: Path) -> None:
+    file = str(target).replace("'", "''")
+    how = f"format parquet, compression zstd, row_group_size {ROW_GROUP}"
+    database.execute(f"copy ({rows}) to '{file}' ({how})")
+
+
+def _needed_nulls(file: Path) -> bool:
+    """Whether a needed cell is null anywhere: the footer knows."""
+    with pq.ParquetFile(file) as opened:
+        footer, names = opened.metadata, opened.schema_arrow.names
+        return any(
+            footer.row_group(group).column(names.index(name)).statistics.null_count
+            for group in range(footer.num_row_groups)
+            for name in REQUIRED
+        )
+
+
+def scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for what archives hold, removed at the end."""
+    return tempfile.TemporaryDirectory(prefix="ingest-", dir=os.environ.get("PIPELINE_SPILL"))
