@@ -40,7 +40,7 @@ CONTAINERS = frozenset("box bag bundle roll sheet tube".split())  # noqa: SIM905
 AFTER = frozenset("with in for on from w by".split())  # noqa: SIM905
 RARE = 2
 SHORTEST_PART = 3
-SHORTEST_MENDED = 6
+SHORTEST_MENDED = 7
 
 V = TypeVar("V")
 
@@ -83,8 +83,8 @@ def mended_spellings(
     """Rare words that are a known word misspelt, or two known words run together.
 
     `counts` says in how many products a word stands; words that are common or `known` are never
-    touched. A misspelling is one letter more, less, other or exchanged (Damerau 1964), and mended
-    only where a single candidate is left.
+    touched. A misspelling has one letter more or less, or two neighbours exchanged (after Damerau
+    1964, without exchanged letters: `donkey` is no `monkey`), and a single candidate.
     """
     trusted = {w for w, n in counts.items() if n > RARE and len(w) >= SHORTEST_PART} | set(known)
     misspelt: dict[str, set[str]] = defaultdict(set)
@@ -92,7 +92,7 @@ def mended_spellings(
         if len(word) >= SHORTEST_MENDED:
             for shorter in _one_letter_less(word):
                 misspelt[shorter].add(word)
-    mended = {}
+    mended: dict[str, tuple[str, ...]] = {}
     for word, times in counts.items():
         if times > RARE or word in trusted or len(word) < SHORTEST_MENDED:
             continue
@@ -129,10 +129,15 @@ def _misspelt(word: str, index: Mapping[str, set[str]]) -> str | None:
 
 
 def _is_one_slip(a: str, b: str) -> bool:
-    """Whether one insertion, deletion, substitution or exchange of neighbours makes b of a."""
+    """Whether one letter more, one less or two neighbours exchanged make b of a.
+
+    Another letter is no slip (`kitten` is no `mitten`), nor is another first letter.
+    """
+    if a[0] != b[0]:
+        return False
     if len(a) == len(b):
         differing = [at for at in range(len(a)) if a[at] != b[at]]
-        return len(differing) == 1 or (
+        return (
             len(differing) == 2
             and differing[1] == differing[0] + 1
             and a[differing[0]] == b[differing[1]]
