@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -77,6 +76,7 @@ def open_params_source(
         files=params.files,
         sheets=params.sheets,
         encoding=params.encoding,
+        set_apart=params.on_bad_rows == "quarantine",
     )
 
 
@@ -95,10 +95,7 @@ def write_lines(
     try:
         _copy(database, lines_sql(source), target)
     except duckdb.Error as error:
-        if quarantine and "Number of Columns" in str(error):
-            source = replace(source, with_rejects=True)
-        else:
-            source = mended(source, error, scratch)
+        source = mended(source, error, scratch, set_apart=quarantine)
         try:
             _copy(database, lines_sql(source), target)
         except duckdb.Error as again:

@@ -164,7 +164,7 @@ def _misfit(name: str, header: Sequence[str], layout: Layout) -> str:
 def _closest_column(names: Sequence[str], header: Sequence[str]) -> str | None:
     plain = {_plain(column): column for column in header}
     for name in names:
-        if close := difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.5):
+        if close := difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.7):
             return _short(plain[close[0]])
     return None
 

@@ -31,6 +31,8 @@ LONGEST_LINE = 16 << 20
 BUFFER = 2 * LONGEST_LINE  # DuckDB's own size; by itself it would take 16 longest lines
 SAMPLED_ROWS = 2000
 # The defects of single lines; after others (an open quote) nobody knows where the next line begins.
+WRONG_NUMBER = "Expected Number of Columns"  # so DuckDB says it
+MIXED_ENDS = "reached an invalid state"
 WRONG_CELLS = ("MISSING COLUMNS", "TOO MANY COLUMNS")
 
 
@@ -81,9 +83,11 @@ def open_source(
     files: str | None = None,
     sheets: Sequence[str] | None = None,
     encoding: str | None = None,
+    set_apart: bool = False,
 ) -> Source:
     """Find the source's parts, fit each to the layout and find out how its dates are written.
 
+    With `set_apart`, lines without the header's number of cells are left for `rejected_rows`.
     Raises InputError where a part cannot be read, does not fit, or where dates could mean two days.
     """
     parts = tuple(
@@ -91,38 +95,44 @@ def open_source(
     )
     source = Source(layout, parts)
     try:
-        return replace(source, parts=tuple(_with_dates(database, layout, p) for p in parts))
+        return _with_dates(database, source)
     except duckdb.Error as error:
-        source = mended(source, error, scratch)
-        return replace(source, parts=tuple(_with_dates(database, layout, p) for p in source.parts))
+        source = mended(source, error, scratch, set_apart=set_apart)
+    try:
+        return _with_dates(database, source)
+    except duckdb.Error as error:
+        raise structural_error(source, error) from None
 
 
-def mended(source: Source, error: duckdb.Error, scratch: Path) -> Source:
-    """The source with equal line ends, if mixed ones are what DuckDB stumbled over.
+def mended(source: Source, error: duckdb.Error, scratch: Path, *, set_apart: bool) -> Source:
+    """The source as DuckDB can read it after all: with equal line ends, or without odd lines.
 
     Raises InputError, with file and row, for every other defect.
     """
-    if "invalid state" not in str(error) or any("one_line_end" in p.how for p in source.parts):
+    if set_apart and WRONG_NUMBER in str(error):
+        return replace(source, with_rejects=True)
+    if MIXED_ENDS not in str(error):
         raise structural_error(source, error) from None
     parts = tuple(
-        replace(p, file=with_one_line_end(p.file, scratch), how=(*p.how, "one_line_end"))
+        replace(p, file=with_one_line_end(p.file, scratch), how=(*p.how, "one line end"))
         if p.part.kind == "text"
         else p
         for p in source.parts
     )
-    return replace(source, parts=parts)
+    # Line ends were mixed, so lines may be odd besides, and would be told only one at a time.
+    return replace(source, parts=parts, with_rejects=set_apart)
 
 
 def structural_error(source: Source, error: duckdb.Error) -> InputError:
     """What DuckDB says about a file that it cannot split into cells, as a user's message."""
     text = str(error)
     named = re.search(r"^\s*file = (.*)$", text, re.MULTILINE)
-    name = next(
-        (p.part.name for p in source.parts if named and str(p.file) == named[1].strip()),
-        source.parts[0].part.name if len(source.parts) == 1 else "the source",
-    )
+    part = next((p for p in source.parts if named and str(p.file) == named[1].strip()), None)
+    if part is None and len(source.parts) == 1:
+        part = source.parts[0]
+    name = part.part.name if part else "the source"
     row = re.search(r"CSV Error on Line: (\d+)", text)
-    where = f"{name}, row {row[1]}" if row else name
+    where = f"{name}, row {int(row[1]) + _skipped(part)}" if row else name
     cells = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
     remedy = "correct the row or export the file again"
     if cells:
@@ -132,7 +142,7 @@ def structural_error(source: Source, error: duckdb.Error) -> InputError:
         )
     if "unterminated quote" in text or ("quote" in text and "Original Line" in text):
         return InputError(f"{where}: a quote opens and does not close as it should; {remedy}")
-    if "Maximum line size" in text:
+    if "Maximum line size" in text or "exceeds" in text:
         return InputError(
             f"{where}: a line longer than {LONGEST_LINE >> 20} MB (a quote that never closes?); "
             f"{remedy}"
@@ -142,6 +152,10 @@ def structural_error(source: Source, error: duckdb.Error) -> InputError:
     return InputError(f"{where}: cannot be read: {text.strip().splitlines()[0]}; {remedy}")
 
 
+def _skipped(part: Readable | None) -> int:
+    return part.row_lookup[2] if part and part.row_lookup else 0
+
+
 # Scans
 
 
@@ -149,7 +163,7 @@ def _readable(part: Part, layout: Layout, scratch: Path, encoding: str | None) -
     if part.kind == "text":
         found = dialect(part, layout, scratch, encoding)
         fields = {f: f"c{p}" for f, p in fit(part.name, found.header, layout).items()}
-        how = ("text", found.encoding, found.delimiter, found.skip, found.header)
+        how = ("text", found.encoding, found.delimiter, found.header)
         lookup = (found.encoding, found.delimiter, found.skip)
         return Readable(part, found.file, how, fields, found.header, row_lookup=lookup)
     header = _parquet_header(part)
@@ -182,12 +196,12 @@ def _scan(parts: Sequence[Readable], *, with_rejects: bool = False) -> str:
     files = "[" + ", ".join(_text(str(p.file)) for p in parts) + "]"
     kind = first.how[0]
     if kind == "text":
-        _, encoding, delimiter, skip, header = first.how[:5]
+        _, encoding, delimiter, header = first.how[:4]
         columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(header)))
         rejects = ", store_rejects = true, rejects_limit = 0" if with_rejects else ""
         rows = (
             f"read_csv({files}, auto_detect = false, header = true, delim = {_text(delimiter)}, "
-            f"quote = '\"', escape = '\"', skip = {skip}, columns = {{{columns}}}, "
+            f"quote = '\"', escape = '\"', columns = {{{columns}}}, "
             f"encoding = '{encoding}', strict_mode = true, max_line_size = {LONGEST_LINE}, "
             f"buffer_size = {BUFFER}{rejects})"
         )
@@ -218,7 +232,7 @@ def _rows(source: Source) -> str:
         cells = ", ".join(
             f"{_trimmed(f)} as {f}" if f in _used(alike) else f"null::varchar as {f}" for f in used
         )
-        rows = _scan(alike, with_rejects=source.with_rejects and alike[0].how[0] == "text")
+        rows = _scan(alike, with_rejects=source.with_rejects)
         scans.append(f"select cast(part + {offset} as integer) as part, {cells} from ({rows})")
         offset += len(alike)
     union = " union all ".join(scans)
@@ -233,22 +247,30 @@ def _trimmed(name: str) -> str:
 # Dates
 
 
-def _with_dates(database: duckdb.DuckDBPyConnection, layout: Layout, part: Readable) -> Readable:
-    """The part with the one date format that all its rows fit, or most where none fits all."""
-    rows = f"select sold_at from ({_scan([part])}) where trim(sold_at) <> ''"
-    sample = f"{rows} limit {SAMPLED_ROWS}"
-    fitting = _fits(database, sample, layout.dates)
+def _with_dates(database: duckdb.DuckDBPyConnection, source: Source) -> Source:
+    parts = source.parts
+    formats = [_date_format(database, source, part) for part in parts]
+    return replace(
+        source,
+        parts=tuple(replace(p, date_format=f) for p, f in zip(parts, formats, strict=True)),
+    )
+
+
+def _date_format(database: duckdb.DuckDBPyConnection, source: Source, part: Readable) -> str:
+    """The one date format that all rows of a part fit, or most where none fits all."""
+    scan = _scan([part], with_rejects=source.with_rejects)
+    rows = f"select sold_at from ({scan}) where trim(sold_at) <> ''"
+    fitting = _fits(database, f"{rows} limit {SAMPLED_ROWS}", source.layout.dates)
     total = fitting.pop("rows")
     best = [f for f, count in fitting.items() if count == total]
     if len(best) > 1 and total:
         fitting = _fits(database, rows, best)
         total = fitting.pop("rows")
-        best = [f for f in best if fitting[f] == total]
+        most = max(fitting.values())
+        best = [f for f in best if fitting[f] == most]
         if len(best) > 1:
             _refuse_ambiguous(database, part, rows, best)
-    if not best:
-        best = [max(fitting, key=lambda f: fitting[f])]
-    return replace(part, date_format=best[0])
+    return best[0] if best else max(fitting, key=lambda f: fitting[f])
 
 
 def _fits(database: duckdb.DuckDBPyConnection, rows: str, formats: Sequence[str]) -> dict[str, int]:
@@ -604,21 +626,21 @@ def rejected_rows(database: duckdb.DuckDBPyConnection, source: Source) -> list[B
 
     Raises InputError for defects after which the rest of the file cannot be trusted.
     """
-    names = {str(p.file): p.part.name for p in source.parts}
+    parts = {str(p.file): p for p in source.parts}
     found = database.execute(
         "select distinct s.file_path, e.line, e.error_type, e.csv_line, e.error_message "
         "from reject_errors e join reject_scans s using (scan_id, file_id) order by 1, 2"
     ).fetchall()
     rows: dict[tuple[str, int], BadRow] = {}
     for file, line, kind, text, message in found:
-        name = names[file]
+        name, row = parts[file].part.name, line + _skipped(parts[file])
         if kind not in WRONG_CELLS:
             raise InputError(
-                f"{name}, row {line}: {message.splitlines()[0]}: such a row cannot be set apart; "
+                f"{name}, row {row}: {message.splitlines()[0]}: such a row cannot be set apart; "
                 "correct it or export the file again"
             )
         problem = f"not the header's number of cells: {message.splitlines()[0]}"
-        rows[name, line] = BadRow(name, line, None, "(row)", None, problem, text)
+        rows[name, row] = BadRow(name, row, None, "(row)", None, problem, text)
     return list(rows.values())
 
 

@@ -388,6 +388,8 @@ def dialect(part: Part, layout: Layout, scratch: Path, encoding: str | None = No
         lines.pop(0)
     if not lines:
         raise InputError(f"{part.name} is empty: not even a header; export it again")
+    if skip:  # DuckDB would count lines that it skips in another way
+        file = _without_lines(file, skip, scratch)
     candidates = [delimiter] if delimiter else list(DELIMITERS)
     headers = {d: _header(part.name, lines, d) for d in candidates}
     best = min(candidates, key=lambda d: (len(layout.missing(headers[d])), -len(headers[d])))
@@ -442,6 +444,15 @@ def _to_utf8(name: str, file: Path, encoding: str, scratch: Path) -> Path:
     return target
 
 
+def _without_lines(file: Path, skip: int, scratch: Path) -> Path:
+    target = _scratch_file(scratch)
+    with file.open("rb") as source, target.open("wb") as out:
+        head = source.read(LONGEST_HEADER)
+        out.write(b"".join(head.splitlines(keepends=True)[skip:]))
+        shutil.copyfileobj(source, out, CHUNK)
+    return target
+
+
 def with_one_line_end(file: Path, scratch: Path) -> Path:
     """A copy in which every line ends with a line feed, for files that mix line ends."""
     target = _scratch_file(scratch)
@@ -456,22 +467,22 @@ def with_one_line_end(file: Path, scratch: Path) -> Path:
     return target
 
 
-def row_of(file: Path, encoding: str, delimiter: str, skip: int, line: int) -> int:
+def row_of(file: Path, encoding: str, delimiter: str, skipped: int, line: int) -> int:
     """The row, as an editor shows it, on which the file's n-th line after the header begins.
 
-    It differs from n + 1 where cells hold line ends or lines are empty.
+    It differs from n + 1 where cells hold line ends, where lines are empty or have not the header's
+    number of cells (they do not count), and by the lines `skipped` above the header, which the file
+    no longer has.
     """
+    csv.field_size_limit(1 << 30)
     with file.open(encoding=encoding, newline="") as opened:
-        for _ in range(skip):
-            opened.readline()
-        csv.field_size_limit(1 << 30)
         reader = csv.reader(opened, delimiter=delimiter)
-        next(reader)
+        width = len(next(reader))
         begins, seen = reader.line_num, 0
         for cells in reader:
-            if cells:
+            if len(cells) == width:
                 seen += 1
                 if seen == line:
-                    return begins + 1 + skip
+                    return begins + 1 + skipped
             begins = reader.line_num
-    return line + 1
+    return line + 1 + skipped

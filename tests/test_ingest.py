@@ -1,0 +1,471 @@
+"""Ingest: a right result or one clear message, whatever the file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from conftest import ROOT
+
+from pipeline import ingest
+from pipeline.shared.errors import InputError
+from pipeline.tables.contract import check
+from pipeline.tables.invoice_lines import INVOICE_LINES
+from pipeline.tables.quarantined_lines import QUARANTINED_LINES
+
+DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["source"]
+HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+LINE = "536365,85123A,WHITE HEART,6,12/1/2010 8:26,2.55,17850,United Kingdom"
+RETURN = "C536379,D,Discount,-1,12/1/2010 9:41,27.50,14527,United Kingdom"
+SECOND = "536366,71053,,6,12/13/2010 8:28,3.39,,France"
+GOOD = f"{HEADER}\n{LINE}\n{RETURN}\n{SECOND}\n"
+moment = dt.datetime  # as Parquet has them: the shop's time, without a zone
+READ = [
+    {
+        "line_id": 1,
+        "invoice_id": "536365",
+        "stock_code": "85123A",
+        "description": "WHITE HEART",
+        "quantity": 6,
+        "sold_at": moment(2010, 12, 1, 8, 26),
+        "unit_price": Decimal("2.5500"),
+        "customer_id": "17850",
+        "country": "United Kingdom",
+    },
+    {
+        "line_id": 2,
+        "invoice_id": "C536379",
+        "stock_code": "D",
+        "description": "Discount",
+        "quantity": -1,
+        "sold_at": moment(2010, 12, 1, 9, 41),
+        "unit_price": Decimal("27.5000"),
+        "customer_id": "14527",
+        "country": "United Kingdom",
+    },
+    {
+        "line_id": 3,
+        "invoice_id": "536366",
+        "stock_code": "71053",
+        "description": None,
+        "quantity": 6,
+        "sold_at": moment(2010, 12, 13, 8, 28),
+        "unit_price": Decimal("3.3900"),
+        "customer_id": None,
+        "country": "France",
+    },
+]
+
+
+class Shop:
+    """A folder in which ingest runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, content: str | bytes, name: str = "x.csv", encoding: str = "utf-8") -> str:
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
+        return name
+
+    def read(self, path: str = "x.csv", **source: Any) -> list[dict[str, Any]]:
+        params = {"source": {**DEFAULTS, "path": path, **source}}
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        ingest.main()
+        check(INVOICE_LINES, full=True)
+        return pq.read_table(INVOICE_LINES.path).to_pylist()
+
+    def figures(self) -> dict[str, Any]:
+        return json.loads((self.folder / "metrics/ingest.json").read_text(encoding="utf-8"))
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        check(QUARANTINED_LINES, full=True)
+        return pq.read_table(QUARANTINED_LINES.path).to_pylist()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIPELINE_THREADS", "2")
+    return Shop(tmp_path)
+
+
+def refused(shop: Shop, content: str | bytes | None, *parts: str, name="x.csv", **source) -> str:
+    """The message; it holds the parts, and nothing was written."""
+    if content is not None:
+        shop.write(content, name)
+    with pytest.raises(InputError) as error:
+        shop.read(name, **source)
+    for part in parts:
+        assert part in str(error.value)
+    assert not (shop.folder / "data").exists() or not list((shop.folder / "data").iterdir())
+    assert not (shop.folder / "metrics").exists()
+    return str(error.value)
+
+
+# Files that are read
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GOOD.encode(),
+        GOOD.encode("utf-8-sig"),
+        GOOD.encode("utf-16"),
+        GOOD.replace("\n", "\r\n").encode(),
+        GOOD.replace("\n", "\r").encode(),
+        GOOD.replace("\n", "\r\n", 2).encode(),
+        GOOD.replace(",", "\t").encode(),
+        GOOD.replace(",", ";").encode(),
+        GOOD.replace(",", "|").encode(),
+        f"sep=;\r\n{GOOD.replace(',', ';')}".encode(),
+        ("\n\n" + GOOD).encode(),
+        GOOD.replace(LINE, f"{LINE}\n").encode(),
+        GOOD.rstrip("\n").encode(),
+        GOOD.replace("WHITE HEART", '"WHITE HEART"').encode(),
+        GOOD.replace("17850", "17850.0").replace("71053", "71053.0").encode(),
+        GOOD.replace("17850", " 17850 ").replace("85123A", " 85123a ").encode(),
+        GOOD.replace(",6,", ",6.0,").replace("2.55", "2.550000").encode(),
+        GOOD.replace(HEADER, HEADER.replace("CustomerID", " customer  id ")).encode(),
+        GOOD.replace("\n", ",\n").encode(),
+    ],
+    ids=[
+        "plain", "mark", "utf16", "crlf", "cr", "mixed", "tab", "semicolon", "bar", "sep",
+        "blank-top", "blank-between", "no-last-end", "quoted", "float-ids", "spaces",
+        "float-numbers", "header-case", "empty-last-column",
+    ],
+)  # fmt: skip
+def test_the_same_lines_however_the_text_is_written(shop, content):
+    shop.write(content)
+    assert shop.read() == READ
+
+
+def test_a_zip_a_gzip_and_a_folder_are_read_like_their_files(shop):
+    with zipfile.ZipFile(shop.folder / "x.zip", "w") as archive:
+        archive.writestr("in/online.csv", GOOD)
+        archive.writestr("__MACOSX/in/._online.csv", "rubbish")
+    assert shop.read("x.zip") == READ
+    shop.write(gzip.compress(GOOD.encode()), "x.csv.gz")
+    assert shop.read("x.csv.gz") == READ
+    shop.write(f"{HEADER}\n{LINE}\n", "many/1.csv")
+    shop.write(f"{HEADER}\n{RETURN}\n{SECOND}\n".replace(",", ";"), "many/2.csv")
+    assert shop.read("many") == READ
+
+
+def test_only_the_files_that_the_pattern_names_are_read(shop):
+    shop.write(GOOD, "many/2011-01.csv")
+    shop.write("about,this\n1,2\n", "many/notes.csv")
+    assert shop.read("many", files="2011-*.csv") == READ
+
+
+def test_parquet_is_read_with_its_types(shop):
+    table = pa.table(
+        {
+            "Invoice": ["536365", "C536379", "536366"],
+            "StockCode": ["85123A", "D", "71053"],
+            "Description": ["WHITE HEART", "Discount", None],
+            "Quantity": pa.array([6, -1, 6], pa.int32()),
+            "InvoiceDate": pa.array([row["sold_at"] for row in READ], pa.timestamp("us")),
+            "Price": [2.55, 27.5, 3.39],
+            "Customer ID": [17850.0, 14527.0, None],
+            "Country": ["United Kingdom", "United Kingdom", "France"],
+        }
+    )
+    pq.write_table(table, shop.folder / "x.parquet")
+    assert shop.read("x.parquet") == READ
+
+
+def test_a_shift_of_encoding_is_seen_in_the_bytes(shop):
+    line = LINE.replace("WHITE HEART", "£ HEART")
+    for encoding in ("utf-8", "iso-8859-1"):
+        shop.write(f"{HEADER}\n{line}\n".encode(encoding))
+        assert shop.read()[0]["description"] == "£ HEART"
+
+
+def test_an_own_encoding_is_used(shop):
+    line = LINE.replace("WHITE HEART", "5 € “HEART”")
+    shop.write(f"{HEADER}\n{line}\n".encode("cp1252"))
+    assert shop.read(encoding="cp1252")[0]["description"] == "5 € “HEART”"
+
+
+def test_decimal_commas_and_thousands_are_read_where_they_are_declared(shop):
+    line = LINE.replace(",", ";").replace("2.55", "1.002,55").replace(";6;", ";1.200;")
+    shop.write(f"{HEADER.replace(',', ';')}\n{line}\n")
+    row = shop.read(decimal=",", thousands=".")[0]
+    assert (row["unit_price"], row["quantity"]) == (Decimal("1002.55"), 1200)
+
+
+def test_own_column_names_stand_over_the_layout(shop):
+    shop.write(GOOD.replace("CustomerID", "Client"))
+    assert shop.read(columns={"customer_id": "Client"}) == READ
+
+
+def test_cells_with_line_ends_delimiters_quotes_and_a_megabyte_are_kept(shop):
+    texts = ["two\nlines", 'a "word", quoted', "x" * (1 << 20), "🎁 هدية", "=1+1", "<script>"]
+    rows = [LINE.replace("WHITE HEART", '"' + t.replace('"', '""') + '"') for t in texts]
+    shop.write("\n".join([HEADER, *rows]) + "\n")
+    assert [row["description"] for row in shop.read()] == texts
+
+
+def test_ids_are_names_and_keep_their_zeros(shop):
+    shop.write(f"{HEADER}\n{LINE.replace('17850', '00178').replace('85123A', '0012')}\n")
+    row = shop.read()[0]
+    assert (row["customer_id"], row["stock_code"]) == ("00178", "0012")
+
+
+def test_what_was_read_is_measured(shop):
+    shop.write(GOOD)
+    shop.read()
+    figures = shop.figures()
+    assert figures["lines_read"] == figures["lines_kept"] == 3
+    assert figures["customers"] == 2
+    assert figures["lines_without_customer"] == 1
+    assert figures["first_sold_at"] == "2010-12-01 08:26:00"
+    assert len(figures["source"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize("layout", ["folder", "one"])
+def test_positions_and_bytes_are_the_same_with_one_thread_and_two(shop, monkeypatch, layout):
+    numbers = range(200_000)
+    lines = [LINE.replace("536365", f"{500000 + n}").replace("WHITE", f"W {n}") for n in numbers]
+    if layout == "one":
+        shop.write("\n".join([HEADER, *lines]) + "\n", "x/a.csv")
+    else:
+        for part in range(3):
+            shop.write("\n".join([HEADER, *lines[part::3]]) + "\n", f"x/{part}.csv")
+        lines = [line for part in range(3) for line in lines[part::3]]
+    files = []
+    for threads in ("2", "1", "2"):
+        monkeypatch.setenv("PIPELINE_THREADS", threads)
+        rows = shop.read("x")
+        assert [row["line_id"] for row in rows] == list(range(1, 200_001))
+        assert [row["invoice_id"] for row in rows] == [line.split(",")[0] for line in lines]
+        files.append(INVOICE_LINES.path.read_bytes())
+    assert files[0] == files[1] == files[2]
+
+
+# Files that are refused
+
+
+def test_a_missing_file_is_named(shop):
+    refused(shop, None, "source.path: x.csv is missing; give a file or a folder")
+
+
+def test_a_pattern_as_path_is_answered_with_the_keys_to_use(shop):
+    refused(shop, None, "give the folder (raw) as source.path", "*.csv", name="raw/*.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "x.csv is empty: not even a header"),
+        (b"\n \n\n", "x.csv is empty: not even a header"),
+        (HEADER.encode(), "x.csv: a header and no line that can be read"),
+        (f"{HEADER}\n".encode(), "x.csv: a header and no line that can be read"),
+        (GOOD.replace(RETURN, RETURN + ",x").encode(), "row 3: 9 cells where the header has 8"),
+        (GOOD.replace(RETURN, "C536379,D").encode(), "row 3: 2 cells where the header has 8"),
+        (GOOD.encode()[:-8] + b"\0\0\0\n", "x.csv, row 4: a zero byte"),
+        (GOOD.replace("WHITE", '"WHITE').encode(), "a quote opens and does not close"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "a zero byte: no text file"),
+        (b"PAR1 no parquet", "x.csv is not a sound Parquet file"),
+        (b"PK\x03\x04 no zip", "x.csv is not a sound ZIP file"),
+        (b"\x1f\x8b no gzip", "x.csv is not a sound gzip file"),
+        (gzip.compress(GOOD.encode())[:-20], "x.csv is not a sound gzip file"),
+        (b"\xd0\xcf\x11\xe0 no workbook", "x.csv is not a sound workbook"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_with_the_row(shop, content, message):
+    refused(shop, content, message)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",6,12/13", ",six,12/13", "x.csv, row 4, column Quantity: 'six' is not a whole number"),
+        (",6,12/13", ",6.5,12/13", "column Quantity: '6.5' is not a whole number"),
+        (",6,12/13", ",,12/13", "x.csv, row 4, column Quantity: it is empty"),
+        (",6,12/13", ",1e30,12/13", "column Quantity: '1e30' is not a whole number"),
+        (",6,12/13", ',"1,200",12/13', 'set source.thousands: ","'),
+        ("3.39", '"3,39"', 'if the file uses decimal commas, set source.decimal: ","'),
+        ("3.39", "inf", "column UnitPrice: 'inf' is not a number"),
+        ("3.39", "nan", "column UnitPrice: 'nan' is not a number"),
+        ("3.39", "£3.39", "column UnitPrice: '£3.39' is not a number"),
+        ("3.39", "3_39", "column UnitPrice: '3_39' is not a number"),
+        ("3.39", "", "x.csv, row 4, column UnitPrice: it is empty"),
+        ("12/13/2010 8:28", "13.12.2010", "row 4, column InvoiceDate: '13.12.2010' is not a date"),
+        ("12/13/2010 8:28", "2010-12-13 08:28", "'2010-12-13 08:28' is not a date like %m/%d/%Y"),
+        ("12/13/2010 8:28", "13/12/2010 8:28", "'13/12/2010 8:28' is not a date like"),
+        ("12/13/2010 8:28", "2/30/2010 8:28", "'2/30/2010 8:28' is not a date like"),
+        ("12/13/2010 8:28", "12/13/10 8:28", "'12/13/10 8:28' is not a date like"),
+        ("12/13/2010 8:28", "", "column InvoiceDate: it is empty"),
+        ("536366", "", "x.csv, row 4, column InvoiceNo: it is empty"),
+        ("71053", " ", "x.csv, row 4, column StockCode: it is empty"),
+    ],
+)  # fmt: skip
+def test_a_cell_that_cannot_be_read_is_named_with_its_remedy(shop, old, new, message):
+    text = refused(shop, GOOD.replace(old, new), message)
+    assert "1 row cannot be read; correct the file, or set source.on_bad_rows: quarantine" in text
+
+
+def test_five_rows_are_shown_and_the_rest_counted(shop):
+    bad = "\n".join(LINE.replace(",6,", f",x{n},") for n in range(12))
+    message = refused(shop, f"{GOOD}{bad}\n", "row 5", "'x4'", "… and 7 rows more", "12 rows")
+    assert "'x5'" not in message
+
+
+def test_rows_are_counted_as_an_editor_shows_them(shop):
+    text = GOOD.replace("WHITE HEART", '"WHITE\nHEART"').replace(RETURN, f"\n{RETURN}")
+    refused(shop, "\n" + text.replace("3.39", "x"), "x.csv, row 7, column UnitPrice")
+
+
+def test_the_file_of_a_folder_or_archive_is_named(shop):
+    shop.write(GOOD, "many/1.csv")
+    with zipfile.ZipFile(shop.folder / "many/2.zip", "w") as archive:
+        archive.writestr("b.csv", GOOD.replace("3.39", "x"))
+    refused(shop, None, "many/2.zip/b.csv, row 4, column UnitPrice: 'x'", name="many")
+
+
+def test_a_layout_that_does_not_fit_says_what_is_found_expected_and_closest(shop):
+    content = GOOD.replace("CustomerID", "Customer_Id").replace("Country", "Land")
+    message = refused(shop, content, "x.csv does not fit the layout online_retail")
+    assert "no column CustomerID or Customer ID, Country" in message
+    assert "found:    InvoiceNo, StockCode, " in message
+    assert "source.columns: {customer_id: Customer_Id, country: …}" in message
+
+
+def test_the_closest_layout_is_named(shop):
+    content = "customer,date,amount\nann,2011-01-01,10\n"
+    refused(shop, content, "closest layout: order_log (it fits); set source.layout: order_log")
+
+
+def test_an_unknown_layout_is_answered_with_the_closest(shop):
+    refused(shop, GOOD, "did you mean online_retail?", layout="online_retial")
+
+
+def test_an_unknown_own_column_is_named(shop):
+    refused(shop, GOOD, "source.columns: 'kunde' is no column", columns={"kunde": "CustomerID"})
+
+
+def test_a_doubled_column_is_never_guessed(shop):
+    refused(shop, GOOD.replace("Country", "quantity"), "does not fit")
+    content = GOOD.replace(HEADER, HEADER + ",Quantity").replace("Kingdom\n", "Kingdom,7\n")
+    refused(shop, content.replace("France\n", "France,7\n"), "'Quantity' (quantity) stands there 2")
+
+
+def test_a_doubled_column_that_nobody_needs_does_no_harm(shop):
+    content = "\n".join(f"{line},1,2" for line in GOOD.splitlines())
+    shop.write(content.replace(",1,2", ",Note,Note", 1))
+    assert shop.read() == READ
+
+
+def test_text_in_no_declared_encoding_is_refused_with_the_row(shop):
+    content = GOOD.replace("Discount", "Rabatt für Öl").encode("iso-8859-1")
+    refused(shop, content, "x.csv, row 3: not utf-8 text; set source.encoding", encoding="utf-8")
+
+
+def test_an_unknown_encoding_is_named(shop):
+    refused(shop, GOOD, "source.encoding: 'klingon' is unknown", encoding="klingon")
+
+
+def test_a_date_that_could_mean_two_days_is_never_guessed(shop):
+    log = "customer,date,amount\nann,01/02/2011,10\nbob,03/04/2011,5\n"
+    message = refused(shop, log, "'01/02/2011' fits %m/%d/%Y and %d/%m/%Y", layout="order_log")
+    assert "set source.date_format" in message
+    rows = shop.read(layout="order_log", date_format="%d/%m/%Y")
+    assert rows[0]["sold_at"] == moment(2011, 2, 1)
+
+
+def test_one_row_may_settle_how_dates_are_written(shop):
+    late = "".join(f"c{n},01/02/2011,10\n" for n in range(3000)) + "ann,25/12/2011,10\n"
+    shop.write("customer,date,amount\n" + late)
+    assert shop.read(layout="order_log")[0]["sold_at"] == moment(2011, 2, 1)
+
+
+def test_a_zip_that_climbs_out_is_refused(shop):
+    with zipfile.ZipFile(shop.folder / "x.zip", "w") as archive:
+        archive.writestr("../../x.csv", GOOD)
+    refused(shop, None, "'../../x.csv', a path that leads out of the archive", name="x.zip")
+
+
+def test_a_zip_bomb_is_refused(shop):
+    with zipfile.ZipFile(shop.folder / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.csv", b"0" * (200 << 20))
+    refused(shop, None, "unpacks to more than 200 times its size", name="x.zip")
+
+
+def test_a_gzip_bomb_is_refused(shop):
+    content = gzip.compress(b"0" * (200 << 20))
+    refused(shop, content, "unpacks to more than 200 times its size", name="x.gz")
+
+
+def test_what_was_there_stays_when_a_new_file_is_refused(shop):
+    shop.write(GOOD)
+    shop.read()
+    before = {f: f.read_bytes() for f in shop.folder.rglob("*.parquet")}
+    shop.write(GOOD.replace("3.39", "x"))
+    with pytest.raises(InputError):
+        shop.read()
+    assert {f: f.read_bytes() for f in shop.folder.rglob("*.parquet")} == before
+    assert not list(shop.folder.rglob("*.unfinished"))
+
+
+# Quarantine
+
+
+def test_rows_that_cannot_be_read_are_set_apart_and_counted(shop):
+    shop.write(GOOD.replace("27.50", "x"))
+    rows = shop.read(on_bad_rows="quarantine")
+    assert [row["line_id"] for row in rows] == [1, 3]
+    (apart,) = shop.quarantined()
+    assert (apart["file"], apart["row"], apart["line_id"]) == ("x.csv", 3, 2)
+    assert apart["problem"].startswith("UnitPrice: 'x' is not a number")
+    assert json.loads(apart["line"])["StockCode"] == "D"
+    assert shop.figures()["lines_read"] == 3
+    assert shop.figures()["lines_quarantined"] == 1
+
+
+def test_lines_without_the_headers_number_of_cells_are_set_apart_too(shop):
+    shop.write(GOOD.replace(RETURN, f"{RETURN},x").replace("3.39", "y"))
+    rows = shop.read(on_bad_rows="quarantine")
+    assert [row["invoice_id"] for row in rows] == ["536365"]
+    assert [(q["row"], q["line_id"]) for q in shop.quarantined()] == [(3, None), (4, 2)]
+    assert shop.figures()["lines_read"] == 3
+
+
+def test_an_empty_quarantine_is_written_too(shop):
+    shop.write(GOOD)
+    shop.read()
+    assert shop.quarantined() == []
+
+
+def test_when_nothing_is_left_quarantine_is_no_remedy(shop):
+    shop.write(f"{HEADER}\n{LINE.replace('2.55', 'x')}\n")
+    with pytest.raises(InputError, match="a header and no line that can be read"):
+        shop.read(on_bad_rows="quarantine")
+
+
+# The real shop
+
+
+@pytest.mark.real_data
+def test_the_real_shop_is_read_line_by_line(shop, real_data):
+    rows = shop.read(str(real_data))
+    assert len(rows) == 541_909
+    figures = shop.figures()
+    assert figures["lines_without_customer"] == 135_080
+    assert figures["lines_without_description"] == 1_454
+    assert figures["countries"] == 38
+    assert (figures["first_sold_at"], figures["last_sold_at"]) == (
+        "2010-12-01 08:26:00",
+        "2011-12-09 12:50:00",
+    )
