@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from pipeline.report.charts import FONT
 
-WIDTH, HEIGHT, NODE, GAP, MARGIN = 860, 520, 14, 10, 215
+WIDTH, HEIGHT, NODE, GAP, MARGIN, LABEL = 860, 520, 14, 10, 165, 15.0
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,12 @@ def flow_picture(left: Sequence[Stop], right: Sequence[Stop], flows: Sequence[Fl
     tops: dict[tuple[str, int], float] = {}
     parts: list[Markup] = []
     for stops, side, x in sides:
-        y = 0.0
+        y, label_y = 0.0, -LABEL
         for stop in stops:
             height = scale * sum(f.customers for f in flows if getattr(f, side) == stop.segment_id)
             tops[side, stop.segment_id] = y
-            parts.append(_node(stop, (x, y), height, is_left=side == "start"))
+            label_y = max(y + height / 2, label_y + LABEL)  # names of thin bands stay apart
+            parts.append(_node(stop, (x, y), height, label_y, is_left=side == "start"))
             y += height + GAP
     bands = [_band(flow, tops, scale, left) for flow in _in_order(flows, left, right)]
     return Markup(
@@ -59,7 +60,9 @@ def _in_order(flows: Sequence[Flow], left: Sequence[Stop], right: Sequence[Stop]
     return sorted(flows, key=lambda flow: (starts.index(flow.start), ends.index(flow.end)))
 
 
-def _node(stop: Stop, corner: tuple[float, float], height: float, *, is_left: bool) -> Markup:
+def _node(
+    stop: Stop, corner: tuple[float, float], height: float, label_y: float, *, is_left: bool
+) -> Markup:
     x, y = corner
     text_x, anchor = (x - 8, "end") if is_left else (x + NODE + 8, "start")
     return Markup(
@@ -68,7 +71,7 @@ def _node(stop: Stop, corner: tuple[float, float], height: float, *, is_left: bo
         '<tspan fill="#5b6475"> {}</tspan></text></g>'
     ).format(
         stop.segment_id, x, y, NODE, max(height, 1), stop.colour,
-        text_x, y + height / 2 + 4.5, anchor, stop.name, stop.note,
+        text_x, label_y + 4.5, anchor, stop.name, stop.note,
     )  # fmt: skip
 
 

@@ -333,7 +333,9 @@ def goods(inputs: Inputs, limit: int) -> Row:
     ]
     found = inputs.metrics.get("categorize", {})
     return {
-        "picture": draw("products", charts.product_map(points, _labels(products))),
+        "picture": draw("products", charts.product_map(points, _labels(products)))
+        if len({(point["x"], point["y"]) for point in points}) > 1
+        else None,
         "drawn": len(drawn),
         "all": len(products),
         "metrics": found,

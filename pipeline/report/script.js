@@ -16,6 +16,7 @@
     const spec = JSON.parse(document.getElementById(`spec-${plot.dataset.chart}`).textContent);
     const live = document.createElement("div");
     live.className = "live";
+    live.setAttribute("aria-hidden", "true"); // the place around it has the words
     plot.append(live);
     plot.classList.add("is-live"); // hidden first: the new picture measures the width of its place
     try {

@@ -45,7 +45,7 @@ def moves(inputs: Inputs, segments: Sequence[Row]) -> Row:
     return {
         "from_date": whole["from_date"].iloc[0] if len(whole) else None,
         "to_date": whole["to_date"].iloc[0] if len(whole) else None,
-        "flow": _flow(whole, marks) if len(whole) else None,
+        "flow": _flow(whole, marks) if (whole["from_segment_id"] != NEW).any() else None,
         "matrix": _matrix(whole),
         "retention": _retention(inputs),
         "drift": _drift(inputs),
@@ -69,6 +69,7 @@ def _stops(whole: pd.DataFrame, side: str, marks: Mapping[int, Row]) -> list[Sto
 
 
 def _flow(whole: pd.DataFrame, marks: Mapping[int, Row]) -> Any:
+    whole = whole[whole["from_segment_id"] != NEW]  # they would hide everyone else
     flows = [
         Flow(
             int(row["from_segment_id"]),
@@ -124,20 +125,30 @@ def _retention(inputs: Inputs) -> Row:
     }
 
 
-def _drift(inputs: Inputs) -> Row:
-    """The newest verdict of each measure against each reference, worst first."""
-    frame = inputs.drift
-    if frame.empty:
-        return {"rows": []}
-    newest = (
-        frame.sort_values("snapshot_date").groupby(["reference", "measure"], sort=False).tail(1)
-    )
-    earliest = frame.sort_values("snapshot_date").groupby(["reference", "measure"]).head(1)
-    shown = pd.concat(
-        [newest[newest["reference"] == "previous"], earliest[earliest["reference"] == "training"]]
-    )
-    shown = shown.sort_values(["reference", "psi"], ascending=[True, False], kind="stable")
-    return {"rows": rows_of(shown)}
+def _drift(inputs: Inputs) -> list[Row]:
+    """The last snapshot against the one before, and the first against the last, worst first."""
+    parts = []
+    for reference, which, heading in (
+        ("previous", "max", "Since the snapshot before"),
+        ("training", "min", "From the first snapshot to the last"),
+    ):
+        rows = inputs.drift[inputs.drift["reference"] == reference]
+        if len(rows):
+            day = rows["snapshot_date"].agg(which)
+            shown = rows_of(
+                rows[rows["snapshot_date"] == day].sort_values(
+                    ["psi", "measure"], ascending=[False, True]
+                )
+            )
+            parts.append(
+                {
+                    "title": heading,
+                    "day": day,
+                    "reference_day": shown[0]["reference_date"],
+                    "rows": shown,
+                }
+            )
+    return parts
 
 
 def trust(inputs: Inputs, currency: str) -> Row:
