@@ -87,20 +87,23 @@ def mean_retention(retention: pd.DataFrame) -> dict[int, float]:
     }
 
 
-def where_leavers_go(moves: pd.DataFrame) -> dict[int, tuple[str, float]]:
-    """For each segment the one that most of its leavers are in a month later, and their share."""
+def where_fallers_go(moves: pd.DataFrame) -> dict[int, tuple[str, float]]:
+    """For each segment: where most who fall within a month fall to, and the share that falls.
+
+    The share is of all members, over whole months.
+    """
     if moves.empty:
         return {}
     steps = moves[(moves["span"] == "month") & (moves["from_segment_id"] != NOT_YET_ID)]
-    left = steps[steps["from_segment_id"] != steps["to_segment_id"]]
-    sums = left.groupby(["from_segment_id", "to_segment_id", "to_segment"])["customers"].sum()
+    days = [(b - a).days for a, b in zip(steps["from_date"], steps["to_date"], strict=True)]
+    steps = steps[np.array(days, dtype=int) >= WHOLE_MONTH]
+    members = steps.groupby("from_segment_id")["customers"].sum()
+    fallen = steps[steps["to_segment_id"] > steps["from_segment_id"]]
     found: dict[int, tuple[str, float]] = {}
-    for number, mine in sums.groupby(level="from_segment_id"):
-        ordered = mine.reset_index().sort_values(
-            ["customers", "to_segment_id"], ascending=[False, True]
-        )
-        most = ordered.iloc[0]
-        found[int(str(number))] = (str(most["to_segment"]), float(most["customers"] / mine.sum()))
+    for number, mine in fallen.groupby("from_segment_id"):
+        targets = mine.groupby("to_segment")["customers"].sum().sort_index()
+        share = float(targets.sum() / members.loc[number])
+        found[int(str(number))] = (str(targets.idxmax()), share)
     return found
 
 

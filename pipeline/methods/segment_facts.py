@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.engines.door import Engine
-from pipeline.methods.migration import mean_retention, where_leavers_go
+from pipeline.methods.migration import mean_retention, where_fallers_go
 from pipeline.methods.next_category import next_best
 from pipeline.methods.outlook import Outlook
 from pipeline.methods.profiles import SHARE_PREFIX, home_countries, top_category
@@ -210,7 +210,7 @@ def segment_facts(
     """Return one row per segment that has customers, with everything measured about it."""
     last = shop.last
     names = shop.names.set_index("segment_id")
-    stay, leave = mean_retention(retention), where_leavers_go(moves)
+    stay, fall = mean_retention(retention), where_fallers_go(moves)
     money = lines.money.set_index("segment_id")
     revenue = sum(last["monetary"], Decimal(0))
     expected: dict[Any, Any] = {
@@ -224,7 +224,7 @@ def segment_facts(
         name = names.loc[number]
         gross, net = int(money["gross"].get(number, 0)), int(money["net"].get(number, 0))
         own_revenue = sum(members["monetary"], Decimal(0))
-        leaving = leave.get(int(str(number)), (None, None))
+        falling = fall.get(int(str(number)), (None, None))
         rows.append(
             {
                 "segment_id": number,
@@ -251,8 +251,8 @@ def segment_facts(
                 "return_rate": (gross - net) / gross if gross else 0.0,
                 "mean_confidence": members["confidence"].mean(),
                 "retention": stay.get(int(str(number)), np.nan),
-                "leave_to": leaving[0],
-                "leave_share": leaving[1],
+                "fall_to": falling[0],
+                "fall_share": falling[1],
                 "top_country": members["country"].mode().iloc[0],
                 "abroad_share": float((members["country"] != home).mean()),
                 "peak_month": peak_month(months[months["segment_id"] == number]),
@@ -320,7 +320,8 @@ def goods_facts(
         found["over_category_title"] = over["category_title"].iloc[0]
         found["over_lift"] = float(over["lift"].iloc[0])
     following = members["next_category"].dropna().value_counts().sort_index()
-    following = following[following.index != found["top_category"]]
+    lead = {found["top_category_title"], found["over_category_title"]}
+    following = following[[titles[str(key)] not in lead for key in following.index]]
     if len(following):
         found["next_category"] = str(following.idxmax())
         found["next_category_title"] = titles[found["next_category"]]

@@ -24,7 +24,7 @@ SEGMENT_FIGURES = (
     "gap", "quiet_days", "return_rate", "units_per_line", "top_category", "second_category",
     "over_category", "next_category", "first_category", "buying_rate", "target_rate", "lift",
     "expected_spend", "spend_per_customer", "at_stake", "discount_cost", "horizon", "peak_month",
-    "top_country", "abroad_share", "retention", "leave_to", "leave_share",
+    "top_country", "abroad_share", "retention", "fall_to", "fall_share",
 )  # fmt: skip
 CUSTOMER_FIGURES = (
     "top_category", "next_category", "recency_days", "orders", "spend", "expected_spend",
@@ -153,7 +153,7 @@ def stake_in_words(row: Mapping[str, Any], lift: float, horizon: int, currency: 
     between = ""
     if not words.is_missing(row["expected_spend_low"]):
         low, high = row["expected_spend_low"], row["expected_spend_high"]
-        between = f" (95 % between {words.money_between(low, high, currency)})"
+        between = f" (95 % interval: {words.money_between(low, high, currency)})"
     return (
         f"{words.money(row['expected_spend'], currency)}{between} is expected from them in the "
         f"next {horizon} days; {words.share(lift)} more would be "

@@ -79,8 +79,8 @@ def segment_figures(fact: Fact, lift: float, horizon: int, currency: str) -> dic
         "top_country": None if words.is_missing(fact["top_country"]) else str(fact["top_country"]),
         "abroad_share": share(fact["abroad_share"]),
         "retention": share(fact["retention"]),
-        "leave_to": None if words.is_missing(fact["leave_to"]) else str(fact["leave_to"]),
-        "leave_share": share(fact["leave_share"]),
+        "fall_to": None if words.is_missing(fact["fall_to"]) else str(fact["fall_to"]),
+        "fall_share": share(fact["fall_share"]),
     }
 
 

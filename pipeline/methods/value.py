@@ -2,7 +2,8 @@
 
 Three ways learn from snapshots with outcomes; the one that was best calibrated on held-out
 snapshots is kept. An outcome is held out honestly: what expects it learnt only from snapshots
-whose horizon was over on that day.
+whose horizon was over on that day. Segments are an input to the plainest way alone, because the
+model that gave them may have seen later outcomes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Array = NDArray[np.float64]
 
 TARGETS = ("buying", "orders", "spend")
 SHRINK_TO = 20.0  # a segment's mean counts as much as that of the shop when it has 20 customers
+SETTLING_DAYS = 60  # added to the tenure: a rate over a few days is no rate
 LEAST_ROWS = 100  # below that a regression says less than the means of segments
 LEAST_BUYERS = 20
 LEAST_PAIRS = 30  # held-out members of a segment below which the whole shop stands in for it
@@ -60,22 +62,33 @@ Expect = Callable[[Array, NDArray[np.int64]], Array]
 
 
 def value_features(customers: pd.DataFrame) -> Array:
-    """What the outlook is learnt from, on log scales; without recency (nothing kept): tenure."""
-    tenure = customers["tenure_days"].to_numpy(dtype=float)
-    recency = customers["recency_days"].to_numpy(dtype=float)
-    gap = customers["days_between_orders"].to_numpy(dtype=float)
-    columns = [
-        np.where(np.isnan(recency), tenure, recency),
-        tenure,
-        customers["frequency"].to_numpy(dtype=float),
-        customers["monetary"].to_numpy(dtype=float),
-        customers["average_order_value"].to_numpy(dtype=float),
-        np.where(np.isnan(gap), tenure, gap),
-        customers["distinct_products"].to_numpy(dtype=float),
-        customers["return_rate"].to_numpy(dtype=float),
-        customers["units_per_line"].to_numpy(dtype=float),
-    ]
-    features: Array = np.log1p(np.column_stack(columns))
+    """What the outlook is learnt from: counts, rates and how long the silence is.
+
+    Orders and spend per day since the first order are there because a young file has only young
+    customers: what three orders mean in two months must not be learnt for three in a year.
+    Without recency (nothing kept) the silence is as long as the tenure.
+    """
+
+    def column(name: str) -> Array:
+        return customers[name].to_numpy(dtype=float)
+
+    tenure, orders, spend = column("tenure_days"), column("frequency"), column("monetary")
+    silence = column("recency_days")
+    silence = np.where(np.isnan(silence), tenure, silence)
+    known = tenure + SETTLING_DAYS
+    features: Array = np.column_stack(
+        [
+            np.log1p(silence),
+            np.log1p(orders),
+            np.log1p(spend),
+            np.log1p(column("average_order_value")),
+            column("return_rate"),
+            np.log1p(column("units_per_line")),
+            np.log((orders + 0.5) / known),
+            np.log1p(spend / known),
+            silence / (tenure + 1),
+        ]
+    )
     return features
 
 
@@ -95,19 +108,18 @@ def segment_means(known: Sequence[Snapshot], seed: int) -> Expect:
 
 
 def regression(known: Sequence[Snapshot], seed: int) -> Expect:
-    """Logistic and Poisson regression on the features and the segment."""
+    """Logistic and Poisson regression on the features."""
     del seed
-    features, segment, outcomes = _pooled(known)
+    features, _, outcomes = _pooled(known)
     low, high = features.min(axis=0), features.max(axis=0)
     middle, spread = features.mean(axis=0), features.std(axis=0)
-    numbers = np.unique(segment)
 
-    def points(rows: Array, given: NDArray[np.int64]) -> Array:
+    def points(rows: Array) -> Array:
         # Clipped to what was seen: a power law must not run away with a customer beyond it.
         scaled = (np.clip(rows, low, high) - middle) / np.where(spread > 0, spread, 1.0)
-        return np.hstack([scaled, scaled**2, (given[:, None] == numbers) * 1.0])
+        return np.hstack([scaled, scaled**2])
 
-    at = points(features, segment)
+    at = points(features)
     buying = LogisticRegression(C=1.0, max_iter=2000).fit(at, outcomes[:, 0] > 0)
     scales = outcomes.mean(axis=0)
     counts = [
@@ -116,7 +128,8 @@ def regression(known: Sequence[Snapshot], seed: int) -> Expect:
     ]
 
     def expect(rows: Array, given: NDArray[np.int64]) -> Array:
-        where = points(rows, given)
+        del given
+        where = points(rows)
         return np.column_stack(
             [
                 buying.predict_proba(where)[:, 1],
@@ -128,9 +141,8 @@ def regression(known: Sequence[Snapshot], seed: int) -> Expect:
 
 
 def boosted(known: Sequence[Snapshot], seed: int) -> Expect:
-    """Boosted trees on the features and the segment, which is ordered by value."""
-    features, segment, outcomes = _pooled(known)
-    at = np.column_stack([features, segment])
+    """Boosted trees on the features."""
+    at, _, outcomes = _pooled(known)
     settings: dict[str, Any] = {
         "max_iter": 80,
         "learning_rate": 0.06,
@@ -147,9 +159,9 @@ def boosted(known: Sequence[Snapshot], seed: int) -> Expect:
     ]
 
     def expect(rows: Array, given: NDArray[np.int64]) -> Array:
-        where = np.column_stack([rows, given])
+        del given
         return np.column_stack(
-            [buying.predict_proba(where)[:, 1], *(model.predict(where) for model in counts)]
+            [buying.predict_proba(rows)[:, 1], *(model.predict(rows) for model in counts)]
         )
 
     return expect
