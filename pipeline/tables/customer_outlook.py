@@ -26,7 +26,8 @@ CUSTOMER_OUTLOOK = Table(
         Column(
             "next_category",
             pa.string(),
-            "key of the category most likely bought first next of those never bought",
+            "key of the likeliest category of those never bought; who bought all: the one where the "
+            "own share lies furthest below the segment's",
             nullable=True,
         ),
         Column("next_category_title", pa.string(), "its name", nullable=True),
@@ -54,8 +55,8 @@ CUSTOMER_OUTLOOK = Table(
             rule="expected_spend >= 0",
         ),
         Column("action", pa.string(), "what to do, in a sentence made for this customer"),
-        Column("map_x", pa.float64(), "place on the map: likeness in recency, frequency, spend"),
-        Column("map_y", pa.float64(), "place on the map; up = more valuable"),
+        Column("map_x", pa.float64(), "place on the map, 0 to 1: 1 = bought last of all"),
+        Column("map_y", pa.float64(), "place on the map, 0 to 1: 1 = most orders and spend of all"),
         Column(
             "is_on_map",
             pa.bool_(),

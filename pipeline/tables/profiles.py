@@ -44,7 +44,7 @@ PROFILES = Table(
         Column("median_order_value", pa.float64(), "a customer's mean order", unit="currency"),
         Column("return_rate", pa.float64(), "share of the money spent that was taken back"),
         Column("mean_confidence", pa.float64(), "how clearly members belong, 0 to 1"),
-        Column("rule", pa.string(), "the segment's main rule in words, as a shallow tree found it"),
+        Column("rule", pa.string(), "the segment's rules in words, joined by: ; or"),
         Column("rule_precision", pa.float64(), "share of the rule's customers that are members"),
         Column("rule_recall", pa.float64(), "share of the members on whom the rule holds"),
         Column("first_order_text", pa.string(), "the typical first order, in a sentence"),

@@ -27,8 +27,18 @@ SEGMENT_CATEGORIES = Table(
             "customer spends on it",
             nullable=True,
         ),
-        Column("lift_low", pa.float64(), "95 % bootstrap interval over customers", nullable=True),
-        Column("lift_high", pa.float64(), "95 % bootstrap interval over customers", nullable=True),
+        Column(
+            "lift_low",
+            pa.float64(),
+            "95 % interval over customers (ratio of two means)",
+            nullable=True,
+        ),
+        Column(
+            "lift_high",
+            pa.float64(),
+            "95 % interval over customers (ratio of two means)",
+            nullable=True,
+        ),
         Column(
             "verdict",
             pa.string(),

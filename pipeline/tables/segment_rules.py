@@ -1,4 +1,4 @@
-"""The segments in words: the leaves of a shallow tree that retells the model."""
+"""The segments in words: a few rules, most of them leaves of a shallow tree."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from pipeline.tables.contract import Column, Table
 SEGMENT_RULES = Table(
     name="segment_rules",
     path=Path("data/segment_rules.parquet"),
-    row="one leaf of the tree; together they cover every customer exactly once",
+    row="one rule; the first that holds counts, and together they cover every customer",
     columns=(
         Column("rule_id", pa.int32(), "number of the rule", rule="rule_id >= 1"),
         Column("segment_id", pa.int32(), "the segment that the rule says", rule="segment_id >= 0"),
