@@ -20,13 +20,13 @@ class Habits:
     means: Array
 
 
-def learn_habits(shares: Array, segment: NDArray[np.int64]) -> Habits:
-    """The habits of customers with these shares of spend (n, c), in these segments (n,)."""
+def learn_habits(shares: Array, segment: NDArray[np.int64], segments: int) -> Habits:
+    """The habits of customers with these shares of spend (n, c), each in one of the segments."""
     owned = (shares > 0).astype(float)
     rate = owned.mean(axis=0) if len(owned) else np.zeros(shares.shape[1])
     together = owned.T @ owned
     given = (together + PRIOR * rate) / (np.diag(together)[:, None] + PRIOR)
-    means = np.zeros((int(segment.max()) + 1 if len(segment) else 0, shares.shape[1]))
+    means = np.zeros((segments, shares.shape[1]))
     for number in np.unique(segment):
         means[number] = shares[segment == number].mean(axis=0)
     return Habits(given, means)
@@ -55,7 +55,7 @@ def next_best(
     n, c = shares.shape
     if c < 2:
         return np.full(n, -1)
-    habits = habits or learn_habits(shares, segment)
+    habits = habits or learn_habits(shares, segment, int(segment.max(initial=0)) + 1)
     never = shares <= 0
     scores = np.where(never, np.round(adoption_scores(shares, habits.given), 9), -np.inf)
     best = scores.argmax(axis=1)
