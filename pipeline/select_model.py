@@ -429,8 +429,8 @@ def figures(
 
 
 def structure_among(now: Snapshot, params: Params) -> str:
-    """Whether the customers fall into groups at all, by the first feature set, logged."""
-    features = now.features[next(iter(params.feature_sets))][now.rows(None)]
+    """Whether the customers fall into groups at all, by the first candidate's features, logged."""
+    features = now.features[params.candidates[0].features[0]][now.rows(None)]
     some = sample_rows(len(features), params.effort.quadratic_sample, params.seed)
     return structure_of(
         apply_transform(fit_transform("log", features), features[some]), params.seed

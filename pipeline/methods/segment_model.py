@@ -127,10 +127,15 @@ def load_model(path: Path = MODEL) -> SegmentModel:
     """Return the kept model; InputError where it is missing or holds what is not trusted."""
     if not path.exists():
         raise InputError(f"{path} is missing; `dvc repro select_model` makes it")
-    unknown = [t for t in skops.io.get_untrusted_types(file=path) if t not in TRUSTED]
-    if unknown:
-        raise InputError(f"{path} holds types that are not trusted: {', '.join(unknown)}")
-    model: SegmentModel = skops.io.load(path, trusted=TRUSTED)
+    try:
+        unknown = [t for t in skops.io.get_untrusted_types(file=path) if t not in TRUSTED]
+        if unknown:
+            raise InputError(f"{path} holds types that are not trusted: {', '.join(unknown)}")
+        model = skops.io.load(path, trusted=TRUSTED)
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise InputError(f"{path} is no model ({error}); `dvc repro` makes it anew") from None
+    if not isinstance(model, SegmentModel):
+        raise InputError(f"{path} is no model but a {type(model).__name__}")
     return model
 
 

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from pipeline.methods.partitions import (
+    assign_parts,
+    confidence_of,
+    fit_partitions,
+    rfm_rules,
+    sample_rows,
+)
+
+ALGORITHMS = [
+    "kmeans", "ward", "bisecting", "mixture", "mixture_diag", "mixture_tied", "hdbscan",
+    "tiers", "steps", "tree",
+]  # fmt: skip
+
+
+def three_blobs(size=240):
+    rng = np.random.default_rng(1)
+    planted = np.repeat([0, 1, 2], size // 3)
+    return planted[:, None] * [4.0, 3.0] + rng.normal(size=(size, 2)) * 0.2, planted
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_planted_groups_are_found(algorithm):
+    points, planted = three_blobs()
+    partition = fit_partitions(algorithm, points, [3], 0, planted.astype(float))[0]
+    parts = assign_parts(partition, points)
+    pairs = {(int(a), int(b)) for a, b in zip(planted, parts, strict=True)}
+    if algorithm == "steps":  # its outer parts are a twentieth each, by construction
+        assert len(set(parts)) == 3
+    else:
+        assert len(pairs) == 3
+
+
+@pytest.mark.parametrize("algorithm", [*ALGORITHMS, "rules"])
+def test_everyone_gets_one_part_and_a_confidence_between_nothing_and_one(algorithm):
+    points, planted = three_blobs()
+    if algorithm == "rules":
+        points = np.column_stack([points, points[:, 0]])
+    partition = fit_partitions(algorithm, points, [4], 0, planted.astype(float))[0]
+    far = np.vstack([points, points.max(axis=0) + 100, points.min(axis=0) - 100])
+    parts, confidence = assign_parts(partition, far), confidence_of(partition, far)
+    assert ((parts >= 0) & (parts < partition.size)).all()
+    assert ((confidence >= 0) & (confidence <= 1)).all()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_nobody_gets_no_part(algorithm):
+    points, planted = three_blobs()
+    partition = fit_partitions(algorithm, points, [2], 0, planted.astype(float))[0]
+    assert len(assign_parts(partition, points[:0])) == 0
+    assert len(confidence_of(partition, points[:0])) == 0
+
+
+def test_confidence_is_least_on_an_edge():
+    values = np.linspace(0, 1, 101)[:, None]
+    partition = fit_partitions("steps", values, [4], 0)[0]
+    edges = partition.values[:, None]
+    assert confidence_of(partition, edges).max() == 0
+    assert confidence_of(partition, (edges[1:] + edges[:-1]) / 2).min() == pytest.approx(1)
+
+
+def test_equal_values_are_never_parted():
+    values = np.array([1.0] * 70 + [2.0] * 30)[:, None]
+    for algorithm in ("tiers", "steps"):
+        parts = assign_parts(fit_partitions(algorithm, values, [5], 0)[0], values)
+        assert len(set(parts[:70])) == len(set(parts[70:])) == 1
+
+
+def test_a_tree_keeps_every_leaf_above_the_least_share():
+    rng = np.random.default_rng(0)
+    points = rng.random((500, 3))
+    partition = fit_partitions("tree", points, [8], 0, points[:, 0] ** 4, minimum_share=0.05)[0]
+    assert np.bincount(assign_parts(partition, points)).min() >= 25
+
+
+def test_a_tree_without_outcomes_is_refused():
+    with pytest.raises(ValueError, match="learns from later purchases"):
+        fit_partitions("tree", three_blobs()[0], [2], 0)
+
+
+def test_an_unknown_algorithm_is_named():
+    with pytest.raises(ValueError, match="unknown algorithm 'magic'"):
+        fit_partitions("magic", three_blobs()[0], [2], 0)
+
+
+def test_rfm_rules_put_the_latest_dearest_most_frequent_first_and_the_rest_last():
+    points = np.column_stack([np.arange(100.0), 100 - np.arange(100.0), 100 - np.arange(100.0)])
+    rules = rfm_rules(points)
+    assert list(assign_parts(rules, points[[0, 99]])) == [0, 9]
+
+
+def test_a_sample_is_in_order_without_repeats_and_the_same_for_a_seed():
+    rows = sample_rows(1000, 50, 3)
+    assert len(rows) == 50
+    assert (np.diff(rows) > 0).all()
+    np.testing.assert_array_equal(rows, sample_rows(1000, 50, 3))
+    np.testing.assert_array_equal(sample_rows(10, 50, 3), np.arange(10))
