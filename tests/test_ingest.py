@@ -8,21 +8,15 @@ import json
 import zipfile
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
-from conftest import ROOT
+from shops import Shop, shop_in
 
-from pipeline import ingest
 from pipeline.shared.errors import InputError
-from pipeline.tables.contract import check
 from pipeline.tables.invoice_lines import INVOICE_LINES
-from pipeline.tables.quarantined_lines import QUARANTINED_LINES
 
-DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["source"]
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 LINE = "536365,85123A,WHITE HEART,6,12/1/2010 8:26,2.55,17850,United Kingdom"
 RETURN = "C536379,D,Discount,-1,12/1/2010 9:41,27.50,14527,United Kingdom"
@@ -66,38 +60,9 @@ READ = [
 ]
 
 
-class Shop:
-    """A folder in which ingest runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def write(self, content: str | bytes, name: str = "x.csv", encoding: str = "utf-8") -> str:
-        file = self.folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
-        return name
-
-    def read(self, path: str = "x.csv", **source: Any) -> list[dict[str, Any]]:
-        params = {"source": {**DEFAULTS, "path": path, **source}}
-        (self.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-        ingest.main()
-        check(INVOICE_LINES, full=True)
-        return pq.read_table(INVOICE_LINES.path).to_pylist()
-
-    def figures(self) -> dict[str, Any]:
-        return json.loads((self.folder / "metrics/ingest.json").read_text(encoding="utf-8"))
-
-    def quarantined(self) -> list[dict[str, Any]]:
-        check(QUARANTINED_LINES, full=True)
-        return pq.read_table(QUARANTINED_LINES.path).to_pylist()
-
-
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PIPELINE_THREADS", "2")
-    return Shop(tmp_path)
+    return shop_in(tmp_path, monkeypatch)
 
 
 def refused(shop: Shop, content: str | bytes | None, *parts: str, name="x.csv", **source) -> str:

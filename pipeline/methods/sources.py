@@ -287,33 +287,20 @@ def _sheets(
 
 def _sheet_to_parquet(sheet: CalamineSheet, target: Path) -> None:
     """Write a sheet's cells as text, the row numbers first; never all rows at once as text."""
-    start = sheet.start or (0, 0)
-    width = sheet.width
-    schema = pa.schema(
-        [("row", pa.int64()), *((f"c{place}", pa.string()) for place in range(width))]
-    )
-    first_row = start[0] + 1
+    width = sheet.total_width  # with the empty columns before the first cell, as iter_rows has them
+    names = [f"c{place}" for place in range(width)]
+    schema = pa.schema([("row", pa.int64()), *((name, pa.string()) for name in names)])
     numbered = enumerate(sheet.iter_rows(), start=1)
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         while rows := list(itertools.islice(numbered, ROWS_AT_ONCE)):
-            texts = [(number, [_cell(value) for value in cells]) for number, cells in rows]
+            texts = [(number, [_cell(value) or None for value in cells]) for number, cells in rows]
             texts = [(number, cells) for number, cells in texts if any(cells)]
             columns = [
-                pa.array(
-                    [(cells[place] or None) if place < len(cells) else None for _, cells in texts],
-                    pa.string(),
-                )
+                pa.array([cells[place] for _, cells in texts], pa.string())
                 for place in range(width)
             ]
-            numbers = pa.array(
-                [number + _offset(sheet, first_row) for number, _ in texts], pa.int64()
-            )
+            numbers = pa.array([number for number, _ in texts], pa.int64())
             writer.write_batch(pa.record_batch([numbers, *columns], schema=schema))
-
-
-def _offset(sheet: CalamineSheet, first_row: int) -> int:
-    """What to add to a row's count for the row's number: iter_rows may skip what is empty above."""
-    return first_row - 1 if sheet.total_height != sheet.height else 0
 
 
 def _cell(value: Any) -> str:

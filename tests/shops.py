@@ -1,0 +1,52 @@
+"""A folder in which ingest runs, for tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+from conftest import ROOT
+
+from pipeline import ingest
+from pipeline.tables.contract import check
+from pipeline.tables.invoice_lines import INVOICE_LINES
+from pipeline.tables.quarantined_lines import QUARANTINED_LINES
+
+DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["source"]
+
+
+class Shop:
+    """A folder in which ingest runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, content: str | bytes, name: str = "x.csv", encoding: str = "utf-8") -> str:
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
+        return name
+
+    def read(self, path: str = "x.csv", **source: Any) -> list[dict[str, Any]]:
+        params = {"source": {**DEFAULTS, "path": path, **source}}
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        ingest.main()
+        check(INVOICE_LINES, full=True)
+        return pq.read_table(INVOICE_LINES.path).to_pylist()
+
+    def figures(self) -> dict[str, Any]:
+        return json.loads((self.folder / "metrics/ingest.json").read_text(encoding="utf-8"))
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        check(QUARANTINED_LINES, full=True)
+        return pq.read_table(QUARANTINED_LINES.path).to_pylist()
+
+
+def shop_in(folder: Path, monkeypatch: Any) -> Shop:
+    """A shop in this folder, on two threads."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PIPELINE_THREADS", "2")
+    return Shop(folder)

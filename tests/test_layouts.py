@@ -1,0 +1,229 @@
+"""Every layout, on a file as its shop's software writes it; and workbooks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from shops import Shop, shop_in
+from workbooks import write_workbook
+
+from pipeline.methods.layouts import FIELDS, load_layouts
+from pipeline.shared.errors import InputError
+
+moment = dt.datetime  # as Parquet has them: the shop's time, without a zone
+II = ["Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Price", "Customer ID",
+      "Country"]  # fmt: skip
+HEART = ["489434", "85048", "HEART", 12, moment(2010, 12, 1, 7, 45), 6.95, 13085, "Norway"]
+LIGHT = [489435, 79323, "LIGHT", 24, moment(2010, 12, 2, 9, 6), 2.1, None, "Norway"]
+LATER = [489436, "C22041", "RECORD", 48, moment(2011, 1, 4, 10, 0), 2.1, 13085.0, "Norway"]
+DEBT = ["A506401", "B", "Adjust bad debt", 1, moment(2010, 12, 3, 9, 0), -53594.36, None, "Norway"]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    return shop_in(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("layout", load_layouts().values(), ids=lambda y: y.name)
+def test_layouts_name_only_known_columns(layout):
+    for fields in (layout.optional, layout.order_level, layout.constants, layout.fallbacks):
+        assert set(fields) <= set(FIELDS)
+    assert set(layout.optional) <= set(layout.columns)
+
+
+# online_retail_ii, and workbooks
+
+
+def test_lines_that_both_sheets_carry_are_one_line_and_repeats_within_a_sheet_stay(shop):
+    first = [II, HEART, HEART, LIGHT, DEBT]
+    second = [II, HEART, LIGHT, LIGHT, LATER]
+    write_workbook(shop.folder / "x.xlsx", {"Year 2009-2010": first, "Year 2010-2011": second})
+    rows = shop.read("x.xlsx", layout="online_retail_ii")
+    assert [row["invoice_id"] for row in rows] == [
+        "489434",
+        "489434",
+        "489435",
+        "A506401",
+        "489435",
+        "489436",
+    ]
+    assert [row["line_id"] for row in rows] == [1, 2, 3, 4, 7, 8]
+    figures = shop.figures()
+    assert (figures["lines_read"], figures["lines_kept"]) == (8, 6)
+    assert figures["lines_delivered_twice"] == 2
+
+
+def test_cells_of_a_workbook_are_read_as_what_they_are(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, LATER], "Empty": []})
+    row, later = shop.read("x.xlsx", layout="online_retail_ii")
+    assert row == {
+        "line_id": 1,
+        "invoice_id": "489435",
+        "stock_code": "79323",
+        "description": "LIGHT",
+        "quantity": 24,
+        "sold_at": moment(2010, 12, 2, 9, 6),
+        "unit_price": Decimal("2.1000"),
+        "customer_id": None,
+        "country": "Norway",
+    }
+    assert later["customer_id"] == "13085"
+
+
+def test_a_table_may_stand_anywhere_on_its_sheet(shop):
+    rows = [[None, None, *row] for row in (II, LIGHT, LATER)]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": rows}, first_row=3)
+    assert [row["country"] for row in shop.read("x.xlsx", layout="online_retail_ii")] == [
+        "Norway",
+        "Norway",
+    ]
+
+
+def test_adjustments_carry_a_code_that_is_no_product(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, [*DEBT[:1], "85048", *DEBT[2:]]]})
+    assert shop.read("x.xlsx", layout="online_retail_ii")[1]["stock_code"] == "B"
+
+
+@pytest.mark.parametrize("first_row", [1, 4])
+def test_a_bad_cell_of_a_sheet_is_named_with_the_row_that_excel_shows(shop, first_row):
+    rows = [II, LIGHT, [None] * 8, [*LATER[:3], "many", *LATER[4:]]]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": rows}, first_row)
+    with pytest.raises(InputError, match=rf"x.xlsx/Lines, row {first_row + 3}, column Quantity"):
+        shop.read("x.xlsx", layout="online_retail_ii")
+
+
+def test_a_formula_counts_as_what_it_last_gave(shop):
+    formula = [*LIGHT[:3], "<c><f>20+4</f><v>24</v></c>", *LIGHT[4:]]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, formula]})
+    assert shop.read("x.xlsx", layout="online_retail_ii")[0]["quantity"] == 24
+
+
+@pytest.mark.parametrize("cell", ["<c><f>20+4</f></c>", '<c t="e"><f>1/0</f><v>#DIV/0!</v></c>'])
+def test_a_formula_that_gave_nothing_or_an_error_is_named(shop, cell):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, [*LATER[:3], cell, *LATER[4:]]]})
+    with pytest.raises(InputError, match=r"x.xlsx/Lines, row 3, column Quantity"):
+        shop.read("x.xlsx", layout="online_retail_ii")
+
+
+def test_dates_that_are_partly_text_are_not_guessed(shop):
+    text = [*LATER[:4], "13/01/2011 10:00", *LATER[5:]]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, HEART, text]})
+    with pytest.raises(InputError, match="row 4, column InvoiceDate: '13/01/2011 10:00' is not"):
+        shop.read("x.xlsx", layout="online_retail_ii")
+
+
+def test_sheets_are_chosen_by_name_and_others_must_fit(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Notes": [["about"], ["x"]], "Lines": [II, LIGHT]})
+    with pytest.raises(InputError, match=r"x.xlsx/Notes does not fit the layout online_retail_ii"):
+        shop.read("x.xlsx", layout="online_retail_ii")
+    assert len(shop.read("x.xlsx", layout="online_retail_ii", sheets=["Lines"])) == 1
+    with pytest.raises(InputError, match=r"no sheet 'Line' .* it has Notes, Lines"):
+        shop.read("x.xlsx", layout="online_retail_ii", sheets=["Line"])
+
+
+def test_an_empty_workbook_is_named(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": []})
+    with pytest.raises(InputError, match=r"x.xlsx is empty: no sheet has a cell"):
+        shop.read("x.xlsx", layout="online_retail_ii")
+
+
+def test_files_that_overlap_are_once_for_any_layout_that_is_told_so(shop):
+    for name in ("a", "b"):
+        shop.write(
+            f"customer,date,amount\nann,2011-01-01,10\n{name},2011-01-02,5\n", f"m/{name}.csv"
+        )
+    assert len(shop.read("m", layout="order_log")) == 4
+    assert len(shop.read("m", layout="order_log", overlapping=True)) == 3
+    assert shop.figures()["lines_delivered_twice"] == 1
+
+
+# shopify_orders
+
+
+SHOPIFY = """\
+Name,Email,Financial Status,Paid at,Created at,Lineitem quantity,Lineitem name,Lineitem price,\
+Lineitem sku,Shipping Country,Refunded Amount,Cancelled at
+#1001,ann@x.org,paid,2023-05-01 10:12:40 -0400,2023-05-01 10:12:33 -0400,2,Mug,8.50,MUG-1,US,0.00,
+#1001,ann@x.org,,,2023-05-01 10:12:33 -0400,1,Gift card,25.00,,,,
+#1002,bob@x.org,refunded,2023-05-02 09:00:00 -0400,2023-05-02 08:59:00 -0400,3,Mug,8.50,MUG-1,CA,25.50,\
+2023-05-04 12:00:00 -0400
+#1003,eve@x.org,partially_refunded,,2023-05-03 09:00:00 -0400,3,Mug,8.50,MUG-1,US,8.50,
+"""
+
+
+def test_a_shopify_order_gives_its_fields_to_all_its_lines(shop):
+    shop.write(SHOPIFY)
+    mug, card, *_ = shop.read(layout="shopify_orders")
+    assert mug["sold_at"] == moment(2023, 5, 1, 10, 12, 33)
+    assert (card["invoice_id"], card["customer_id"], card["country"]) == (
+        "#1001",
+        "ann@x.org",
+        "US",
+    )
+    assert (card["stock_code"], card["description"]) == ("GIFT CARD", "Gift card")
+
+
+def test_a_refunded_shopify_order_comes_back_when_it_was_cancelled(shop):
+    shop.write(SHOPIFY)
+    rows = shop.read(layout="shopify_orders")
+    assert [row["quantity"] for row in rows] == [2, 1, 3, 3, -3]
+    back = rows[-1]
+    assert (back["line_id"], back["customer_id"], back["stock_code"]) == (5, "bob@x.org", "MUG-1")
+    assert back["sold_at"] == moment(2023, 5, 4, 12)
+    figures = shop.figures()
+    assert (figures["lines_read"], figures["lines_kept"]) == (4, 5)
+    assert figures["lines_of_told_returns"] == 1
+    assert figures["orders_partly_returned_not_netted"] == 1
+
+
+# woocommerce_order_items
+
+
+WOO = """\
+order_id,order_date,status,customer_email,billing_country,item_sku,item_name,item_quantity,\
+item_total,item_refunded_qty
+17,2024-02-03 14:05:06,completed,ann@x.org,DE,S-1,Soap,4,10.00,1
+18,2024-02-04 10:00:00,cancelled,bob@x.org,DE,S-1,Soap,2,5.00,0
+"""
+
+
+def test_woocommerce_items_have_a_price_from_their_total_and_returns(shop):
+    shop.write(WOO)
+    rows = shop.read(layout="woocommerce_order_items")
+    assert [(row["customer_id"], row["quantity"], row["unit_price"]) for row in rows] == [
+        ("ann@x.org", 4, Decimal("2.5000")),
+        ("bob@x.org", 2, Decimal("2.5000")),
+        ("ann@x.org", -1, Decimal("2.5000")),
+        ("bob@x.org", -2, Decimal("2.5000")),
+    ]
+
+
+# order_log
+
+
+def test_an_order_log_becomes_lines_of_one_product(shop):
+    shop.write("customer,date,amount\nann,19970101,29.33\nbob,19970118,-9.99\n")
+    ann, bob = shop.read(layout="order_log")
+    assert ann == {
+        "line_id": 1,
+        "invoice_id": "1",
+        "stock_code": "ORDER",
+        "description": "Order",
+        "quantity": 1,
+        "sold_at": moment(1997, 1, 1),
+        "unit_price": Decimal("29.3300"),
+        "customer_id": "ann",
+        "country": None,
+    }
+    assert (bob["quantity"], bob["unit_price"]) == (-1, Decimal("9.9900"))
+
+
+def test_a_log_keeps_its_own_order_numbers_and_names_bad_amounts(shop):
+    shop.write("customer,order_date,total,order_id\nann,01.02.2003 10:00,5,A7\n")
+    assert shop.read(layout="order_log")[0]["invoice_id"] == "A7"
+    shop.write("customer,date,amount\nann,2011-01-01,ten\n")
+    with pytest.raises(InputError, match="row 2, column amount: 'ten' is not a number"):
+        shop.read(layout="order_log")
