@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.tables.candidates import CANDIDATES
+from pipeline.tables.categories import CATEGORIES as CATEGORY_FACTS
 from pipeline.tables.contract import Table, write_table
 from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
 from pipeline.tables.drift import DRIFT
@@ -32,6 +33,7 @@ from pipeline.tables.segment_months import SEGMENT_MONTHS
 from pipeline.tables.segment_retention import SEGMENT_RETENTION
 from pipeline.tables.segment_rules import SEGMENT_RULES
 from pipeline.tables.segments import SEGMENTS
+from pipeline.tables.selection_reasons import SELECTION_REASONS
 from pipeline.tables.strategies import STRATEGIES
 from pipeline.tables.typical_customers import TYPICAL_CUSTOMERS
 from pipeline.tables.value_check import VALUE_CHECK
@@ -107,7 +109,9 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
         DRIFT: [_drift(m, d) for d in SNAPSHOTS[:-1] for m in ("segment_shares", "monetary")],
         PROFILE_NOTES: [{"position": 1, "topic": "season", "note": "December is not whole."}],
         CANDIDATES: [_candidate(a, k) for a in ("kmeans", "ward", "seed") for k in range(2, 7)],
+        SELECTION_REASONS: [_reason("kmeans", "chosen"), _reason("ward", "rejected")],
         EXPLORATION: _exploration(),
+        CATEGORY_FACTS: [_category_facts(key) for key in CATEGORIES],
         PRODUCT_CATEGORIES: [_product(n, chance) for n in range(60)],
     }  # fmt: skip
     if bare:
@@ -381,6 +385,14 @@ def _candidate(algorithm: str, k: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _reason(algorithm: str, verdict: str) -> dict[str, Any]:
+    return {
+        "family": f"{algorithm}/rfm/log", "best_candidate": f"{algorithm}/rfm/log/4",
+        "is_baseline": False, "passed": 3, "tried": 5, "eta_squared_of_ceiling": 0.74,
+        "verdict": verdict, "reason": "foretells 74% of the ceiling with 4 segments",
+    }  # fmt: skip
+
+
 def _exploration() -> list[dict[str, Any]]:
     buckets: dict[str, list[tuple[str, str, float]]] = {
         "month": [(f"{m:%Y-%m}", "", m.month / 78) for m in MONTHS],
@@ -413,6 +425,14 @@ def _exploration() -> list[dict[str, Any]]:
         for pattern, rows in buckets.items()
         for position, (bucket, sub, share) in enumerate(rows, 1)
     ]  # fmt: skip
+
+
+def _category_facts(key: str) -> dict[str, Any]:
+    return {
+        "category": key, "category_title": CATEGORIES[key], "about": "for the house",
+        "products": 20, "units_sold": 900, "revenue": Decimal(41000), "return_rate": 0.02,
+        "confidence": 0.8, "telling_words": "cake, tin", "examples": "CAKE STAND | TIN",
+    }  # fmt: skip
 
 
 def _product(n: int, chance: np.random.Generator) -> dict[str, Any]:
@@ -459,7 +479,7 @@ def metrics(*, hostile: bool) -> dict[str, dict[str, Any]]:
             "retention": {"month_1": 0.22, "month_3": 0.24},
         },
         "categorize": {"products": 60, "categories": 3, "share": {"kitchen": 0.4}},
-        "select": {"candidates": 15, "candidates_passed": 9, "origins": 3,
+        "select": {"structure": "continuum", "candidates": 15, "candidates_passed": 9, "origins": 3,
                    "ceiling": {"rfm": {"eta_squared": 0.3}}},
         "assign": {"customers": 100},
         "profile": {"note": HOSTILE if hostile else "none"},

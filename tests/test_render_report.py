@@ -148,6 +148,13 @@ def test_every_chart_is_there_as_a_picture_with_words_and_as_data(html: str) -> 
     assert len(re.findall(r'<svg class="picture"', html)) >= len(charts)
 
 
+def test_the_choice_and_every_rejected_family_have_their_reasons(html: str) -> None:
+    trust = html.partition('id="trust"')[2].partition("</section>")[0]
+    assert "<b>Chosen.</b> kmeans/rfm/log/4: Foretells 74% of the ceiling" in trust
+    assert "Why not the others: 2 families" in trust
+    assert "The customers are a continuum, not islands" in trust
+
+
 def test_each_segment_has_its_section_with_its_strategy(html: str) -> None:
     for number, name in enumerate(NAMES):
         section = html.partition(f'id="segment-{number}"')[2].partition("</article>")[0]

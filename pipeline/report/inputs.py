@@ -12,6 +12,7 @@ from pipeline.shared.errors import InputError
 from pipeline.shared.metrics import METRICS, read_metrics
 from pipeline.shared.params import PARAMS_FILE
 from pipeline.tables.candidates import CANDIDATES
+from pipeline.tables.categories import CATEGORIES
 from pipeline.tables.contract import read_table
 from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
 from pipeline.tables.drift import DRIFT
@@ -26,6 +27,7 @@ from pipeline.tables.segment_features import SEGMENT_FEATURES
 from pipeline.tables.segment_months import SEGMENT_MONTHS
 from pipeline.tables.segment_retention import SEGMENT_RETENTION
 from pipeline.tables.segment_rules import SEGMENT_RULES
+from pipeline.tables.selection_reasons import SELECTION_REASONS
 from pipeline.tables.strategies import STRATEGIES
 from pipeline.tables.typical_customers import TYPICAL_CUSTOMERS
 from pipeline.tables.value_check import VALUE_CHECK
@@ -47,6 +49,7 @@ class Inputs:
     """Tables by their names, metrics by stage, and the parameters as text and as values."""
 
     candidates: pd.DataFrame
+    categories: pd.DataFrame
     customer_outlook: pd.DataFrame
     drift: pd.DataFrame
     exploration: pd.DataFrame
@@ -60,6 +63,7 @@ class Inputs:
     segment_months: pd.DataFrame
     segment_retention: pd.DataFrame
     segment_rules: pd.DataFrame
+    selection_reasons: pd.DataFrame
     strategies: pd.DataFrame
     typical_customers: pd.DataFrame
     value_check: pd.DataFrame
@@ -69,9 +73,10 @@ class Inputs:
 
 
 TABLES = (
-    CANDIDATES, CUSTOMER_OUTLOOK, DRIFT, EXPLORATION, MIGRATION, PRODUCT_CATEGORIES, PROFILE_NOTES,
-    PROFILES, SEGMENT_CATEGORIES, SEGMENT_COUNTRIES, SEGMENT_FEATURES, SEGMENT_MONTHS,
-    SEGMENT_RETENTION, SEGMENT_RULES, STRATEGIES, TYPICAL_CUSTOMERS, VALUE_CHECK,
+    CANDIDATES, CATEGORIES, CUSTOMER_OUTLOOK, DRIFT, EXPLORATION, MIGRATION, PRODUCT_CATEGORIES,
+    PROFILE_NOTES, PROFILES, SEGMENT_CATEGORIES, SEGMENT_COUNTRIES, SEGMENT_FEATURES,
+    SEGMENT_MONTHS, SEGMENT_RETENTION, SEGMENT_RULES, SELECTION_REASONS, STRATEGIES,
+    TYPICAL_CUSTOMERS, VALUE_CHECK,
 )  # fmt: skip
 
 

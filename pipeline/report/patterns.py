@@ -331,15 +331,15 @@ def goods(inputs: Inputs, limit: int) -> Row:
         }
         for row in drawn
     ]
-    found = inputs.metrics.get("categorize", {})
     return {
         "picture": draw("products", charts.product_map(points, _labels(products)))
         if len({(point["x"], point["y"]) for point in points}) > 1
         else None,
         "drawn": len(drawn),
         "all": len(products),
-        "metrics": found,
-        "categories": _categories(products, found),
+        "categories": rows_of(
+            inputs.categories.sort_values(["revenue", "category"], ascending=[False, True])
+        ),
         "top": {
             name: rows_of(inputs.exploration[inputs.exploration["pattern"] == name])[:10]
             for name in ("product_by_revenue", "product_by_returns")
@@ -353,22 +353,4 @@ def _labels(products: pd.DataFrame) -> list[Row]:
     return [
         {"category": title, "x": round(row["map_x"], 3), "y": round(row["map_y"], 3)}
         for title, row in middle.iterrows()
-    ]
-
-
-def _categories(products: pd.DataFrame, metrics: Row) -> list[Row]:
-    shares = metrics.get("share", {})
-    titles = products.drop_duplicates("category").set_index("category")["category_title"]
-    return [
-        {
-            "title": category_title,
-            "share": shares.get(key),
-            "examples": [
-                str(text)
-                for text in products[products["category"] == key]
-                .sort_values(["confidence", "stock_code"], ascending=[False, True])["description"]
-                .head(3)
-            ],
-        }
-        for key, category_title in titles.items()
     ]

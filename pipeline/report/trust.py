@@ -25,6 +25,13 @@ PLACES = {
     "kept_with_customer": "sales to known customers: what the segments are made of",
     "kept_without_customer": "sales to nobody known: they teach categories and patterns",
 }
+STRUCTURES = {
+    "none": "There is no structure in these customers: their figures have nothing to do with each "
+    "other, and any parting of them is arbitrary.",
+    "continuum": "The customers are a continuum, not islands: they differ in order, and the "
+    "borders between segments are drawn, not found. Who stands near a border could be on either "
+    "side.",
+}
 SWEEPS = (
     ("eta_squared", "Later spend foretold (η²)", None, "higher is better"),
     ("jaccard", "Stability (Jaccard)", "jaccard", "the dashed line is the gate"),
@@ -163,7 +170,8 @@ def trust(inputs: Inputs, currency: str) -> Row:
         "runner_up": runner_up,
         "gates": gates,
         "metrics": inputs.metrics.get("select", {}),
-        "reasons": _reasons(inputs.metrics.get("select", {})),
+        "reasons": _reasons(inputs),
+        "structure": STRUCTURES.get(inputs.metrics.get("select", {}).get("structure", ""), ""),
         "sweeps": list(_sweeps(inputs.candidates, chosen, gates)),
         "field": draw("candidates", charts.candidate_field(_field(ordered))),
         "candidates": ordered,
@@ -175,10 +183,13 @@ def trust(inputs: Inputs, currency: str) -> Row:
     }
 
 
-def _reasons(metrics: Mapping[str, Any]) -> list[str]:
-    """The sentences in which the selection gave its reasons, in their order."""
-    found = metrics.get("reasons", {})
-    return [found] if isinstance(found, str) else [str(text) for text in found.values()]
+def _reasons(inputs: Inputs) -> list[Row]:
+    """Why each family of candidates was or was not taken: the choice first, then by prediction."""
+    order = {"chosen": 0, "runner-up": 1, "rejected": 2, "baseline": 3}
+    rows = rows_of(inputs.selection_reasons)
+    return sorted(
+        rows, key=lambda row: (order[row["verdict"]], -row["eta_squared_of_ceiling"], row["family"])
+    )
 
 
 def _sweeps(candidates: pd.DataFrame, chosen: Row, gates: Mapping[str, Any]) -> Any:
