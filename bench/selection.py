@@ -1,0 +1,236 @@
+"""What choosing and assigning cost and are worth: each figure beside its limit and its rivals.
+
+Reads the tables of the last run in data/ (any shop). `quality` prints the candidates and rivals
+on the rolling origins, `growth` the cost on 1,000 to a million made-up customers, `truth` how
+much of the sample's planted types the segments find.
+
+Example: python -m bench.selection quality truth growth
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
+from sklearn.tree import DecisionTreeClassifier
+
+from pipeline.methods.candidates import Origin
+from pipeline.methods.prediction import LaterFigures, later_figures
+from pipeline.methods.transforms import feature_matrix
+from pipeline.select_model import Params, in_time, read_sampled, snapshots_of
+from pipeline.shared.errors import InputError
+from pipeline.shared.params import load_params
+from pipeline.tables.candidates import CANDIDATES
+from pipeline.tables.contract import read_table
+from pipeline.tables.customers import CUSTOMERS
+from pipeline.tables.later_purchases import LATER_PURCHASES
+from pipeline.tables.sample_truth import SAMPLE_TRUTH
+from pipeline.tables.segments import SEGMENTS
+
+Matrix = NDArray[np.float64]
+
+GOAL = "goal: Jaccard >= 0.75, share >= 3 %, eta squared >= 97 % of the ceiling, <= 8 segments"
+LIMITS = {1_000: (20, 4), 4_300: (30, 4), 100_000: (180, 4), 1_000_000: (180, 4)}  # seconds, GB
+SNAPSHOTS = 8
+
+
+def main() -> None:
+    """Run the parts that are named, or all."""
+    parts: dict[str, Callable[[], None]] = {"quality": quality, "truth": truth, "growth": growth}
+    for name in sys.argv[1:] or list(parts):
+        print(f"\n-- {name}")
+        try:
+            parts[name]()
+        except InputError as error:
+            print(f"   not measured: {error}")
+
+
+def quality() -> None:
+    """The chosen candidate beside the best of each family and rivals from elsewhere."""
+    candidates = read_table(CANDIDATES)
+    best = candidates.sort_values("eta_squared", ascending=False)
+    is_good = best["failed_gates"] == ""
+    families = best[is_good].groupby(["algorithm", "features", "transform"], sort=False).head(1)
+    shown = pd.concat([families, best[best["is_baseline"]], best[best["is_chosen"]]])
+    columns = ["candidate", "is_chosen", "segments", "smallest_share", "jaccard"]
+    columns += ["prediction_strength", "eta_squared", "eta_squared_se"]
+    columns += [f"{f}_of_ceiling" for f in ("eta_squared", "gini", "top20_capture", "auc")]
+    print(shown.drop_duplicates("candidate")[columns].round(3).to_string(index=False))
+    print(GOAL)
+    params = load_params("select", Params)
+    customers, later = read_sampled(params)
+    _, _, origins = in_time(snapshots_of(customers, later, params), params)
+    try:
+        rows = [bg_nbd(customers, origin) for origin in origins]
+    except ImportError:
+        print("BG/NBD x Gamma-Gamma: not measured; pip install lifetimes")
+        return
+    mean = pd.DataFrame([vars(row) for row in rows]).mean().round(3).to_dict()
+    print(f"BG/NBD x Gamma-Gamma (lifetimes), eight equal tiers of expected spend: {mean}")
+
+
+def bg_nbd(customers: pd.DataFrame, origin: Origin) -> LaterFigures:
+    """Expected spend by Fader & Hardie's models, fitted at the cut, in eight equal tiers."""
+    lifetimes = importlib.import_module("lifetimes")  # for this comparison only
+
+    rows = customers[customers["snapshot_date"].astype(str) == origin.cut.date]
+    kept = (rows["frequency"] > 0).to_numpy()
+    buyers = rows[kept]
+    age = buyers["tenure_days"].astype(float)
+    repeats = (buyers["frequency"] - 1).astype(float)
+    last = (age - buyers["recency_days"]).clip(lower=0).where(repeats > 0, 0.0)
+    again = repeats > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        orders = lifetimes.BetaGeoFitter(penalizer_coef=0.001).fit(repeats, last, age)
+        amount = lifetimes.GammaGammaFitter(penalizer_coef=0.001)
+        amount.fit(repeats[again], buyers.loc[again, "average_order_value"])
+        number = orders.conditional_expected_number_of_purchases_up_to_time(90, repeats, last, age)
+        spend = amount.conditional_expected_average_profit(
+            repeats, buyers["average_order_value"].where(again, 0.0)
+        )
+    expected = np.zeros(len(rows))
+    expected[kept] = (number * spend).to_numpy()
+    tiers = np.searchsorted(np.quantile(expected, np.arange(1, 8) / 8), expected, side="right")
+    outcomes = origin.cut.outcomes
+    return later_figures(tiers.astype(np.int64), expected, outcomes, np.expm1(outcomes))
+
+
+def truth() -> None:
+    """Adjusted Rand index of the segments with the planted types, beside the best possible."""
+    sample = read_table(SAMPLE_TRUTH)
+    planted = sample[sample["kind"] == "customer"].set_index("id")["truth"]
+    segments, customers = read_table(SEGMENTS), read_table(CUSTOMERS)
+    last = segments["snapshot_date"].max()
+    rows = customers[customers["snapshot_date"] == last].reset_index(drop=True)
+    given = segments.loc[segments["snapshot_date"] == last, "segment_id"].to_numpy()
+    types = rows["customer_id"].map(planted)
+    known = types.notna().to_numpy()
+    columns = ["recency_days", "frequency", "monetary", "tenure_days", "units_per_line"]
+    features = feature_matrix(rows, columns)[known]
+    # A tree that is told the types of half of the customers and asked for the other half.
+    half = np.random.default_rng(0).random(len(features)) < 0.5
+    size = int(types.nunique())
+    tree = DecisionTreeClassifier(max_leaf_nodes=3 * size, min_samples_leaf=5, random_state=0)
+    tree.fit(features[half], types[known].to_numpy()[half])
+    guessed = tree.predict(features[~half])
+    print(f"{known.sum()} customers of {size} planted types")
+    print(f"segments: ARI {adjusted_rand_score(types[known], given[known]):.3f}")
+    best = adjusted_rand_score(types[known].to_numpy()[~half], guessed)
+    print(f"a classifier that is told the types of half of them: ARI {best:.3f}")
+
+
+def growth() -> None:
+    """Seconds and memory of both stages on more and more customers, on PIPELINE_THREADS cores."""
+    here = Path.cwd()
+    print(f"{'customers':>10} {'stage':<16} {'seconds':>8} {'GB':>6}  limit")
+    for size, (seconds, memory) in LIMITS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            made_up_shop(Path(folder), size)
+            shutil.copy(here / "params.yaml", folder)
+            for stage in ("select_model", "assign_segments"):
+                took, used = _measured(stage, Path(folder))
+                print(
+                    f"{size:>10,} {stage:<16} {took:>8.1f} {used:>6.2f}  {seconds} s, {memory} GB",
+                    flush=True,
+                )
+
+
+def made_up_shop(folder: Path, size: int) -> None:
+    """Write customers with habits at eight month ends, and what they bought after the first six."""
+    data = folder / "data"
+    data.mkdir()
+    habit = np.random.default_rng(0).beta(1, 3, size)
+    ids = pa.array([f"{n:07d}" for n in range(size)])
+    days = pd.date_range("2011-03-31", periods=SNAPSHOTS, freq="ME").date
+    with (
+        pq.ParquetWriter(folder / CUSTOMERS.path, _schema(CUSTOMERS.schema)) as customers,
+        pq.ParquetWriter(folder / LATER_PURCHASES.path, LATER_PURCHASES.schema) as later,
+    ):
+        for number, day in enumerate(days):
+            frame, spend = _snapshot(habit, np.random.default_rng(number + 1))
+            keys = {"snapshot_date": pa.array([day] * size, pa.date32()), "customer_id": ids}
+            table = pa.table(keys | {str(c): pa.array(frame[c]) for c in frame})
+            names = _schema(CUSTOMERS.schema).names
+            customers.write_table(table.select(names).cast(_schema(CUSTOMERS.schema)))
+            if number < SNAPSHOTS - 3:
+                bought = {"later_orders": (spend > 0).astype("int32"), "later_spend": spend}
+                table = pa.table({**keys, **{n: pa.array(v) for n, v in bought.items()}})
+                later.write_table(table.cast(LATER_PURCHASES.schema))
+
+
+def _schema(schema: pa.Schema) -> pa.Schema:
+    return schema.append(pa.field("spend_share_party", pa.float64()))
+
+
+def _snapshot(habit: Matrix, rng: np.random.Generator) -> tuple[pd.DataFrame, Matrix]:
+    size = len(habit)
+    frequency = 1 + rng.poisson(12 * habit)
+    recency = (rng.exponential(20 + 150 * (1 - habit))).astype(int)
+    average = rng.lognormal(5.5, 0.6, size).round(2)
+    frame = pd.DataFrame(
+        {
+            "recency_days": recency,
+            "frequency": frequency,
+            "monetary": (average * frequency).round(2),
+            "tenure_days": recency + 20 * frequency,
+            "average_order_value": average,
+            "items_per_order": average / 2,
+            "days_between_orders": np.where(frequency > 1, 30.0, np.nan),
+            "return_rate": 0.0,
+            "distinct_products": frequency * 8,
+            "units_per_line": np.exp(rng.normal(2, 0.8, size)),
+            "recency_score": 3,
+            "frequency_score": 3,
+            "monetary_score": 3,
+            "spend_share_party": rng.random(size),
+        }
+    )
+    spend = np.where(rng.random(size) < habit, average * rng.random(size), 0.0).round(2)
+    return frame, spend
+
+
+def _measured(stage: str, folder: Path) -> tuple[float, float]:
+    """Seconds of one stage in `folder`, and gigabytes of all its processes together at most."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    start = time.perf_counter()
+    most = 0
+    with subprocess.Popen(
+        [sys.executable, "-m", f"pipeline.{stage}"],
+        cwd=folder,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        while running.poll() is None:
+            most = max(most, _memory(importlib.import_module("psutil").Process(running.pid)))
+            time.sleep(0.1)
+    if running.returncode:
+        raise subprocess.CalledProcessError(running.returncode, stage)
+    return time.perf_counter() - start, most / 1e9
+
+
+def _memory(process: Any) -> int:
+    try:
+        family = [process, *process.children(recursive=True)]
+        return sum(member.memory_info().rss for member in family)
+    except importlib.import_module("psutil").NoSuchProcess:
+        return 0
+
+
+if __name__ == "__main__":
+    main()
