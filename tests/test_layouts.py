@@ -148,8 +148,8 @@ Name,Email,Financial Status,Paid at,Created at,Lineitem quantity,Lineitem name,L
 Lineitem sku,Shipping Country,Refunded Amount,Cancelled at
 #1001,ann@x.org,paid,2023-05-01 10:12:40 -0400,2023-05-01 10:12:33 -0400,2,Mug,8.50,MUG-1,US,0.00,
 #1001,ann@x.org,,,2023-05-01 10:12:33 -0400,1,Gift card,25.00,,,,
-#1002,bob@x.org,refunded,2023-05-02 09:00:00 -0400,2023-05-02 08:59:00 -0400,3,Mug,8.50,MUG-1,CA,25.50,\
-2023-05-04 12:00:00 -0400
+#1002,bob@x.org,refunded,2023-05-02 09:00:00 -0400,2023-05-02 08:59:00 -0400,3,Mug,8.50,MUG-1,CA,\
+25.50,2023-05-04 12:00:00 -0400
 #1003,eve@x.org,partially_refunded,,2023-05-03 09:00:00 -0400,3,Mug,8.50,MUG-1,US,8.50,
 """
 

@@ -287,7 +287,8 @@ def _sheets(
 
 def _sheet_to_parquet(sheet: CalamineSheet, target: Path) -> None:
     """Write a sheet's cells as text, the row numbers first; never all rows at once as text."""
-    width = sheet.total_width  # with the empty columns before the first cell, as iter_rows has them
+    # iter_rows begins in the sheet's first row, but in the first column that has a cell.
+    width = sheet.width
     names = [f"c{place}" for place in range(width)]
     schema = pa.schema([("row", pa.int64()), *((name, pa.string()) for name in names)])
     numbered = enumerate(sheet.iter_rows(), start=1)
