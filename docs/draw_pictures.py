@@ -40,13 +40,13 @@ def main() -> None:
         params["rfm"]["horizon_days"],
     )
     with whole_file(PICTURE) as unfinished:
-        unfinished.write_bytes(vl_convert.svg_to_png(svg, scale=1.6))
+        unfinished.write_bytes(vl_convert.svg_to_png(svg, scale=1.3))
     print(PICTURE)
 
 
 def picture(segments: list[Row], currency: str, horizon: int) -> str:
     """The glance at the segments: a line for each, and below the bars of who brings what."""
-    heads = (("Segment", 0), ("Customers", 240), ("Revenue", 350), (f"Next {horizon} days", 500))
+    heads = (("Segment", 0), ("Customers", 240), ("Revenue", 350), (f"Next {horizon} days", 515))
     parts = [_text(x, HEAD - 18, name, SOFT, 15) for name, x in heads]
     for number, segment in enumerate(segments):
         parts.append(_line(segment, HEAD + number * LINE, currency))
@@ -75,8 +75,8 @@ def _line(segment: Row, y: int, currency: str) -> Markup:
         _text(32, y + 19, segment["title"], INK, 20, bold=True),
         _text(240, y + 19, words.count(segment["customers"]), INK, 19),
         _text(350, y + 19, words.money(segment["revenue"], currency), INK, 19),
-        _text(500, y + 19, expected, INK, 19),
-        _text(665, y + 19, segment["action"], INK, 17),
+        _text(515, y + 19, expected, INK, 19),
+        _text(680, y + 19, segment["action"], INK, 17),
     )
     return Markup("").join((rule, mark, *cells))
 

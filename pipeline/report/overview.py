@@ -75,7 +75,7 @@ def _bar(segment: Row, figure: str, start: float, end: float, top: float) -> Mar
     width = end - start
     text = words.share(segment[figure])
     label = Markup()
-    if width > 48:
+    if width > 68:  # room for the mark and the figure
         label = Markup(
             '<path d="{}" transform="translate({:.1f},{}) scale(6)" fill="white"/>'
             '<text x="{:.1f}" y="{}" fill="white" font-size="15" font-weight="600">{}</text>'
