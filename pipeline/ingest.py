@@ -10,6 +10,9 @@ Look at a file first (nothing is written): python -m pipeline.ingest --check ord
 from __future__ import annotations
 
 import hashlib
+import runpy
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,5 +139,14 @@ def fingerprint(params: Params, source: Source) -> dict[str, Any]:
     }
 
 
+def asks_for_a_check(argv: Sequence[str]) -> bool:
+    """Whether the command is to look at a file, and not to run the stage."""
+    return any(argument.split("=")[0] == "--check" for argument in argv)
+
+
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    if asks_for_a_check(sys.argv[1:]):
+        # Not an import: the look uses what clean uses, and a change there must not re-run ingest.
+        runpy.run_module("pipeline.check_source", run_name="__main__")
+    else:
+        run_stage(main, __doc__)

@@ -1,0 +1,267 @@
+"""Look at a file of order lines before it is used: what would be read, and what would become of it.
+
+Prints the columns as they are mapped, types, date span, customers, the rows with problems, each
+line's place in the cleaning ledger, and the lines for params.yaml. Writes nothing. Without --layout
+every layout is tried, and the one that fits best is taken.
+
+Example: python -m pipeline.ingest --check orders.csv
+         python -m pipeline.ingest --check orders.csv --layout order_log --set date_format=%d/%m/%Y
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pandas as pd
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from pipeline.engines.duckdb import DuckDBEngine, open_duckdb
+from pipeline.methods.canonical_lines import (
+    Reading,
+    layout_of,
+    open_params_source,
+    scratch_folder,
+    write_lines,
+)
+from pipeline.methods.layouts import CANONICAL, Layout, load_layouts
+from pipeline.methods.line_parsing import SHOWN, BadRow, Source, count_rows
+from pipeline.methods.returns import held_units
+from pipeline.methods.sales_ledger import NotGoods, place_lines, place_returns
+from pipeline.shared.errors import InputError
+from pipeline.shared.params import PARAMS_FILE, load_params, parse_params
+from pipeline.shared.stage import command_parser, run_command
+from pipeline.tables.invoice_lines import INVOICE_LINES
+
+UNSET: Mapping[str, Any] = {
+    **dict.fromkeys(Reading.model_fields),
+    "columns": {},
+    "on_bad_rows": "quarantine",
+}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One reading of the file: how, what source, which rows cannot be read."""
+
+    params: Reading
+    layout: Layout
+    source: Source
+    bad: list[BadRow]
+    lines: Path
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Look at the file that the arguments name."""
+    parser = command_parser(__doc__)
+    parser.prog = "python -m pipeline.ingest"
+    parser.add_argument("--check", metavar="FILE", required=True, help="a file or a folder")
+    parser.add_argument("--layout", help="a layout of pipeline/layouts.yaml; none = try all")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="any other key of section source, such as --set 'decimal=\",\"'",
+    )
+    arguments = parser.parse_args(argv)
+    run_command(lambda: check_source(arguments), debug=arguments.debug)
+
+
+def check_source(arguments: argparse.Namespace) -> None:
+    """Read the file into a scratch folder and print what came of it."""
+    own = dict(_setting(text) for text in arguments.set)
+    names = [arguments.layout] if arguments.layout else list(load_layouts())
+    with open_duckdb() as engine, scratch_folder() as folder:
+        looked = best_reading(engine, arguments.check, names, own, Path(folder))
+        console = Console(highlight=False, soft_wrap=True)
+        for part in (
+            summary(engine, looked),
+            mapped_columns(engine, looked),
+            problems(looked.bad),
+            ledger(engine, looked.lines),
+            limits(looked.layout),
+            pasteable(looked, own),
+        ):
+            for line in part:
+                console.print(line)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set {text}: expected KEY=VALUE")
+    # A comma or a percent sign alone is no YAML, and a format with a colon would be a mapping.
+    if key in {"date_format", "delimiter", "decimal", "thousands", "encoding", "files"}:
+        return key, value.strip("\"'") if len(value) > 1 else value
+    return key, yaml.safe_load(value)
+
+
+def best_reading(
+    engine: DuckDBEngine, file: str, names: Sequence[str], own: Mapping[str, Any], scratch: Path
+) -> Looked:
+    """Read the file with each layout; return the reading with the fewest rows set apart.
+
+    Among equals, the one whose layout's first-named columns the file has. Raises InputError with
+    what stands in the way of the layout that comes closest, where none fits.
+    """
+    found: list[tuple[int, int, Looked]] = []
+    refused: list[InputError] = []
+    for number, name in enumerate(names):
+        values = {**UNSET, "path": file, "layout": name, **own}
+        folder = scratch / name
+        folder.mkdir()
+        try:
+            looked = _read(engine, values, folder)
+        except InputError as error:
+            if not Path(file).exists() or len(names) == 1:
+                raise
+            refused.append(error)
+            continue
+        missed = sum(
+            names_of[0] not in {h.strip() for h in part.header}
+            for part in looked.source.parts
+            for names_of in looked.layout.columns.values()
+        )
+        found.append((len(looked.bad), missed * len(names) + number, looked))
+    if not found:
+        fitting = [e for e in refused if "does not fit" not in str(e)]
+        raise (fitting or sorted(refused, key=lambda e: len(str(e).split("no column")[1])))[0]
+    return min(found, key=lambda f: f[:2])[2]
+
+
+def _read(engine: DuckDBEngine, values: Mapping[str, Any], folder: Path) -> Looked:
+    params = parse_params("source", Reading, dict(values))
+    layout = layout_of(params)
+    source = open_params_source(engine.database, params, layout, folder)
+    lines = folder / "lines.parquet"
+    source, bad = write_lines(engine.database, source, lines, folder, quarantine=True)
+    return Looked(params, layout, source, bad, lines)
+
+
+def summary(engine: DuckDBEngine, looked: Looked) -> list[Any]:
+    """Rows, span and who bought, in a few lines."""
+    lines = engine.database.read_parquet(str(looked.lines))
+    (row,) = lines.aggregate(
+        "count(*), min(sold_at), max(sold_at), count(distinct customer_id), "
+        "count(distinct invoice_id), count(distinct stock_code), count(distinct country)"
+    ).fetchall()
+    rows, first, last, customers, invoices, products, countries = row
+    counts = count_rows(engine.database, looked.source, rows, looked.bad)
+    name = f"[bold]{escape(str(looked.params.path))}[/bold]"
+    parts = len(looked.source.parts)
+    texts = [
+        f"{name} as {looked.layout.name} ({escape(looked.layout.title)})",
+        f"{counts['lines_read']:,} lines in {parts} part{'s'[: parts > 1]}, {rows:,} to keep",
+        f"{first} to {last}" if rows else "no line that can be read",
+        f"{customers:,} customers, {invoices:,} invoices, {products:,} products",
+        f"{countries:,} countries",
+    ]
+    if counts["lines_delivered_twice"]:
+        texts.append(f"{counts['lines_delivered_twice']:,} lines stand in several parts: once")
+    if counts["lines_of_told_returns"]:
+        texts.append(f"{counts['lines_of_told_returns']:,} lines the file says were taken back")
+    return [*texts, ""]
+
+
+def mapped_columns(engine: DuckDBEngine, looked: Looked) -> list[Any]:
+    """Each canonical column with where it comes from, its type, its gaps and an example."""
+    part = looked.source.parts[0]
+    lines = engine.database.read_parquet(str(looked.lines))
+    gaps = ", ".join(
+        f"count(*) - count({n}), cast(min_by({n}, line_id) filter ({n} is not null) as varchar)"
+        for n in CANONICAL
+    )
+    (found,) = lines.aggregate(gaps).fetchall()
+    grid = Grid(box=None, pad_edge=False)
+    for title in ("column", "from", "type", "empty", "such as"):
+        grid.add_column(title, justify="right" if title == "empty" else "left", no_wrap=True)
+    headers = {f: part.header[p].strip() for f, p in looked.layout.positions(part.header).items()}
+    for place, name in enumerate(CANONICAL):
+        origin = headers.get(name) or looked.layout.constants.get(name)
+        if origin is None:
+            origin = headers.get("amount", "") if name == "unit_price" else "–"
+        column = INVOICE_LINES.column(name)
+        how = f", {part.date_format}" if name == "sold_at" else ""
+        kind = {"string": "text", "int64": "whole number", "timestamp[us]": f"date{how}"}
+        text = kind.get(str(column.type) if column else "", "decimal, 4 places")
+        example = str(found[2 * place + 1] or "")
+        cells = (name, origin, text, f"{found[2 * place]:,}", example[:40])
+        grid.add_row(*(escape(cell) for cell in cells))
+    unused = [h for h in part.header if h.strip() and h.strip() not in headers.values()]
+    rest = [f"not used: {escape(', '.join(unused[:20]))}"] if unused else []
+    return [grid, *rest, ""]
+
+
+def problems(bad: Sequence[BadRow]) -> list[Any]:
+    """The first rows that cannot be read."""
+    if not bad:
+        return ["no row that cannot be read", ""]
+    first = sorted(bad, key=lambda row: (row.file, row.row))[:SHOWN]
+    more = [f"… and {len(bad) - SHOWN:,} more"] if len(bad) > SHOWN else []
+    return [
+        f"[bold]{len(bad):,} rows cannot be read[/bold]",
+        *(escape(str(row)) for row in first),
+        *more,
+        "",
+    ]
+
+
+def ledger(engine: DuckDBEngine, lines: Path) -> list[Any]:
+    """The share of lines that each place of the cleaning ledger would take."""
+    if not PARAMS_FILE.exists():
+        return [f"no {PARAMS_FILE} here, so no cleaning ledger", ""]
+    params = load_params("clean", NotGoods)
+    rows = nw.from_native(engine.database.read_parquet(str(lines)))
+    placed = engine.keep(place_lines(rows, params))
+    held = engine.keep(held_units(placed.filter(nw.col("place") == "goods")))
+    shares = engine.collect(
+        place_returns(placed, held).group_by("place").agg(nw.len().alias("lines"))
+    )
+    return [_ledger_grid(shares.sort_values(["lines", "place"], ascending=[False, True])), ""]
+
+
+def _ledger_grid(shares: pd.DataFrame) -> Grid:
+    grid = Grid(box=None, pad_edge=False)
+    grid.add_column("in the cleaning ledger")
+    grid.add_column("lines", justify="right")
+    grid.add_column("share", justify="right")
+    total = int(shares["lines"].sum())
+    for place, count in zip(shares["place"], shares["lines"], strict=True):
+        grid.add_row(str(place).replace("_", " "), f"{count:,}", f"{count / total:.1%}")
+    return grid
+
+
+def limits(layout: Layout) -> list[Any]:
+    """What cannot be said from a file of this layout."""
+    if "stock_code" in layout.constants:
+        return [
+            "no products in this layout: every order is one line of ORDER, so no categories",
+            "",
+        ]
+    if layout.partly_returned_statuses:
+        return ["refunds of a part of an order do not say of which line: counted, not netted", ""]
+    return []
+
+
+def pasteable(looked: Looked, own: Mapping[str, Any]) -> list[Any]:
+    """The lines for section `source` of params.yaml."""
+    mode = "quarantine" if looked.bad else "fail"
+    values = {"path": str(looked.params.path), "layout": looked.layout.name, **own}
+    text = yaml.safe_dump({**values, "on_bad_rows": mode}, sort_keys=False, allow_unicode=True)
+    return [
+        f"for params.yaml, section source{' (or correct the rows first)' if looked.bad else ''}:",
+        "source:",
+        *(f"  {escape(line)}" for line in text.splitlines()),
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The look at a file before it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from shops import Shop, shop_in
+
+from pipeline import check_source
+
+GOOD = """\
+InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
+536365,85123A,HEART,6,12/1/2010 8:26,2.55,17850,France
+536365,85123A,HEART,6,12/1/2010 8:26,2.55,17850,France
+536366,71053,,6,12/13/2010 8:28,0.00,,France
+536367,71054,LAMP,1,12/14/2010 8:28,3.39,,France
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return shop_in(tmp_path, monkeypatch)
+
+
+def look(capsys, *arguments: str) -> str:
+    check_source.main(["--check", *arguments])
+    return capsys.readouterr().out
+
+
+def test_a_file_is_described_and_nothing_is_written(shop, capsys):
+    shop.write(GOOD)
+    before = sorted(shop.folder.rglob("*"))
+    out = look(capsys, "x.csv")
+    assert sorted(shop.folder.rglob("*")) == before
+    assert "x.csv as online_retail" in out
+    assert "4 lines in 1 part, 4 to keep" in out
+    assert "2010-12-01 08:26:00 to 2010-12-14 08:28:00" in out
+    assert "1 customers, 3 invoices, 3 products" in out
+    assert "no row that cannot be read" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["customer_id", "CustomerID", "text", "2", "17850"] in rows
+    assert ["duplicates", "1", "25.0%"] in rows
+    assert ["stock", "adjustments", "1", "25.0%"] in rows
+
+
+def test_the_printed_params_are_those_that_read_the_file(shop, capsys):
+    shop.write(
+        GOOD.replace(",", ";")
+        .replace("2.55", "2,55")
+        .replace("3.39", "3,39")
+        .replace("0.00", "0,00")
+    )
+    out = look(capsys, "x.csv", "--set", 'decimal=","', "--set", "columns={country: Country}")
+    pasted = yaml.safe_load(out[out.index("source:\n") :])["source"]
+    assert pasted["decimal"] == ","
+    assert len(shop.read(**pasted)) == 4
+
+
+def test_the_layout_that_fits_best_is_found(shop, capsys):
+    shop.write("customer,date,amount\nann,2011-01-25,10\n")
+    out = look(capsys, "x.csv")
+    assert "as order_log" in out
+    assert "no products in this layout" in out
+    shop.write(GOOD.replace("InvoiceNo", "Invoice").replace("UnitPrice", "Price"))
+    assert "as online_retail_ii" in look(capsys, "x.csv")
+
+
+def test_rows_with_problems_are_shown_and_the_params_set_them_apart(shop, capsys):
+    shop.write(GOOD.replace("3.39", "x"))
+    out = look(capsys, "x.csv")
+    assert "1 rows cannot be read" in out
+    assert "x.csv, row 5, column UnitPrice: 'x' is not a number" in out
+    assert "on_bad_rows: quarantine" in out
+
+
+def test_a_file_that_no_layout_fits_is_an_error_that_names_the_closest(shop, capsys):
+    shop.write(GOOD.replace("CustomerID", "Kunde"))
+    with pytest.raises(SystemExit) as exit_:
+        look(capsys, "x.csv")
+    assert exit_.value.code == 1
+    message = capsys.readouterr().err
+    assert "x.csv does not fit the layout online_retail: no column CustomerID" in message
+    assert "Kunde" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.csv"], "none.csv is missing; give a file or a folder"),
+        (["x.csv", "--layout", "nope"], "'nope' is no layout"),
+        (["x.csv", "--set", "decimal"], "--set decimal: expected KEY=VALUE"),
+        (["x.csv", "--set", "colour=1"], "source.colour: unknown key"),
+    ],
+)
+def test_mistakes_are_one_message(shop, capsys, arguments, message):
+    shop.write(GOOD)
+    with pytest.raises(SystemExit) as exit_:
+        look(capsys, *arguments)
+    assert exit_.value.code == 1
+    assert message in capsys.readouterr().err
+
+
+def test_text_that_looks_like_markup_is_shown_as_it_is(shop, capsys):
+    shop.write(GOOD.replace("HEART", "[red]HEART[/]"))
+    assert "[red]HEART[/]" in look(capsys, "x.csv")
+
+
+def test_ingest_hands_over_to_it(shop):
+    shop.write(GOOD)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.ingest", "--check", "x.csv"],
+        cwd=shop.folder,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "x.csv as online_retail" in done.stdout
