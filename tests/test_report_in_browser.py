@@ -66,9 +66,9 @@ class Watched:
 
     def see_all(self) -> None:
         """Scroll through the page, as a reader would, until every chart is alive."""
-        for section in self.page.locator("main > section, article, figure").all():
-            section.evaluate("e => e.scrollIntoView({ behavior: 'instant' })")
-        self.page.wait_for_function("!document.querySelector('[data-chart]:not([data-alive])')")
+        for chart in self.page.locator("[data-chart]").all():
+            chart.evaluate("e => e.scrollIntoView({ behavior: 'instant', block: 'center' })")
+            self.page.wait_for_function("e => e.dataset.alive", arg=chart.element_handle())
 
     def overflow(self) -> int:
         return int(self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
