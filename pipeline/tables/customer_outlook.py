@@ -26,8 +26,8 @@ CUSTOMER_OUTLOOK = Table(
         Column(
             "next_category",
             pa.string(),
-            "key of the likeliest category of those never bought; who bought all: the one where the "
-            "own share lies furthest below the segment's",
+            "key of the likeliest category of those never bought; who bought all: the one where "
+            "the own share lies furthest below the segment's",
             nullable=True,
         ),
         Column("next_category_title", pa.string(), "its name", nullable=True),

@@ -15,7 +15,7 @@ DRIFT = Table(
         Column(
             "reference",
             pa.string(),
-            "training = the last snapshot, on which the model was fitted; previous = the one before",
+            "training = the last snapshot (the model was fitted on it), previous = the one before",
             rule="reference in ('training', 'previous')",
         ),
         Column("reference_date", pa.date32(), "its day"),

@@ -1,0 +1,135 @@
+"""Strategies: sentences with figures, and hold-out groups that see what they promise."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.methods.naming import read_playbook
+from pipeline.methods.strategy import (
+    CUSTOMER_FIGURES,
+    JOINED,
+    SEGMENT_FIGURES,
+    check_figures,
+    fill,
+    first_that_fits,
+    holdout_in_words,
+    plan_test,
+    power_of,
+    put_together,
+    stake_in_words,
+    strategy_texts,
+)
+from pipeline.methods.summaries import segment_figures
+from pipeline.shared.errors import InputError
+
+
+def test_a_sentence_whose_figure_is_missing_gives_way_to_the_next():
+    figures = {"gap": None, "orders": "3"}
+    assert fill("Every {gap} days. | After {orders} orders.", figures) == "After 3 orders."
+    assert fill("Every {gap} days.", figures) is None
+    assert put_together(["Every {gap} days.", "Now.", "{orders}!"], figures) == "Now. 3!"
+    assert put_together(["Every {gap} days."], figures) == "The data does not say enough."
+    assert first_that_fits(["{gap}", "{orders}"], figures) == "3"
+    assert first_that_fits(["{gap}"], figures) == ""
+
+
+def test_braces_in_a_category_are_no_figures():
+    assert fill("Offer {top}.", {"top": "{orders.__class__}"}) == "Offer {orders.__class__}."
+
+
+def test_every_play_can_be_filled_with_all_figures_and_with_none():
+    playbook = read_playbook()
+    check_figures(playbook)
+    for known in ("7", None):
+        figures = dict.fromkeys(SEGMENT_FIGURES, known)
+        if known is None:  # what every segment has
+            figures |= {"customers": "7", "horizon": "90", "lift": "20 %"}
+        for key, rule in playbook.plays.items():
+            texts = strategy_texts(rule, playbook, figures)
+            for field in JOINED:
+                assert texts[field], (key, field)
+                assert not re.search(r"[{}|]", texts[field]), (key, field, texts[field])
+                if field not in {"goal", "kpi"}:
+                    assert "does not say enough" not in texts[field], (key, field)
+            own = dict.fromkeys(CUSTOMER_FIGURES, known)
+            assert first_that_fits(rule.strategy.for_customer, own), key
+
+
+def test_an_unknown_figure_is_an_error_that_names_where():
+    playbook = read_playbook()
+    lost = playbook.rules["lost"]
+    strategy = lost.strategy.model_copy(update={"offer": ("{moon}",)})
+    rules = {**playbook.rules, "lost": lost.model_copy(update={"strategy": strategy})}
+    with pytest.raises(InputError, match=r"lost\.strategy\.offer: unknown figure \{moon\}"):
+        check_figures(playbook.model_copy(update={"rules": rules}))
+
+
+def test_a_cost_class_without_words_is_an_error():
+    with pytest.raises(InputError, match="cost_classes: "):
+        check_figures(read_playbook().model_copy(update={"cost_classes": {}}))
+
+
+def test_segment_figures_are_exactly_those_that_the_playbook_may_use():
+    fact = dict.fromkeys(
+        ("customers", "customer_share", "revenue", "revenue_share", "return_rate",
+         "units_per_line", "median_frequency"), 1,
+    ) | dict.fromkeys(
+        ("median_recency_days", "median_order_value", "gap", "quiet_days", "top_category_title",
+         "second_category_title", "over_category_title", "next_category_title",
+         "first_order_category_title", "buying_rate", "expected_spend", "peak_month",
+         "expected_spend_per_customer", "top_country", "abroad_share", "retention", "fall_to",
+         "fall_share"),
+    )  # fmt: skip
+    assert set(segment_figures(fact, 0.2, 90, "£")) == set(SEGMENT_FIGURES)
+
+
+def test_the_hold_out_group_is_the_smallest_that_suffices():
+    test = plan_test(1000, 0.4, 0.25, 0.05, 0.8)
+    assert test.target == 0.5
+    assert test.holdout + test.treated == 1000
+    assert power_of(test.holdout, test.treated, 0.4, 0.5, 0.05) >= 0.8
+    assert power_of(test.holdout - 1, test.treated + 1, 0.4, 0.5, 0.05) < 0.8
+
+
+def test_the_size_for_equal_halves_is_that_of_the_books():
+    """Fleiss (1981): 0.40 against 0.50, two-sided 5 %, power 80 %, about 385 to 390 a side."""
+    found = next(n for n in range(300, 500) if power_of(n, n, 0.4, 0.5, 0.05) >= 0.8)
+    assert 380 <= found <= 392
+
+
+def test_simulated_campaigns_show_the_effect_as_often_as_promised():
+    test = plan_test(1500, 0.3, 0.3, 0.05, 0.8)
+    rng = np.random.default_rng(1)
+    left = rng.binomial(test.holdout, test.base, 4000) / test.holdout
+    sent = rng.binomial(test.treated, test.target, 4000) / test.treated
+    error = np.sqrt(left * (1 - left) / test.holdout + sent * (1 - sent) / test.treated)
+    assert np.mean((sent - left) / error > 1.96) == pytest.approx(0.8, abs=0.03)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 3000), st.floats(0.001, 0.999), st.floats(0.01, 2))
+def test_whatever_the_segment_the_plan_is_possible(customers, base, lift):
+    test = plan_test(customers, base, lift, 0.05, 0.8)
+    assert base < test.target < 1
+    if test.holdout is not None:
+        assert 2 <= test.holdout <= customers // 2
+    if test.detectable is not None:
+        assert base < test.detectable < 1
+    text = holdout_in_words(test, customers, 90, 0.05, 0.8)
+    assert text.startswith(("Leave", "Too few"))
+
+
+def test_the_stake_is_said_with_its_interval_or_said_to_be_unknown():
+    row = {"expected_spend": 1000.0, "expected_spend_low": 800.0, "expected_spend_high": 1300.0}
+    text = stake_in_words(row, 0.2, 90, "£").replace("\u00a0", " ")
+    assert text == (
+        "£1,000 (95 % interval: £800 to £1,300) is expected from them in the next 90 days; "
+        "20 % more would be £200."
+    )
+    assert "interval" not in stake_in_words({**row, "expected_spend_low": np.nan}, 0.2, 90, "£")
+    assert "no spend can be expected" in stake_in_words({"expected_spend": np.nan}, 0.2, 90, "£")

@@ -1,0 +1,201 @@
+"""Expected value: honest hold-outs, calibration, intervals."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from threadpoolctl import threadpool_limits
+
+from pipeline.methods.outlook import learn_outlook
+from pipeline.methods.value import (
+    LEAST_ROWS,
+    Snapshot,
+    best_way,
+    calibration,
+    held_out,
+    mean_interval,
+    season_error,
+    segment_means,
+    segment_outlook,
+    tenths,
+    value_check,
+    value_features,
+    ways_for,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Boosting on a busy machine is many times slower on two threads than on one."""
+    with threadpool_limits(1):
+        yield
+
+
+def customers(rows: int = 3, **columns) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "tenure_days": np.full(rows, 100),
+            "recency_days": np.full(rows, 10.0),
+            "frequency": np.full(rows, 2),
+            "monetary": np.full(rows, 50.0),
+            "average_order_value": np.full(rows, 25.0),
+            "return_rate": np.zeros(rows),
+            "units_per_line": np.full(rows, 3.0),
+        }
+    )
+    return frame.assign(**columns)
+
+
+def snapshot(day: date, seed: int, size: int = 400, scale: float = 1.0) -> Snapshot:
+    """Customers whose later orders follow their first feature."""
+    rng = np.random.default_rng(seed)
+    features = rng.uniform(0, 2, (size, 9))
+    segment = (features[:, 0] < 1).astype(np.int64)
+    orders = rng.poisson(scale * features[:, 0])
+    spend = orders * 10.0
+    return Snapshot(day, features, segment, np.column_stack([orders > 0, orders, spend]) * 1.0)
+
+
+DAYS = [date(2011, 1, 1) + timedelta(days=45 * i) for i in range(6)]
+
+
+def test_features_are_finite_also_for_who_kept_nothing():
+    rows = customers(recency_days=[10.0, np.nan, 0.0], frequency=[2, 0, 1], monetary=[5.0, 0, 1])
+    assert np.isfinite(value_features(rows)).all()
+
+
+def test_the_same_orders_in_a_longer_life_are_a_lower_rate():
+    young, old = value_features(customers(2, tenure_days=[30, 300]))
+    assert young[6] > old[6]
+
+
+def test_what_expects_a_snapshot_learnt_only_from_horizons_that_were_over():
+    known = [snapshot(day, seed) for seed, day in enumerate(DAYS)]
+    poisoned = [*known[:3], *(snapshot(s.day, 99, scale=50) for s in known[3:])]
+    honest = held_out(known, 90, 10, 1)
+    for one, other in zip(honest, held_out(poisoned, 90, 10, 1), strict=True):
+        if one.snapshot.day - timedelta(days=90) < poisoned[3].day:
+            assert one.expected["segment means"][0].tolist() == pytest.approx(
+                segment_means(
+                    [s for s in poisoned if s.day + timedelta(days=90) <= one.snapshot.day], 0
+                )(other.snapshot.features, one.snapshot.segment)[0].tolist()
+            )
+
+
+def test_the_first_snapshot_with_a_past_is_the_first_held_out():
+    known = [snapshot(day, seed) for seed, day in enumerate(DAYS)]
+    assert [h.snapshot.day for h in held_out(known, 90, 10, 1)] == DAYS[2:]
+    assert [h.snapshot.day for h in held_out(known, 90, 2, 1)] == DAYS[-2:]
+    assert held_out(known[:1], 90, 4, 1) == []
+
+
+def test_a_small_segment_is_drawn_to_the_shops_mean():
+    outcomes = np.array([[1.0, 1, 10]] * 99 + [[1.0, 1, 1000]])
+    segment = np.array([0] * 99 + [1])
+    known = Snapshot(DAYS[0], np.zeros((100, 9)), segment, outcomes)
+    expected = segment_means([known], 0)(np.zeros((3, 9)), np.array([0, 1, 7]))
+    shop = outcomes[:, 2].mean()
+    assert expected[1, 2] == pytest.approx((1000 + 20 * shop) / 21)
+    assert expected[2, 2] == pytest.approx(shop)  # a segment never seen
+    assert expected[0, 2] < shop < expected[1, 2] < 1000
+
+
+def test_few_customers_or_few_buyers_teach_means_alone():
+    assert ways_for([snapshot(DAYS[0], 1, size=LEAST_ROWS - 1)]) == ["segment means"]
+    assert ways_for([snapshot(DAYS[0], 1, scale=0.0)]) == ["segment means"]
+    assert len(ways_for([snapshot(DAYS[0], 1)])) == 3
+
+
+def test_a_perfect_forecast_is_calibrated_and_a_doubled_one_is_not():
+    outcomes = np.array([[1.0, 1, i] for i in range(1, 21)])
+    perfect = calibration(outcomes, outcomes)
+    assert perfect["calibration_error"] == 0
+    assert perfect["level"] == 1
+    assert perfect["brier"] == 0
+    doubled = calibration(outcomes * [1, 2, 2], outcomes)
+    assert doubled["calibration_error"] == pytest.approx(1)
+    assert doubled["level"] == pytest.approx(2)
+
+
+def test_the_way_of_least_calibration_error_is_kept_and_learns_what_there_is():
+    known = [snapshot(day, seed) for seed, day in enumerate(DAYS)]
+    checked = held_out(known, 90, 3, 1)
+    way, figures = best_way(checked, ways_for(known))
+    assert way == figures["calibration_error"].idxmin()
+    assert way != "segment means"  # the signal is finer than the two segments
+    assert figures.loc[way, "brier"] < figures.loc[way, "brier_of_base"]
+
+
+def test_without_a_held_out_snapshot_there_is_no_interval():
+    known = snapshot(DAYS[0], 1)
+    found = segment_outlook(known.outcomes, known.segment, [], way="x", resamples=20, seed=1)
+    assert found["spend"].sum() == pytest.approx(known.outcomes[:, 2].sum())
+    assert found[["spend_low", "spend_high"]].isna().all(axis=None)
+
+
+def test_the_interval_holds_what_comes_true_about_as_often_as_it_says():
+    hits = []
+    for seed in range(20):
+        known = [snapshot(day, 100 * seed + i, size=90) for i, day in enumerate(DAYS)]
+        truth = snapshot(DAYS[-1] + timedelta(days=45), 100 * seed + 77, size=90)
+        checked = held_out(known, 90, 4, 1)
+        way, _ = best_way(checked, ways_for(known))
+        last = held_out([*known, truth], 90, 1, 1)[0].expected[way]
+        found = segment_outlook(
+            last, truth.segment, checked, way=way, resamples=200, seed=1
+        ).set_index("segment_id")
+        for number in (0, 1):
+            actual = truth.outcomes[truth.segment == number, 2].sum()
+            hits.append(found.loc[number, "spend_low"] <= actual <= found.loc[number, "spend_high"])
+    assert np.mean(hits) >= 0.85
+
+
+def test_season_error_is_zero_where_all_came_true_and_log_two_where_it_doubled():
+    known = [snapshot(day, seed) for seed, day in enumerate(DAYS)]
+    checked = held_out(known, 90, 2, 1)
+    for h in checked:
+        h.expected["right"] = h.outcomes
+        h.expected["half"] = h.outcomes / 2
+    assert season_error(checked, "right").tolist() == [0, 0, 0]
+    assert season_error(checked, "half") == pytest.approx(np.log(2))
+
+
+def test_tenths_are_of_equal_size_and_in_order():
+    found = tenths(np.arange(100.0))
+    assert np.bincount(found)[1:].tolist() == [10] * 10
+    assert (np.diff(found) >= 0).all()
+    assert tenths(np.array([1.0, 1.0])).tolist() == [1, 6]
+
+
+def test_the_check_has_everybody_each_segment_and_each_tenth():
+    known = [snapshot(day, seed) for seed, day in enumerate(DAYS)]
+    checked = held_out(known, 90, 1, 1)
+    found = value_check(checked, "segment means", {0: "good", 1: "rest"}, 50, 1)
+    assert found.groupby("grouping").size().to_dict() == {"all": 1, "segment": 2, "tenth": 10}
+    for _, rows in found.groupby("grouping"):
+        assert rows["customers"].sum() == 400
+        assert (rows["customers"] * rows["actual_spend"]).sum() == pytest.approx(
+            known[-1].outcomes[:, 2].sum()
+        )
+    assert set(found["verdict"]) <= {"about right", "too high", "too low"}
+
+
+def test_the_interval_of_a_mean_holds_it():
+    values = np.arange(50.0)
+    low, high = mean_interval(values, 200, 1)
+    assert low < values.mean() < high
+
+
+def test_without_outcomes_nothing_is_expected():
+    frame = customers(2).assign(
+        snapshot_date=date(2011, 1, 1), customer_id=["a", "b"], segment_id=[0, 1]
+    )
+    later = pd.DataFrame(columns=["snapshot_date", "customer_id", "later_orders", "later_spend"])
+    found = learn_outlook(
+        frame, later, {0: "x", 1: "y"}, horizon_days=90, origins=4, resamples=20, seed=1
+    )
+    assert found.expected is None
+    assert found.way == "none"
