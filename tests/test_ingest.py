@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import datetime as dt
 import gzip
+import io
 import json
 import zipfile
 from decimal import Decimal
@@ -12,6 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from shops import Shop, shop_in
 
 from pipeline.shared.errors import InputError
@@ -434,3 +439,64 @@ def test_the_real_shop_is_read_line_by_line(shop, real_data):
         "2010-12-01 08:26:00",
         "2011-12-09 12:50:00",
     )
+
+
+# Whatever the bytes
+
+
+PIECES = [
+    b'"', b",", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xa3", b";", b"\t", b"\xef\xbb\xbf",
+    b"'", b"\\", b" ", b"1e400", b"#", b"inf", b"\xf0\x9f\x8e\x81", b"x" * 3000,
+]  # fmt: skip
+CHANGES = st.lists(
+    st.tuples(st.integers(0, 600), st.integers(0, 40), st.sampled_from([b"", *PIECES])),
+    min_size=1,
+    max_size=4,
+)
+
+
+FUZZED = settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def changed(content: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
+    """The content with pieces cut out and put in."""
+    for place, length, piece in changes:
+        at = place % (len(content) + 1)
+        content = content[:at] + piece + content[at + length :]
+    return content
+
+
+@FUZZED
+@given(changes=CHANGES, on_bad_rows=st.sampled_from(["fail", "quarantine"]))
+def test_any_damage_ends_in_lines_that_are_all_accounted_for_or_in_one_message(
+    shop, changes, on_bad_rows
+):
+    content = changed("\n".join([HEADER, *[LINE, RETURN, SECOND] * 3]).encode(), changes)
+    shop.write(content)
+    try:
+        kept = shop.read(on_bad_rows=on_bad_rows)
+    except InputError:
+        return
+    figures = shop.figures()
+    assert figures["lines_read"] == len(kept) + len(shop.quarantined())
+    encoding = "utf-16" if content[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
+    text = content.decode(encoding, errors="replace")
+    records = sum(bool(cells) for cells in csv.reader(io.StringIO(text, newline="")))
+    assert figures["lines_read"] == records - 1
+
+
+@FUZZED
+@given(changes=CHANGES)
+def test_a_damaged_archive_is_read_or_is_one_message(shop, changes):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.csv", GOOD)
+    for content in (packed.getvalue(), gzip.compress(GOOD.encode())):
+        shop.write(changed(content, changes))
+        with contextlib.suppress(InputError):
+            shop.read()

@@ -9,11 +9,14 @@ from __future__ import annotations
 import codecs
 import csv
 import datetime as dt
+import errno
 import fnmatch
 import gzip
 import itertools
+import lzma
 import re
 import shutil
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -43,6 +46,7 @@ MARKS = (
 )
 NATIVE = {"utf-8": "utf-8", "iso8859-1": "latin-1"}  # what DuckDB decodes itself
 ROWS_AT_ONCE = 20_000
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError)
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,8 @@ def _zip_parts(
                 with archive.open(member) as packed:
                     _copy(inner, packed, target, file.stat().st_size, scratch)
                 yield from _parts(inner, target, None, sheets, scratch)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (*DAMAGE, OSError) as error:
+        _raise_if_of_the_disk(error)
         raise InputError(
             f"{name} is not a sound ZIP file ({error}): cut off or damaged; copy it again"
         ) from None
@@ -176,6 +181,12 @@ def _zip_parts(
         raise InputError(
             f"{name} cannot be unpacked: {error}; unpack it and give the file"
         ) from None
+
+
+def _raise_if_of_the_disk(error: Exception) -> None:
+    """A damaged archive makes seeks that cannot be; other errors of the system are no damage."""
+    if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+        raise error
 
 
 def _hidden_member(name: str, member: str) -> bool:
@@ -193,7 +204,8 @@ def _gunzip(name: str, file: Path, scratch: Path) -> Path:
     try:
         with gzip.open(file) as packed:
             _copy(name, packed, target, file.stat().st_size, scratch)
-    except (OSError, EOFError, zlib.error) as error:
+    except (*DAMAGE, OSError) as error:
+        _raise_if_of_the_disk(error)
         raise InputError(
             f"{name} is not a sound gzip file ({error}): cut off or damaged; copy it again"
         ) from None
