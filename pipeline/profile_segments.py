@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.engines.door import open_engine
 from pipeline.methods.drift import SEGMENT_SHARES, drift
 from pipeline.methods.migration import migration, segment_retention
-from pipeline.methods.naming import Playbook, read_playbook
+from pipeline.methods.naming import Playbook, own_plays, read_playbook
 from pipeline.methods.next_category import hit_rate, next_best, popular_next
 from pipeline.methods.notes import notes_on
 from pipeline.methods.outlook import Outlook, learn_outlook
@@ -260,7 +260,7 @@ def customer_rows(shop: Shop, outlook: Outlook, playbook: Playbook, params: Para
     places = map_places(shop.last)
     found["map_x"], found["map_y"] = places["map_x"].to_numpy(), places["map_y"].to_numpy()
     plays = dict(zip(shop.names["segment_id"].astype(int), shop.names["play"], strict=True))
-    found["play"] = found["segment_id"].map(plays)
+    found["play"] = own_plays(found, [plays[number] for number in found["segment_id"]], playbook)
     return found.assign(action=customer_actions(found, playbook, params.currency))
 
 

@@ -15,6 +15,7 @@ from pipeline.methods.naming import (
     LEVELS,
     PLAYBOOK,
     name_segments,
+    own_plays,
     read_playbook,
     rule_of_cell,
     segment_levels,
@@ -97,6 +98,15 @@ def test_ties_stand_at_the_middle_of_their_rank():
     assert standing(np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0, 2.0, 3.0])).tolist() == [
         0.25, 0.625, 0.875,
     ]  # fmt: skip
+
+
+def test_a_customer_whose_recency_contradicts_the_segment_gets_the_play_of_the_own_cell():
+    frame = shop()
+    plays = own_plays(frame, ["lost"] * 9, read_playbook())
+    assert plays[0] == "new"  # the latest order, the fewest orders, the least spend
+    assert plays[4:] == ["lost"] * 5
+    assert own_plays(frame, ["champions"] * 9, read_playbook())[-1] == "cannot_lose"
+    assert own_plays(frame, ["wholesale"] * 9, read_playbook()) == ["wholesale"] * 9
 
 
 @settings(max_examples=50, deadline=None)

@@ -8,7 +8,7 @@ exactly one; a rule has its names in order, so that two segments of one rule are
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -159,6 +159,30 @@ def segment_levels(
         shop = sign * kept[column].to_numpy(dtype=float)
         medians = sign * segments[column].to_numpy(dtype=float)
         found[dimension] = [_level(value, thresholds) for value in standing(medians, shop)]
+    return found
+
+
+def own_plays(
+    customers: pd.DataFrame, segment_plays: Sequence[str], playbook: Playbook
+) -> list[str]:
+    """The play for each customer: the segment's, but their own cell's where recency contradicts it.
+
+    Who ordered last week is not to be treated as lost because the spend is that of the lost, nor
+    who has been silent for a year as a champion. Declared groups keep their play.
+    """
+    levels = segment_levels(customers, customers, playbook.levels)
+    cells = rule_of_cell(playbook)
+    recency_of = {
+        play: {box_level for box in rule.when for box_level in box.recency}
+        for play, rule in playbook.rules.items()
+    }
+    found = []
+    for play, *parts in zip(segment_plays, *(levels[d] for d in DIMENSIONS), strict=True):
+        usual = recency_of.get(play, set())
+        is_contrary = (parts[0] == "high" and usual == {"low"}) or (
+            parts[0] == "low" and usual == {"high"}
+        )
+        found.append(cells[_cell(parts)] if is_contrary else play)
     return found
 
 

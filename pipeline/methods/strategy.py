@@ -137,6 +137,12 @@ def holdout_in_words(test: Test, customers: int, horizon: int, alpha: float, pow
             f"shows with a chance of {words.share(power)} (and by mere luck in "
             f"{words.share(alpha)} of cases)."
         )
+    if test.detectable and words.share(test.detectable) == words.share(test.target):
+        return (
+            f"Slightly too few customers: halves of {words.count(customers // 2)} just miss "
+            f"a rise from {words.share(test.base)} to {words.share(test.target)}. Repeat the test "
+            "and add the results up."
+        )
     wanted = f"a rise from {words.share(test.base)} to {words.share(test.target)}"
     if test.detectable is None:
         return f"Too few customers to show {wanted} by leaving some out; ask them instead."
