@@ -27,6 +27,7 @@ from pipeline.methods.category_overrides import read_overrides
 from pipeline.methods.category_quality import coherence, copurchase_lift, telling_words
 from pipeline.methods.copurchase import pair_weights, read_baskets
 from pipeline.methods.product_map import product_map
+from pipeline.methods.spreadsheet import safe_csv
 from pipeline.methods.taxonomy import Taxonomy, find_taxonomy, read_taxonomy
 from pipeline.shared.metrics import write_metrics
 from pipeline.shared.outputs import write_text
@@ -233,7 +234,7 @@ def category_facts(
 
 def _rows(database: duckdb.DuckDBPyConnection, sql: str, given: dict[str, str]) -> pd.DataFrame:
     """The result with its decimals and dates kept, which `.df()` would turn into floats."""
-    table: pa.Table = database.execute(sql, given).to_arrow_table()
+    table: pa.Table = database.sql(sql, params=given).to_arrow_table()
     rows: pd.DataFrame = table.to_pandas()
     return rows
 
@@ -241,7 +242,7 @@ def _rows(database: duckdb.DuckDBPyConnection, sql: str, given: dict[str, str]) 
 def review_list(categorized: pd.DataFrame, products: pd.DataFrame, most: int) -> str:
     """The products whose category most deserves a look, as CSV: unsure and of high revenue.
 
-    A text that a spreadsheet would run as a formula gets an apostrophe before it.
+    A text that a spreadsheet would run as a formula is guarded.
     """
     unsure = categorized.assign(revenue=products["revenue"].astype(float).round(2))
     unsure = unsure[unsure["decided_by"] != "override"]
@@ -250,15 +251,7 @@ def review_list(categorized: pd.DataFrame, products: pd.DataFrame, most: int) ->
         ["stake", "stock_code"], ascending=[False, True], kind="stable"
     )
     columns = ["stock_code", "description", "category", "runner_up", "confidence", "revenue"]
-    rows = unsure.head(most)[columns].copy()
-    for column in ("stock_code", "description"):
-        rows[column] = rows[column].map(spreadsheet_safe)
-    return str(rows.to_csv(index=False, lineterminator="\n"))
-
-
-def spreadsheet_safe(text: str) -> str:
-    """The text, with an apostrophe before it where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return safe_csv(columns, unsure.head(most)[columns].itertuples(index=False))
 
 
 def measure(

@@ -15,51 +15,47 @@ Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 
 STARTS = 8
-FEW = 5  # a phrase of fewer products is read as its head alone
-SHRINK = 5.0  # a phrase's vector is drawn towards its head's by so many products
-PATTERN = 0.9
+VOTE_SIZES = (10, 15, 20, 30, 40)
+VOTES = 8
+MOST_NOUNS = 2000
 NAME_WORDS = 3
 
 
-def thing_phrases(
-    parts: Sequence[Sequence[str]], heads: Sequence[str], patterns: Mapping[str, float]
-) -> list[str]:
-    """The phrase that names each product: its head, with the word before it if that is common.
-
-    A word before the head that is mere pattern is left out ("red bag" is a bag).
-    """
-    phrases = []
-    for part, head in zip(parts, heads, strict=True):
-        at = len(part) - 1 - list(reversed(part)).index(head)
-        before = part[at - 1] if at else ""
-        is_pattern = patterns.get(before, 0.0) >= PATTERN
-        phrases.append(f"{before} {head}" if before and not is_pattern else head)
-    counts = Counter(phrases)
-    return [
-        phrase if counts[phrase] >= FEW else head
-        for phrase, head in zip(phrases, heads, strict=True)
-    ]
-
-
-def discover(
-    phrases: Sequence[str], heads: Sequence[str], vectors: Floats, groups: int, seed: int
-) -> Positions:
-    """The group of each product: k-means over phrases, each at the mean of its products' vectors.
+def discover(heads: Sequence[str], vectors: Floats, groups: int, seed: int) -> Positions:
+    """The group of each product, found over head nouns, each at the mean of its products' vectors.
 
     Products alone are too noisy to cluster: a basket follows a theme as much as a use. Over all
-    products of one noun the themes average out, and the use stays.
+    products of one noun the themes average out, and the use stays. One k-means depends on its
+    start, so many of them vote: nouns are clustered by how often they fell together (consensus
+    clustering, Monti et al. 2003, and evidence accumulation, Fred & Jain 2005). Nouns beyond the
+    MOST_NOUNS most frequent join the group whose centre is nearest.
     """
-    _, head = np.unique(np.array(heads), return_inverse=True)
-    names, phrase = np.unique(np.array(phrases), return_inverse=True)
-    counts = np.bincount(phrase)
-    head_of_phrase = np.zeros(len(names), dtype=np.int64)
-    head_of_phrase[phrase] = head
-    means = _sums(vectors, head, int(head.max()) + 1) / np.bincount(head)[:, None]
-    sums = _sums(vectors, phrase, len(names))
-    shrunk = (sums + SHRINK * means[head_of_phrase]) / (counts[:, None] + SHRINK)
-    clusters = KMeans(min(groups, len(names)), n_init=STARTS, random_state=seed)
-    labels = clusters.fit(unit_rows(shrunk), sample_weight=np.sqrt(counts)).labels_
-    return np.asarray(labels, dtype=np.int64)[phrase]
+    nouns, noun = np.unique(np.array(heads), return_inverse=True)
+    counts = np.bincount(noun)
+    means = unit_rows(_sums(vectors, noun, len(nouns)) / counts[:, None])
+    weights = np.sqrt(counts)
+    frequent = np.sort(np.argsort(-counts, kind="stable")[:MOST_NOUNS])
+    together = _times_together(means[frequent], weights[frequent], seed)
+    clusters = KMeans(min(groups, len(frequent)), n_init=STARTS, random_state=seed)
+    found = clusters.fit(unit_rows(together), sample_weight=weights[frequent]).labels_
+    centres = unit_rows(_sums(means[frequent] * weights[frequent, None], found, found.max() + 1))
+    labels = np.asarray((means @ centres.T).argmax(axis=1), dtype=np.int64)
+    labels[frequent] = found
+    return labels[noun]
+
+
+def _times_together(means: Floats, weights: Floats, seed: int) -> Floats:
+    votes = np.zeros((len(means), len(means)))
+    # More groups than half the nouns would leave most of them alone, and say nothing.
+    most = max(2, len(means) // 2)
+    if len(means) <= most:
+        return np.eye(len(means))
+    for size in VOTE_SIZES:
+        for start in range(VOTES):
+            clusters = KMeans(min(size, most), n_init=1, random_state=seed + start)
+            labels = clusters.fit(means, sample_weight=weights).labels_
+            votes += labels[:, None] == labels[None, :]
+    return votes / (len(VOTE_SIZES) * VOTES)
 
 
 def _sums(rows: Floats, group: Positions, groups: int) -> Floats:

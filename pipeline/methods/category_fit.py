@@ -17,7 +17,7 @@ from pipeline.methods.category_model import (
     model_table,
 )
 from pipeline.methods.category_seeds import Seeds, lexicon_of, seed_products
-from pipeline.methods.category_spread import joined, spread_seeds
+from pipeline.methods.category_spread import cross_fitted, joined, spread_seeds
 from pipeline.methods.copurchase import copurchase_vectors
 from pipeline.methods.head_nouns import head_nouns, naming_words, pattern_scores
 from pipeline.methods.product_text import (
@@ -122,29 +122,24 @@ def _discovered(
     vectors: Floats,
     settings: Settings,
 ) -> Fit:
-    groups = discover(heads, heads, vectors, settings.discovered_categories, settings.seed)
+    groups = discover(heads, vectors, settings.discovered_categories, settings.seed)
     names = name_groups(groups, heads, patterns)
     position = {group: at for at, group in enumerate(names)}
     labels = np.array([position[int(group)] for group in groups], dtype=np.int64)
     seeds = Seeds(labels, np.full(len(labels), 2.0), np.full(len(labels), "seed"))
-    spread = spread_seeds(
-        texts,
-        seeds,
-        vectors,
-        patterns,
-        categories=len(names),
-        rest=0,
-        least_confidence=0.0,
-        copurchase_weight=settings.copurchase_weight,
-        most_training=settings.most_training_products,
-        seed=settings.seed,
-    )
+    vocabulary = learn_vocabulary(texts, patterns)
+    features = joined(vocabulary, texts, vectors, settings.copurchase_weight)
+    most = settings.most_training_products
+    judged = cross_fitted(features, seeds, len(names), most, settings.seed)
+    # Half of the say to the group, half to a model that never saw the product: what the model
+    # would have put elsewhere stays, but is unsure.
+    chance = (np.eye(len(names))[labels] + judged) / 2
     categories = {
         key: Category(title=title, about=f"Products such as {title.lower()}.")
         for key, title in names.values()
     }
     decided = np.full(len(labels), "cluster")
-    return Fit(categories, spread.chance, decided, texts, patterns)
+    return Fit(categories, chance, decided, texts, patterns)
 
 
 def text_model(fit: Fit, labels: Positions, settings: Settings) -> pd.DataFrame:

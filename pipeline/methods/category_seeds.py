@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,8 +106,3 @@ def _without_themes(words: Sequence[str], lexicon: Lexicon) -> list[str]:
     for first, last, _ in phrases_in(words, lexicon.themes, lexicon.longest):
         masked[first:last] = ["_"] * (last - first)
     return masked
-
-
-def known_words(lexicon: Lexicon, more: Collection[str] = ()) -> frozenset[str]:
-    """Words that spelling repair may mend towards."""
-    return lexicon.words | frozenset(more)

@@ -17,7 +17,6 @@ Positions = npt.NDArray[np.int64]
 
 FOLDS = 3
 CLOSE = 0.5  # a seed that leads by less shares its say
-CONFIDENT = 0.8
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ def spread_seeds(
 
     A logistic regression on words and co-purchase learns from the plain seeds. No product is
     judged by a model that learnt from it: the model's word is then independent of the seed, so
-    the two can be weighed against each other, each by how often it is right. A seed kind's
-    reliability is its agreement with the model where the model is confident.
+    the two can be weighed against each other, each by how often it is right.
     """
     vocabulary = learn_vocabulary(texts, patterns)
     features = joined(vocabulary, texts, vectors, copurchase_weight)
@@ -116,7 +114,10 @@ def seed_strata(seeds: Seeds) -> npt.NDArray[np.str_]:
 
 
 def reliability(chance: Floats, category: Positions) -> float:
-    """How often seeds agree with the model where the model is confident (Laplace-smoothed)."""
-    confident = chance.max(axis=1) >= CONFIDENT
-    agree = chance.argmax(axis=1)[confident] == category[confident]
-    return float((agree.sum() + 4.0) / (confident.sum() + 5.0))
+    """How often seeds agree with a model that did not learn from them (Laplace-smoothed).
+
+    Some of the disagreement is the model's mistake, so a seed is better than this: the error is
+    on the careful side, and the confidence that comes of it is not too high.
+    """
+    agree = chance.argmax(axis=1) == category
+    return float((agree.sum() + 4.0) / (len(agree) + 5.0))

@@ -1,0 +1,261 @@
+"""Categories against labels made by reading: the two ways, their rivals, and the cost.
+
+The labels in bench/labels have two halves. The taxonomy was written, and the method tuned, with
+`tune` in view; `final` is for the last measurement only.
+
+Example: python -m bench.categories --half final
+         python -m bench.categories --sales data/sales.parquet --cost
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import yaml
+from scipy import sparse
+from sklearn.cluster import KMeans
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_mutual_info_score
+from threadpoolctl import threadpool_limits
+
+from pipeline.categorize_products import Params, read_products
+from pipeline.engines.duckdb import open_duckdb
+from pipeline.methods.category_fit import Settings, fit_categories, texts_of
+from pipeline.methods.category_seeds import lexicon_of, seed_products
+from pipeline.methods.copurchase import (
+    copurchase_vectors,
+    pair_weights,
+    read_baskets,
+    unit_rows,
+)
+from pipeline.methods.product_text import spellings_from
+from pipeline.methods.taxonomy import Taxonomy, find_taxonomy, read_taxonomy
+from pipeline.shared.params import load_params
+
+ROOT = Path(__file__).resolve().parents[1]
+LABELS = Path(__file__).parent / "labels" / "online_retail_categories.csv"
+REAL_DATA = ROOT.parent / "shared" / "data" / "online_retail.zip"
+RESAMPLES = 1000
+GUIDED_GOAL, DISCOVERED_GOAL = 0.70, 0.40
+
+Labels = npt.NDArray[np.object_]
+Pairs: TypeAlias = sparse.csr_array
+
+
+def main() -> None:
+    """Print agreement with the labels for every way, and the cost where asked."""
+    arguments = _arguments()
+    params = load_params("categorize", Params, ROOT / "params.yaml")
+    taxonomy = read_taxonomy(find_taxonomy("gifts"))
+    with sales_of_real_shop(arguments.sales) as sales, threadpool_limits(1):
+        products, baskets = read(sales, params)
+        pairs = pair_weights(baskets)
+        labels = pd.read_csv(LABELS, dtype=str)
+        chosen = labels if arguments.half == "all" else labels[labels["half"] == arguments.half]
+        rows = products["stock_code"].searchsorted(chosen["stock_code"])
+        print(f"{len(chosen)} labelled products, half {arguments.half}\n")
+        print(f"{'way':44s} {'AMI (95 %)':24s} {'accuracy (95 %)':24s} groups  seconds")
+        for name, way in ways(products, pairs, taxonomy, params.settings).items():
+            start = time.perf_counter()
+            found = way()[rows]
+            seconds = time.perf_counter() - start
+            print(f"{name:44s} {_line(chosen['category'].to_numpy(), found)}  {seconds:6.1f}")
+        print(f"\ngoals: guided {GUIDED_GOAL}, discovered {DISCOVERED_GOAL} AMI")
+        if arguments.cost:
+            cost(products, baskets, taxonomy, params.settings)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sales", type=Path, help="sales.parquet of online_retail, if at hand")
+    parser.add_argument("--half", choices=["tune", "final", "all"], default="tune")
+    parser.add_argument("--cost", action="store_true", help="time at growing sizes")
+    return parser.parse_args()
+
+
+@contextmanager
+def sales_of_real_shop(given: Path | None) -> Iterator[Path]:
+    """The path of the real shop's sales: the one given, or made by ingest and clean for now."""
+    if given is not None:
+        yield given
+        return
+    if not REAL_DATA.exists():
+        sys.exit(f"error: {REAL_DATA} is missing; give --sales")
+    with tempfile.TemporaryDirectory() as folder:
+        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        params["source"] |= {"path": str(REAL_DATA), "layout": "online_retail"}
+        (Path(folder) / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        for stage in ("ingest", "clean"):
+            command = [sys.executable, "-m", f"pipeline.{stage}"]
+            paths = {**os.environ, "PYTHONPATH": str(ROOT)}
+            subprocess.run(command, cwd=folder, check=True, env=paths)
+        yield Path(folder) / "data" / "sales.parquet"
+
+
+def read(sales: Path, params: Params) -> tuple[pd.DataFrame, Pairs]:
+    """Products and baskets, as the stage reads them."""
+    with open_duckdb() as engine:
+        products = read_products(engine.database, sales)
+        baskets = read_baskets(
+            engine.database,
+            sales,
+            products["stock_code"],
+            longest=params.longest_basket,
+            most_pairs=params.most_pairs,
+        )
+    return products, baskets
+
+
+def ways(
+    products: pd.DataFrame, pairs: Pairs, taxonomy: Taxonomy, settings: Settings
+) -> dict[str, Callable[[], Labels]]:
+    """Every way by its name; each gives one label per product."""
+    text_only = replace(settings, copurchase_weight=0.0)
+
+    def fitted(taxonomy: Taxonomy | None, settings: Settings) -> Labels:
+        fit = fit_categories(products, pairs, taxonomy, settings)
+        return np.array(list(fit.categories), dtype=object)[fit.labels]
+
+    found: dict[str, Callable[[], Labels]] = {
+        "guided": lambda: fitted(taxonomy, settings),
+        "guided, without co-purchase": lambda: fitted(taxonomy, text_only),
+        "seeds alone, the rest `other`": lambda: seeds_alone(products, taxonomy),
+        "seeds + plain logistic regression": lambda: seeds_and_regression(products, taxonomy),
+        "discovered": lambda: fitted(None, settings),
+        "rival: noun counts + k-means": lambda: noun_counts(products),
+        "rival: TF-IDF + SVD + k-means": lambda: k_means(text_vectors(products)),
+        "rival: co-purchase PPMI + SVD + k-means": lambda: k_means(
+            copurchase_vectors(pairs, settings.dimensions, settings.seed)
+        ),
+        "rival: TF-IDF with co-purchase": lambda: k_means(
+            np.hstack(
+                [
+                    text_vectors(products),
+                    copurchase_vectors(pairs, settings.dimensions, settings.seed),
+                ]
+            )
+        ),
+    }
+    try:
+        embedded = embedding(products["description"].tolist())
+    except ImportError:
+        print("wordllama is not installed: the rivals with an embedding are left out\n")
+        return found
+    vectors = copurchase_vectors(pairs, settings.dimensions, settings.seed)
+    found["rival: static embedding + k-means"] = lambda: k_means(embedded)
+    found["rival: embedding with co-purchase"] = lambda: k_means(np.hstack([embedded, vectors]))
+    return found
+
+
+def embedding(texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Static word vectors that ship inside the wordllama wheel; nothing is downloaded."""
+    import wordllama  # noqa: PLC0415 (not a dependency: it did not earn its weight)
+
+    folder = Path(wordllama.__file__).parent
+    model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
+    return unit_rows(np.asarray(model.embed([text.lower() for text in texts]), dtype=np.float64))
+
+
+def seeds_alone(products: pd.DataFrame, taxonomy: Taxonomy) -> Labels:
+    """The seeded category, `rest` where there is none."""
+    lexicon = lexicon_of(taxonomy, spellings_from(taxonomy.spellings))
+    texts = texts_of(products["description"].tolist(), taxonomy)
+    seeded = seed_products(texts, lexicon, {}).category
+    keys = np.array(lexicon.categories, dtype=object)
+    return keys[np.where(seeded < 0, lexicon.rest, seeded)]
+
+
+def seeds_and_regression(products: pd.DataFrame, taxonomy: Taxonomy) -> Labels:
+    """Seeds where found; a plain regression on TF-IDF for the rest."""
+    lexicon = lexicon_of(taxonomy, spellings_from(taxonomy.spellings))
+    texts = texts_of(products["description"].tolist(), taxonomy)
+    seeded = seed_products(texts, lexicon, {}).category
+    features = TfidfVectorizer().fit_transform([" ".join(words) for words in texts])
+    known = seeded >= 0
+    labels = seeded.copy()
+    if not known.all():
+        model = LogisticRegression(max_iter=300).fit(features[known], seeded[known])
+        labels[~known] = model.predict(features[~known])
+    return np.array(lexicon.categories, dtype=object)[labels]
+
+
+def noun_counts(products: pd.DataFrame) -> Labels:
+    """The way of the best-known notebook: presence of frequent words, k-means with 5 groups."""
+    words = CountVectorizer(min_df=13, binary=True, token_pattern=r"[A-Za-z]{4,}")
+    return k_means(words.fit_transform(products["description"]), 5)
+
+
+def text_vectors(products: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Unit vectors of TF-IDF + SVD."""
+    features = TfidfVectorizer(min_df=2, sublinear_tf=True).fit_transform(products["description"])
+    return unit_rows(TruncatedSVD(100, random_state=0).fit_transform(features))
+
+
+def k_means(vectors: object, groups: int = 15) -> Labels:
+    """Groups by k-means, as many as the labels have categories."""
+    labels = KMeans(groups, n_init=5, random_state=0).fit_predict(vectors)
+    return np.asarray(labels, dtype=object)
+
+
+def _line(truth: Labels, found: Labels) -> str:
+    chance = np.random.default_rng(0)
+    halves = [chance.permutation(len(truth))[: len(truth) // 2] for _ in range(RESAMPLES)]
+    mutual = [adjusted_mutual_info_score(truth[h], found[h]) for h in halves]
+    right = truth == named(truth, found)
+    accuracy = [right[h].mean() for h in halves]
+    return (
+        f"{_with_interval(adjusted_mutual_info_score(truth, found), mutual)}  "
+        f"{_with_interval(float(right.mean()), accuracy)}  {len(set(found)):6d}"
+    )
+
+
+def named(truth: Labels, found: Labels) -> Labels:
+    """Groups that are no category, named for the label most frequent in them (flatters them)."""
+    if set(found) <= set(truth) | {"other"}:
+        return found
+    best = {g: Counter(truth[found == g]).most_common(1)[0][0] for g in set(found)}
+    return np.array([best[group] for group in found], dtype=object)
+
+
+def _with_interval(value: float, halves: Sequence[float]) -> str:
+    """The value with its 95 % interval by the delete-half jackknife (Shao & Wu 1989).
+
+    Halves without repeats vary around their mean as the whole does around the truth. The usual
+    bootstrap repeats products, and a repeated product agrees with itself: that lifts AMI.
+    """
+    low, high = value + np.quantile(halves, [0.025, 0.975]) - np.mean(halves)
+    return f"{value:.3f} ({low:.3f} to {min(high, 1.0):.3f})"
+
+
+def cost(products: pd.DataFrame, baskets: Pairs, taxonomy: Taxonomy, settings: Settings) -> None:
+    """Seconds of the guided fit as the shop is laid beside itself 1, 4 and 16 times."""
+    print("\nproducts   pairs        seconds of one guided fit")
+    for times in (1, 4, 16):
+        many = pd.concat([products] * times, ignore_index=True)
+        wide = sparse.block_diag([baskets] * times, format="csr")
+        pairs = pair_weights(sparse.csr_array(wide))
+        start = time.perf_counter()
+        fit_categories(many, pairs, taxonomy, settings)
+        print(f"{len(many):8d} {pairs.nnz:11d} {time.perf_counter() - start:8.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The stage as a whole, on a small shop and, where it is present, on the real one."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from conftest import ROOT, run
+from sklearn.metrics import adjusted_mutual_info_score
+
+from pipeline.methods.category_fit import Fit
+from pipeline.shared.metrics import read_metrics
+from pipeline.tables.contract import write_table
+from pipeline.tables.product_categories import PRODUCT_CATEGORIES
+from pipeline.tables.sales import SALES
+
+THINGS = ("MUG", "LUNCH BAG", "NECKLACE", "CUSHION COVER", "CAKE TIN", "NOTEBOOK")
+COLOURS = ("RED", "BLUE", "PINK", "GREEN")
+# Floors below what was measured on the half `final` (docs/method/categories.md).
+GUIDED_FLOOR, DISCOVERED_FLOOR = 0.70, 0.28
+
+
+def small_shop():
+    """Twenty-five products in eighty baskets; one has no description, one is a formula."""
+    texts = [f"{colour} {thing}" for thing in THINGS for colour in COLOURS]
+    texts = [*texts, "=CMD MUG", None]
+    chance = np.random.default_rng(1)
+    rows = []
+    for invoice in range(80):
+        kind = invoice % len(THINGS)
+        likely = [*range(4 * kind, 4 * kind + 4), *chance.integers(0, len(texts), 3)]
+        rows += [(f"I{invoice}", f"P{p:02d}", texts[p]) for p in sorted(set(likely))]
+    lines = pd.DataFrame(rows, columns=["invoice_id", "stock_code", "description"])
+    lines["line_id"] = np.arange(1, len(lines) + 1)
+    lines["quantity"] = 2
+    lines["sold_at"] = pd.Timestamp("2011-01-01") + pd.to_timedelta(lines["line_id"], unit="h")
+    lines["unit_price"] = Decimal("1.5000")
+    lines["customer_id"] = "C1"
+    lines["country"] = "France"
+    lines["quantity_returned"] = 0
+    lines["net_amount"] = Decimal("3.0000")
+    return lines
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A working directory with the small shop's sales and the project's params."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    write_table(SALES, small_shop())
+    set_params(tmp_path)
+    return tmp_path
+
+
+def set_params(folder, **changes):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["categorize"] |= {"overrides": None, "discovered_categories": 4, **changes}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def categorize(folder, check=True, **env):
+    command = ("python", "-m", "pipeline.categorize_products")
+    return run(*command, cwd=folder, check=check, PYTHONPATH=str(ROOT), **env)
+
+
+def category_of(code):
+    rows = pq.read_table(PRODUCT_CATEGORIES.path).to_pandas().set_index("stock_code")
+    return rows.loc[code]
+
+
+def test_every_product_is_in_one_category_by_what_it_is(shop):
+    categorize(shop)
+    assert category_of("P00")["category"] == "dining"
+    assert category_of("P04")["category"] == "bags_lunch"
+    assert category_of("P25")["description"] == ""
+    rows = pq.read_table(PRODUCT_CATEGORIES.path).to_pandas()
+    assert rows["stock_code"].is_unique
+    assert read_metrics("categorize")["products"] == 26
+
+
+def test_a_correction_by_hand_has_the_last_word(shop):
+    (shop / "own.csv").write_text("stock_code,category\nP00,garden\n")
+    set_params(shop, overrides="own.csv")
+    categorize(shop)
+    row = category_of("P00")
+    assert (row["category"], row["decided_by"], row["confidence"]) == ("garden", "override", 1.0)
+    assert row["runner_up"] == "dining"
+
+
+def test_without_a_taxonomy_groups_get_names_of_their_own(shop):
+    set_params(shop, taxonomy=None)
+    categorize(shop)
+    rows = pq.read_table(PRODUCT_CATEGORIES.path).to_pandas()
+    assert set(rows["decided_by"]) == {"cluster"}
+    assert 2 <= rows["category"].nunique() <= 4
+    assert read_metrics("categorize")["way"] == "discovered"
+
+
+@pytest.mark.parametrize("taxonomy", ["gifts", None])
+def test_the_bytes_are_the_same_on_one_thread_and_two(shop, taxonomy):
+    set_params(shop, taxonomy=taxonomy)
+    files = [Path("data") / f"{n}.parquet" for n in ("product_categories", "category_words")]
+    files += [Path("metrics/categorize.json"), Path("reports/products_to_review.csv")]
+    categorize(shop, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", PIPELINE_THREADS="1")
+    first = [file.read_bytes() for file in files]
+    categorize(shop, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", PIPELINE_THREADS="2")
+    assert [file.read_bytes() for file in files] == first
+
+
+def test_the_review_list_holds_no_formula(shop):
+    categorize(shop)
+    review = (shop / "reports/products_to_review.csv").read_text()
+    assert "'=CMD MUG" in review
+    assert ",=" not in review
+
+
+def test_an_unknown_taxonomy_is_one_message_and_no_traceback(shop):
+    set_params(shop, taxonomy="nothing")
+    failed = categorize(shop, check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: params.yaml: categorize.taxonomy: 'nothing'")
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("guided", "floor"), [(True, GUIDED_FLOOR), (False, DISCOVERED_FLOOR)])
+def test_categories_of_the_real_shop_agree_with_labels_by_reading(real_data, guided, floor):
+    from bench.categories import LABELS, read, sales_of_real_shop
+    from pipeline.categorize_products import Params
+    from pipeline.methods.category_fit import fit_categories
+    from pipeline.methods.copurchase import pair_weights
+    from pipeline.methods.taxonomy import find_taxonomy, read_taxonomy
+    from pipeline.shared.params import load_params
+
+    params = load_params("categorize", Params, ROOT / "params.yaml")
+    assert real_data.exists()
+    with sales_of_real_shop(None) as sales:
+        products, baskets = read(sales, params)
+    taxonomy = read_taxonomy(find_taxonomy("gifts")) if guided else None
+    fit: Fit = fit_categories(products, pair_weights(baskets), taxonomy, params.settings)
+    labels = pd.read_csv(LABELS, dtype=str).query("half == 'final'")
+    rows = products["stock_code"].searchsorted(labels["stock_code"])
+    assert adjusted_mutual_info_score(labels["category"], fit.labels[rows]) >= floor

@@ -1,0 +1,164 @@
+"""Seeds, head nouns, co-purchase, discovery, quality and corrections, on small cases."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from pipeline.methods.category_discovery import discover, name_groups
+from pipeline.methods.category_model import (
+    categorize_texts,
+    fit_classes,
+    learn_vocabulary,
+    model_table,
+)
+from pipeline.methods.category_overrides import read_overrides
+from pipeline.methods.category_quality import coherence, copurchase_lift
+from pipeline.methods.category_seeds import lexicon_of, seed_product
+from pipeline.methods.copurchase import copurchase_vectors, pair_weights, positive_pmi
+from pipeline.methods.head_nouns import head_nouns, naming_words, pattern_scores
+from pipeline.methods.product_map import product_map
+from pipeline.methods.product_text import words_of
+from pipeline.methods.taxonomy import find_taxonomy, read_taxonomy
+from pipeline.shared.errors import InputError
+
+LEXICON = lexicon_of(read_taxonomy(find_taxonomy("gifts")), {})
+
+
+def seeded(text, damping=None):
+    category, _, kind = seed_product(words_of(text), LEXICON, damping or {})
+    return (LEXICON.categories[category] if category >= 0 else None), kind
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("SET OF 3 CAKE TINS PANTRY DESIGN", "kitchen"),
+        ("RED RETROSPOT MUG", "dining"),
+        ("LUNCH BAG SKULLS", "bags_lunch"),
+        ("HOT WATER BOTTLE TEA AND SYMPATHY", "bath_beauty_warmth"),
+        ("WATER BOTTLE BLUE", "bags_lunch"),
+        ("CHRISTMAS CAKE CASES", "christmas"),
+        ("PAPER NAPKINS UNION JACK", "party"),
+        ("MAGIC GARDEN NOTEBOOK", "stationery_wrap"),
+        ("MONEY BOX HOUSE", "toys_games"),
+        ("T-LIGHT HOLDER WITH HEARTS", "lights_candles_fragrance"),
+    ],
+)
+def test_the_thing_decides_and_never_its_pattern(text, category):
+    assert seeded(text)[0] == category
+
+
+def test_a_text_without_a_known_word_has_no_seed():
+    assert seeded("ZZYZX") == (None, "none")
+
+
+def test_a_damped_pattern_word_yields_to_the_noun_before_it():
+    assert seeded("plate rabbit toy")[0] == "toys_games"
+    assert seeded("plate rabbit toy", {"toy": 1.0})[0] == "dining"
+
+
+PARTS = [
+    naming_words(words_of(f"{colour} {thing}"))
+    for thing in ("mug", "clock", "candle", "apron", "basket", "wreath")
+    for colour in ("red", "blue", "green", "pink", "white", "black")
+]
+PRICES = np.log(np.repeat([2.0, 9.0, 1.0, 5.0, 7.0, 12.0], 6))
+
+
+def test_nouns_that_stand_last_and_cost_alike_are_heads_and_colours_are_patterns():
+    heads = head_nouns(PARTS, PRICES)
+    assert heads == [part[-1] for part in PARTS]
+    scores = pattern_scores(PARTS, heads)
+    assert min(scores[c] for c in ("red", "blue")) > 0.9
+    assert "mug" not in scores
+
+
+def baskets(*rows, products=4):
+    matrix = np.zeros((len(rows), products))
+    for number, row in enumerate(rows):
+        matrix[number, list(row)] = 1
+    return sparse.csr_array(matrix)
+
+
+def test_each_basket_gives_each_of_its_products_weight_one():
+    pairs = pair_weights(baskets([0, 1], [0, 1, 2]))
+    assert pairs.toarray()[0].tolist() == [0, 1.5, 0.5, 0]
+
+
+@given(st.lists(st.sets(st.integers(0, 3), min_size=2), min_size=1, max_size=6))
+def test_pairs_are_symmetric_and_their_information_is_positive(rows):
+    pairs = pair_weights(baskets(*rows))
+    assert np.allclose(pairs.toarray(), pairs.toarray().T)
+    assert (positive_pmi(pairs).data > 0).all()
+
+
+def test_a_shop_without_pairs_has_vectors_of_zero():
+    empty = sparse.csr_array((4, 4))
+    assert not copurchase_vectors(empty, 3, 0).any()
+
+
+def test_discovery_puts_a_noun_into_one_group_and_names_groups_apart():
+    heads = [part[-1] for part in PARTS]
+    points = np.repeat(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0], [-1, 0.1]]), 6, 0)
+    groups = discover(heads, points.astype(float), 3, seed=1)
+    assert groups[0] == groups[6] != groups[12]
+    names = name_groups(groups, heads, {})
+    assert len({key for key, _ in names.values()}) == 3
+    assert "basket_wreath" in {key for key, _ in names.values()}
+
+
+def test_a_kept_text_model_categorizes_products_never_sold():
+    texts = [words_of(t) for t in ("red mug", "blue mug", "red clock", "blue clock")]
+    vocabulary = learn_vocabulary(texts, {})
+    model = fit_classes(vocabulary.matrix(texts), np.array([0, 0, 1, 1]), np.ones(4), 2)
+    table = model_table(vocabulary, *model, ["dining", "home"])
+    unseen = categorize_texts([words_of("huge mug"), words_of("huge clock")], table)
+    assert unseen["category"].tolist() == ["dining", "home"]
+
+
+def test_categories_that_are_bought_together_lift_copurchase_above_chance():
+    rows = [[0, 1], [0, 1], [2, 3], [2, 3]]
+    labels = np.array([0, 0, 1, 1])
+    assert copurchase_lift(pair_weights(baskets(*rows)), labels, 1) > 1.5
+    assert copurchase_lift(sparse.csr_array((4, 4)), labels, 1) == 1.0
+
+
+def test_coherence_is_high_where_telling_words_meet_in_baskets():
+    texts = [["mug"], ["cup"], ["saw"], ["nail"]]
+    rows = baskets([0, 1], [2, 3])
+    right = coherence(rows, texts, np.array([0, 0, 1, 1]))
+    wrong = coherence(rows, texts, np.array([0, 1, 0, 1]))
+    assert right == pytest.approx(1.0)
+    assert wrong == pytest.approx(-1.0)
+
+
+def test_every_product_has_its_own_place_and_islands_do_not_overlap():
+    labels = np.repeat([0, 1, 2], 30)
+    places = product_map(labels, sparse.csr_array((90, 90)), np.ones(90))
+    assert len(np.unique(places.round(6), axis=0)) == 90
+    centres = np.array([places[labels == g].mean(axis=0) for g in range(3)])
+    radii = [np.hypot(*(places[labels == g] - centres[g]).T).max() for g in range(3)]
+    assert np.hypot(*(centres[0] - centres[1])) > radii[0] + radii[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("code,category\n", "expected the header"),
+        ("stock_code,category\nA,cars\n", "line 2, column category: 'cars' is no category"),
+        ("stock_code,category\nX,cups\n", "line 2, column stock_code: 'X' was never sold"),
+        ("stock_code,category\nA,cups\nA,rest\n", "line 3, .*'A' stands twice"),
+    ],
+)
+def test_a_wrong_correction_is_named_with_its_line(tmp_path, text, message):
+    path = tmp_path / "overrides.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_overrides(path, ["cups", "rest"], {"A"})
+
+
+def test_a_missing_corrections_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(InputError, match="make it with the header `stock_code,category`"):
+        read_overrides(tmp_path / "none.csv", [], set())
