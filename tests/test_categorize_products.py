@@ -19,8 +19,8 @@ from pipeline.tables.sales import SALES
 
 THINGS = ("MUG", "LUNCH BAG", "NECKLACE", "CUSHION COVER", "CAKE TIN", "NOTEBOOK")
 COLOURS = ("RED", "BLUE", "PINK", "GREEN")
-# Floors below what was measured on the half `final` (docs/method/categories.md).
-GUIDED_FLOOR, DISCOVERED_FLOOR = 0.70, 0.28
+# Below what was measured on the half `final`; they catch a loss, they are not the goals (0.70, 0.40).
+GUIDED_FLOOR, DISCOVERED_FLOOR = 0.75, 0.25
 
 
 def small_shop():
