@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import narwhals as nw
+from pydantic import field_validator
 
 from pipeline.shared.params import StageParams
 from pipeline.tables.invoice_lines import INVOICE_LINES
@@ -19,6 +21,16 @@ class NotGoods(StageParams):
 
     not_goods_codes: tuple[str, ...]
     not_goods_patterns: tuple[str, ...]
+
+    @field_validator("not_goods_patterns")
+    @classmethod
+    def _patterns_are_valid(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return patterns
 
 
 def place_lines(lines: Lines, params: NotGoods) -> Lines:
