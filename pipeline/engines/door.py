@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import narwhals as nw
@@ -39,14 +39,21 @@ class Engine(Protocol):
 @contextmanager
 def open_engine() -> Iterator[Engine]:
     """Yield the engine that PIPELINE_ENGINE names; DuckDB where it is not set."""
-    name = os.environ.get("PIPELINE_ENGINE", "duckdb")
-    if name == "duckdb":
-        from pipeline.engines.duckdb import open_duckdb as opened
-    elif name == "pandas":
-        from pipeline.engines.pandas import open_pandas as opened
-    elif name == "spark":
-        from pipeline.engines.spark import open_spark as opened
-    else:
-        raise InputError(f"PIPELINE_ENGINE={name!r}: expected duckdb, pandas or spark")
-    with opened() as engine:
+    with _opened(os.environ.get("PIPELINE_ENGINE", "duckdb")) as engine:
         yield engine
+
+
+def _opened(name: str) -> AbstractContextManager[Engine]:
+    if name == "duckdb":
+        from pipeline.engines.duckdb import open_duckdb
+
+        return open_duckdb()
+    if name == "pandas":
+        from pipeline.engines.pandas import open_pandas
+
+        return open_pandas()
+    if name == "spark":
+        from pipeline.engines.spark import open_spark
+
+        return open_spark()
+    raise InputError(f"PIPELINE_ENGINE={name!r}: expected duckdb, pandas or spark")

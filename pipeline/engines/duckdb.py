@@ -52,7 +52,8 @@ class DuckDBEngine:
 
     def collect(self, frame: Lines) -> pd.DataFrame:
         """A small frame (an aggregate) in pandas, Decimal and dates kept as they are."""
-        return frame.to_native().to_arrow_table().to_pandas()
+        rows: pd.DataFrame = frame.to_native().to_arrow_table().to_pandas()
+        return rows
 
 
 @contextmanager
