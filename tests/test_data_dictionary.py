@@ -14,8 +14,3 @@ def test_every_column_of_every_table_has_a_meaning():
     for table in tables():
         for column in table.columns:
             assert column.doc, f"{table.name}.{column.name}"
-
-
-def test_every_table_is_in_total_order():
-    for table in tables():
-        assert set(table.key) <= set(table.order), f"{table.name}: order must contain its key"
