@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -203,28 +201,17 @@ def test_a_shop_without_known_customers_still_has_its_patterns():
 def test_pandas_finds_the_same_table(monkeypatch):
     explored()
     before = EXPLORATION.path.read_bytes()
-    monkeypatch.setattr(explore, "open_engine", pandas_engine)
+    monkeypatch.setenv("PIPELINE_ENGINE", "pandas")
     explored()
     assert EXPLORATION.path.read_bytes() == before
 
 
-@contextmanager
-def pandas_engine() -> Iterator[Any]:
-    import narwhals as nw
-
-    class Engine:
-        def scan(self, table):
-            frame = pq.read_table(table.path).to_pandas(types_mapper=pd.ArrowDtype)
-            return nw.from_native(frame).lazy()
-
-        def keep(self, frame):
-            return frame.collect().lazy()
-
-        def collect(self, frame):
-            rows = pa.Table.from_pandas(frame.collect().to_native(), preserve_index=False)
-            return rows.to_pandas()
-
-    yield Engine()
+@pytest.mark.usefixtures("shop")
+def test_the_week_begins_on_monday_and_ends_with_sunday():
+    put_lines([(n, str(n), "CUP", 1, 0, "5", "A", "Malta", at(f"2011-01-0{n}")) for n in (2, 3)])
+    put(RETURNED_UNITS, [])
+    # The second of January 2011 was a Sunday.
+    assert [bucket for bucket, _ in explored()["weekday_hour"].index] == ["1", "7"]
 
 
 @pytest.mark.usefixtures("shop")

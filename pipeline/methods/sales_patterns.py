@@ -42,12 +42,20 @@ def orders_of(sales: Lines) -> Lines:
         .with_columns(
             (nw.col("units") > 0).cast(nw.Int64).alias("orders"),
             month_number(nw.col("sold_at")).alias("month"),
-            # By the day's number: engines disagree on what a Sunday is called.
-            ((day_number(nw.col("sold_at")) - 1) % 7 + 1).alias("weekday"),
+            weekday(day_number(nw.col("sold_at"))).alias("weekday"),
             nw.col("sold_at").dt.hour().cast(nw.Int64).alias("hour"),
             nw.col("country").fill_null("unknown"),
         )
     )
+
+
+def weekday(day: nw.Expr) -> nw.Expr:
+    """1 for Monday to 7 for Sunday, from a day's number.
+
+    Engines disagree on what a Sunday is called, and not all of them know a remainder.
+    """
+    since_a_monday = day - 1
+    return since_a_monday - since_a_monday // 7 * 7 + 1
 
 
 def month_number(moment: nw.Expr) -> nw.Expr:
