@@ -106,7 +106,8 @@ def write_csv(path: Path, header: str, lines: list[str]) -> Path:
 
 def last_segments(trained: Path) -> pd.DataFrame:
     rows = pd.read_parquet(trained / "data/segments.parquet")
-    return rows[rows["snapshot_date"] == rows["snapshot_date"].max()].reset_index(drop=True)
+    last: pd.DataFrame = rows[rows["snapshot_date"] == rows["snapshot_date"].max()]
+    return last.reset_index(drop=True)
 
 
 def test_the_whole_sample_gets_exactly_the_segments_of_the_runs_last_snapshot(
@@ -320,7 +321,7 @@ def test_fees_alone_are_nobody_to_score(trained: Path, score: Score, tmp_path: P
     fee = "900001,POST,POSTAGE,1,12/8/2011 9:00,18,NOBODY,France"
     code, _, messages = score(write_csv(tmp_path / "fee.csv", header, [fee]))
     assert code == 1
-    assert "none of its lines is a sale of goods" in messages
+    assert "none of the file's lines is a sale of goods" in messages
 
 
 def test_sales_without_customers_are_nobody_to_score(
