@@ -19,7 +19,7 @@ from pipeline.tables.sales import SALES
 
 THINGS = ("MUG", "LUNCH BAG", "NECKLACE", "CUSHION COVER", "CAKE TIN", "NOTEBOOK")
 COLOURS = ("RED", "BLUE", "PINK", "GREEN")
-# Below what was measured on the half `final`; they catch a loss, they are not the goals (0.70, 0.40).
+# Below what was measured on the half `final`; they catch a loss and are not the goals (0.70, 0.40).
 GUIDED_FLOOR, DISCOVERED_FLOOR = 0.75, 0.25
 
 
