@@ -198,6 +198,7 @@ def test_the_terminal_shows_each_segment_and_the_report(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "120")  # the runner's own width must not fold the sentences
     show_segments.main()
     shown = capsys.readouterr().out
     for name in NAMES:
