@@ -252,12 +252,9 @@ def report(
     for segment_id, number in counts.items():
         if number:
             log.info("  %-22s %8d", trained.name_of[segment_id], number)
-    if asked > drift.customers:
-        log.warning(
-            "%d customers of the file are not scored: they bought no goods by %s",
-            asked - drift.customers,
-            as_of,
-        )
+    if left := asked - drift.customers:
+        who = "1 customer of the file is" if left == 1 else f"{left} customers of the file are"
+        log.warning("%s not scored: no goods bought by %s", who, as_of)
     found = drift.against(trained)
     for row in found.itertuples(index=False):
         if row.verdict not in STABLE:

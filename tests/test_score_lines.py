@@ -213,9 +213,30 @@ def test_what_was_taken_back_whole_leaves_a_customer_who_kept_nothing(
     (row,) = rows.to_dict("records")
     assert (row["customer_id"], row["segment"], row["confidence"]) == ("NOBODY", "kept nothing", 1)
     assert pd.isna(row["recency_days"])
-    assert "1 customers of the file are not scored" in messages
+    assert "1 customer of the file is not scored" in messages
     _, rows, _ = score(file, "--as-of", "2011-12-08")
     assert rows["frequency"].tolist() == [1]
+
+
+def test_with_history_a_return_takes_back_what_was_bought_before_the_file(
+    trained: Path, score: Score, tmp_path: Path
+) -> None:
+    header, _ = header_and_lines(trained)
+    sales = pd.read_parquet(trained / "data/sales.parquet").dropna(subset="customer_id")
+    bought_once = sales[~sales.duplicated(["customer_id", "stock_code"], keep=False)]
+    sale = bought_once[bought_once["quantity_returned"] == 0].iloc[0]
+    lines = [
+        f"C900001,{sale['stock_code']},,-{sale['quantity']},12/20/2011 9:00,"
+        f"{sale['unit_price']},{sale['customer_id']},France",
+        f"900002,{sale['stock_code']},,1,12/21/2011 9:00,7,{sale['customer_id']},France",
+    ]
+    file = write_csv(tmp_path / "back.csv", header, lines)
+    spent = sales.loc[sales["customer_id"] == sale["customer_id"], "net_amount"].sum()
+    _, joined, _ = score(file, "--with-history")
+    _, alone, _ = score(file)
+    assert joined["monetary"].tolist() == [pytest.approx(float(spent - sale["net_amount"]) + 7)]
+    assert alone["monetary"].tolist() == [7]
+    assert joined["as_of"].tolist() == ["2011-12-22"]
 
 
 def test_a_shop_of_other_customers_is_called_drift(
