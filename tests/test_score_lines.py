@@ -226,8 +226,10 @@ def test_with_history_a_return_takes_back_what_was_bought_before_the_file(
     bought_once = sales[~sales.duplicated(["customer_id", "stock_code"], keep=False)]
     sale = bought_once[bought_once["quantity_returned"] == 0].iloc[0]
     lines = [
-        f"C900001,{sale['stock_code']},,-{sale['quantity']},12/20/2011 9:00,"
-        f"{sale['unit_price']},{sale['customer_id']},France",
+        (
+            f"C900001,{sale['stock_code']},,-{sale['quantity']},12/20/2011 9:00,"
+            f"{sale['unit_price']},{sale['customer_id']},France"
+        ),
         f"900002,{sale['stock_code']},,1,12/21/2011 9:00,7,{sale['customer_id']},France",
     ]
     file = write_csv(tmp_path / "back.csv", header, lines)
