@@ -1,0 +1,158 @@
+"""docs/metrics.md explains every metric of every run, and none that is gone."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from conftest import ROOT
+
+A_ROW = re.compile(r"\| `(?P<name>[^`]+)` \| (?P<meaning>.+) \| (?P<better>.+) \|")
+A_BLANK = re.compile(r"<[^>]+>")
+Keys = tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """One line of a table: `file` is the heading that it stands under."""
+
+    file: str
+    name: str
+    meaning: str
+    better: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.name}"
+
+    def explains(self, file: str, keys: Keys) -> bool:
+        parts = self.name.split(".")
+        return (
+            (file, len(keys)) == (self.file, len(parts))
+            # A segment's name may hold a dot, so keys are compared one by one.
+            and all(
+                re.fullmatch(".+".join(map(re.escape, A_BLANK.split(part))), key)
+                for part, key in zip(parts, keys, strict=True)
+            )
+        )
+
+
+def rows_of(page: str) -> list[Row]:
+    found, file = [], ""
+    for line in page.splitlines():
+        if line.startswith("## "):
+            file = line.removeprefix("## ")
+        elif row := A_ROW.fullmatch(line):
+            found.append(Row(file, **row.groupdict()))
+    return found
+
+
+def keys_of(figures: dict[str, Any], above: Keys = ()) -> Iterator[Keys]:
+    for key, value in figures.items():
+        yield from keys_of(value, (*above, key)) if isinstance(value, dict) else [(*above, key)]
+
+
+def unexplained(page: str, metrics: dict[str, dict[str, Any]]) -> list[str]:
+    """The metrics without a row."""
+    rows = rows_of(page)
+    return [
+        f"{file}: {'.'.join(keys)}"
+        for file, figures in metrics.items()
+        for keys in keys_of(figures)
+        if not any(row.explains(file, keys) for row in rows)
+    ]
+
+
+def without_a_metric(page: str, metrics: dict[str, dict[str, Any]], code: str) -> list[str]:
+    """The rows without a metric; of one that is not in every run, the code must know the name."""
+    there = [(file, keys) for file, figures in metrics.items() for keys in keys_of(figures)]
+    return [
+        str(row)
+        for row in rows_of(page)
+        if not any(row.explains(file, keys) for file, keys in there)
+        and not (row.meaning.startswith("Only ") and _is_in(code, row))
+    ]
+
+
+def _is_in(code: str, row: Row) -> bool:
+    return re.search(rf"\b{A_BLANK.split(row.name.split('.')[-1])[0]}", code) is not None
+
+
+def committed_page() -> str:
+    return (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+
+
+def committed_metrics() -> dict[str, dict[str, Any]]:
+    files = sorted((ROOT / "metrics").glob("*.json"))
+    assert files
+    return {f"metrics/{f.name}": json.loads(f.read_text(encoding="utf-8")) for f in files}
+
+
+def code() -> str:
+    files: list[Path] = sorted((ROOT / "pipeline").rglob("*.py"))
+    return "\n".join(f.read_text(encoding="utf-8") for f in files)
+
+
+def test_every_metric_is_explained():
+    assert unexplained(committed_page(), committed_metrics()) == [], "add a row to docs/metrics.md"
+
+
+def test_every_row_has_a_metric():
+    gone = without_a_metric(committed_page(), committed_metrics(), code())
+    assert gone == [], "take the row out of docs/metrics.md"
+
+
+def test_no_metric_is_explained_twice():
+    rows = [str(row) for row in rows_of(committed_page())]
+    assert [row for row in rows if rows.count(row) > 1] == []
+
+
+def test_every_row_is_one_sentence_and_says_which_way_is_better():
+    rows = rows_of(committed_page())
+    assert [
+        f"{r}: {r.better}" for r in rows if r.better not in {"higher", "lower", "neither"}
+    ] == []
+    assert [str(r) for r in rows if not re.fullmatch(r"[A-Z`].+[^.]\.", r.meaning)] == []
+    tables = [line for line in committed_page().splitlines() if line.startswith("| `")]
+    assert len(tables) == len(rows), "a row of a table is not written as the others are"
+
+
+PAGE = """
+## metrics/assign.json
+
+| metric | what it means | better |
+| --- | --- | --- |
+| `segments` | Number of segments. | neither |
+| `by.<segment>.size` | Customers in the segment. | neither |
+| `month_<n>` | Only in a long file: share in month n. | higher |
+"""
+
+
+@pytest.mark.parametrize(
+    ("figures", "named"),
+    [
+        ({"segments": 7, "by": {"St. Tropez": {"size": 1}, "lost": {"size": 2}}}, []),
+        ({"segments": 7, "month_3": 0.1}, []),
+        ({"segments": 7, "rows": 9}, ["metrics/assign.json: rows"]),
+        ({"by": {"lost": {"spend": 1}}}, ["metrics/assign.json: by.lost.spend"]),
+        ({"segments": {"lost": 2}}, ["metrics/assign.json: segments.lost"]),
+    ],
+)
+def test_a_metric_without_a_row_is_named(figures, named):
+    assert unexplained(PAGE, {"metrics/assign.json": figures}) == named
+
+
+def test_a_row_of_another_file_explains_nothing():
+    assert unexplained(PAGE, {"metrics/select.json": {"segments": 7}}) == [
+        "metrics/select.json: segments"
+    ]
+
+
+def test_a_row_without_a_metric_is_named():
+    metrics = {"metrics/assign.json": {"by": {"lost": {"size": 2}}}}
+    assert without_a_metric(PAGE, metrics, code='f"month_{k}"') == ["metrics/assign.json: segments"]
+
+
+def test_a_row_of_some_runs_is_named_when_no_code_knows_it():
+    metrics = {"metrics/assign.json": {"segments": 1, "by": {"lost": {"size": 2}}}}
+    assert without_a_metric(PAGE, metrics, code="") == ["metrics/assign.json: month_<n>"]
