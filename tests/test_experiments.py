@@ -73,6 +73,24 @@ def test_an_experiment_is_run_compared_applied_and_undone(shop: Path):
     sh(shop, "dvc checkout")
 
 
+def test_the_readme_s_worked_example_runs_the_stages_that_it_shows(shop: Path):
+    text = (shop / "README.md").read_text(encoding="utf-8")
+    example = text.split("```console\n")[1].split("```")[0]
+    commands = [line[2:].partition(" #")[0] for line in example.splitlines() if line[:2] == "$ "]
+    assert [command.split()[0] for command in commands] == ["dvc", "dvc", "python"]
+    told = sh(shop, commands[0])
+    skipped = [line for line in example.splitlines() if line.startswith("Stage '")]
+    assert len(skipped) == 6
+    for line in skipped:
+        assert line in told
+    assert "Running stage 'select_model'" in told
+    assert "Running stage 'render_report'" in told
+    sh(shop, commands[1])  # on so small a shop the same segmentation may be chosen again
+    assert "select.gates.maximum_segments" in sh(shop, commands[2])
+    sh(shop, "git checkout --quiet params.yaml dvc.lock metrics")
+    sh(shop, "dvc checkout")
+
+
 def test_a_queue_over_a_grid_gives_one_experiment_for_each_value(shop: Path):
     sh(shop, "dvc exp run --queue -S 'rfm.as_of=2011-09-30,2011-11-30'")
     sh(shop, "dvc exp run --run-all")
