@@ -220,7 +220,7 @@ def ledger(engine: DuckDBEngine, lines: Path) -> list[Any]:
         return [f"no {PARAMS_FILE} here, so no cleaning ledger", ""]
     params = load_params("clean", NotGoods)
     rows = nw.from_native(engine.database.read_parquet(str(lines)))
-    placed = engine.keep(place_lines(rows, params))
+    placed = place_lines(rows, params, engine.keep)
     held = engine.keep(held_units(placed.filter(nw.col("place") == "goods")))
     shares = engine.collect(
         place_returns(placed, held).group_by("place").agg(nw.len().alias("lines"))

@@ -67,6 +67,7 @@ def open_duckdb() -> Iterator[DuckDBEngine]:
             config["memory_limit"] = memory
         with duckdb.connect(f"{spill}/lines.duckdb", config=config) as database:
             database.execute("set enable_progress_bar = false")
+            database.execute("set streaming_buffer_size = '64MB'")  # so that all cores have work
             yield DuckDBEngine(database)
 
 

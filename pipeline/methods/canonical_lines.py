@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -18,16 +21,19 @@ from pipeline.methods.line_parsing import (
     SHOWN,
     BadRow,
     Source,
+    are_numbered_by_reader,
     bad_rows,
     lines_sql,
     mended,
     open_source,
     rejected_rows,
     structural_error,
+    unnumbered_sql,
 )
 from pipeline.shared.errors import InputError
 from pipeline.shared.params import StageParams
-from pipeline.tables.contract import ROW_GROUP
+from pipeline.tables.contract import ROW_GROUP, write_batches
+from pipeline.tables.invoice_lines import INVOICE_LINES
 from pipeline.tables.quarantined_lines import QUARANTINED_LINES
 
 
@@ -93,11 +99,11 @@ def write_lines(
     Raises InputError that shows the first bad rows, unless they are to be set apart.
     """
     try:
-        _copy(database, lines_sql(source), target)
+        _write_all(database, source, target)
     except duckdb.Error as error:
         source = mended(source, error, scratch, set_apart=quarantine)
         try:
-            _copy(database, lines_sql(source), target)
+            _write_all(database, source, target)
         except duckdb.Error as again:
             raise structural_error(source, again) from None
     bad = rejected_rows(database, source) if source.with_rejects else []
@@ -107,7 +113,7 @@ def write_lines(
             raise InputError(_bad_rows_message(count, shown))
         bad += shown
         needed = " and ".join(f"{name} is not null" for name in REQUIRED)
-        _copy(database, f"select * from ({lines_sql(source)}) where {needed}", target)
+        _write(database, f"select * from ({lines_sql(source)}) where {needed}", target)
     return source, bad
 
 
@@ -122,10 +128,31 @@ def _bad_rows_message(count: int, shown: list[BadRow]) -> str:
     return "\n".join(lines)
 
 
-def _copy(database: duckdb.DuckDBPyConnection, rows: str, target: Path) -> None:
-    file = str(target).replace("'", "''")
-    how = f"format parquet, compression zstd, row_group_size {ROW_GROUP}"
-    database.execute(f"copy ({rows}) to '{file}' ({how})")
+def _write_all(database: duckdb.DuckDBPyConnection, source: Source, target: Path) -> None:
+    if are_numbered_by_reader(source):
+        _write(database, unnumbered_sql(source), target, number=True)
+    else:
+        _write(database, lines_sql(source), target)
+
+
+def _write(
+    database: duckdb.DuckDBPyConnection, rows: str, target: Path, *, number: bool = False
+) -> None:
+    """Write the rows in their order; the bytes do not depend on how DuckDB shares the work."""
+    try:
+        batches = database.sql(rows).to_arrow_reader(ROW_GROUP)
+        write_batches(_numbered(batches) if number else batches, INVOICE_LINES, target)
+    except pa.ArrowException as error:
+        raise duckdb.InvalidInputException(str(error)) from None
+
+
+def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches with `line_id`, from 1."""
+    first = 1
+    for batch in batches:
+        line_id = pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))
+        yield pa.record_batch([line_id, *batch.columns], ["line_id", *batch.schema.names])
+        first += batch.num_rows
 
 
 def _needed_nulls(file: Path) -> bool:

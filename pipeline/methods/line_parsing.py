@@ -223,8 +223,8 @@ def _used(parts: Sequence[Readable]) -> list[str]:
     return [f for f in FIELDS if any(f in part.fields for part in parts)]
 
 
-def _rows(source: Source) -> str:
-    """The SQL of all rows in order, numbered, as text; parts that are alike are one scan."""
+def _rows(source: Source, *, numbered: bool = True) -> str:
+    """The SQL of all rows in order, as text; parts that are alike are one scan."""
     used = _used(source.parts)
     scans, offset = [], 0
     for _, run in itertools.groupby(source.parts, key=lambda p: p.how):
@@ -236,7 +236,7 @@ def _rows(source: Source) -> str:
         scans.append(f"select cast(part + {offset} as integer) as part, {cells} from ({rows})")
         offset += len(alike)
     union = " union all ".join(scans)
-    return f"select row_number() over () as line_id, * from ({union})"
+    return f"select row_number() over () as line_id, * from ({union})" if numbered else union
 
 
 def _trimmed(name: str) -> str:
@@ -338,12 +338,13 @@ def _identifier(cell: str) -> str:
     return f"case when {is_float} then left({cell}, -2) else {cell} end"
 
 
-def _converted(source: Source) -> str:
+def _converted(source: Source, *, numbered: bool = True) -> str:
     """The SQL of all rows as text, with each number (as n_…) and date (as d_…) converted once."""
     used = _used(source.parts)
     columns = [f"{_number(f, source.layout)} as n_{f}" for f in NUMBERS if f in used]
     columns += [f"{_dates(source, f)} as d_{f}" for f in DATES if f in used]
-    return f"select *, {', '.join(columns)} from ({_cells(source)})"
+    cells = _cells(source) if numbered else _rows(source, numbered=False)
+    return f"select *, {', '.join(columns)} from ({cells})"
 
 
 def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
@@ -352,7 +353,7 @@ def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
     cells: dict[str, str] = {f: f for f in used}
     for f, value in layout.constants.items():
         # Not a bare constant: DuckDB would write it as a column that cannot be null.
-        cells.setdefault(f, f"case when line_id > 0 then {_text(value)} end")
+        cells.setdefault(f, f"case when part >= 0 then {_text(value)} end")
     for f, other in layout.fallbacks.items():
         cells[f] = f"coalesce({cells[f]}, {cells[other]})" if f in cells else cells[other]
     null = "nullif('', '')"
@@ -395,6 +396,22 @@ def _dates(source: Source, cell: str) -> str:
     }
     cases = (f"when part in ({', '.join(i)}) then {_date(cell, f)}" for f, i in by_format.items())
     return f"case {' '.join(cases)} end"
+
+
+def are_numbered_by_reader(source: Source) -> bool:
+    """Whether a line's number is its place in the stream, so that the scan need not number it.
+
+    Numbering in SQL takes the rows one after the other; without it all cores parse.
+    """
+    asks_for_it = source.layout.invoice_per_row or _is_reordered(source) or _tells_returns(source)
+    return not asks_for_it
+
+
+def unnumbered_sql(source: Source) -> str:
+    """The SQL of the canonical lines, without `line_id`, where `are_numbered_by_reader`."""
+    expressions = _parsed(source, _used(source.parts))
+    parsed = ", ".join(f"{sql} as {name}" for name, sql in expressions.items())
+    return f"select {parsed} from ({_converted(source, numbered=False)})"
 
 
 def lines_sql(source: Source) -> str:

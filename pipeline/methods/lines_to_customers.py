@@ -15,7 +15,7 @@ from pipeline.engines.duckdb import DuckDBEngine
 from pipeline.methods.customer_features import customer_features
 from pipeline.methods.returns import held_units, units_taken_back
 from pipeline.methods.rfm_scores import with_scores
-from pipeline.methods.sales_ledger import NotGoods, net_sales, place_lines, place_returns, priced
+from pipeline.methods.sales_ledger import NotGoods, net_sales, place_lines, priced
 from pipeline.methods.scoring import categorize_new
 from pipeline.shared.errors import InputError
 from pipeline.tables.category_words import CATEGORY_WORDS
@@ -43,7 +43,7 @@ def net_lines(
 
     With history, the earlier lines of the file's customers come before the file's own.
     """
-    placed = engine.keep(place_lines(lines, not_goods))
+    placed = place_lines(lines, not_goods, engine.keep)
     is_sale = (nw.col("place") == "goods") & (nw.col("quantity") > 0)
     last = one_value(engine, placed.filter(is_sale).select(nw.col("sold_at").max()))
     if pd.isna(last):
@@ -53,11 +53,12 @@ def net_lines(
         )
     if with_history:
         past = engine.scan(INVOICE_LINES)
-        placed = engine.keep(place_lines(after_history(engine, past, lines), not_goods))
+        both = engine.keep(after_history(engine, past, lines))
+        placed = place_lines(both, not_goods, engine.keep)
     held = engine.keep(held_units(placed.filter(nw.col("place") == "goods")))
     taken_back = engine.keep(units_taken_back(held))
-    sales = engine.keep(net_sales(place_returns(placed, held), taken_back))
-    returned_units = engine.keep(priced(taken_back, placed))
+    sales = engine.keep(net_sales(placed, taken_back))
+    returned_units = engine.keep(priced(taken_back, held))
     return NetSales(sales, returned_units, pd.Timestamp(last).date())
 
 

@@ -36,7 +36,7 @@ def held_units(goods: Lines) -> Lines:
     from nothing: a return never reaches into an earlier episode.
     """
     returned = goods.filter((nw.col("quantity") < 0) & ~nw.col("customer_id").is_null())
-    pairs = returned.select(*PAIR).unique()
+    pairs = returned.group_by(*PAIR).agg(nw.len().alias("returns")).select(*PAIR)
     events = goods.join(pairs, on=list(PAIR), how="semi").with_columns(
         is_return=(nw.col("quantity") < 0).cast(nw.Int64), country=nw.col("country").fill_null("")
     )
