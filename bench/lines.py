@@ -11,6 +11,7 @@ Example: python -m bench.lines 1 10 108 loop
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import shutil
@@ -35,26 +36,32 @@ REAL_SHOP = ROOT / "data/raw/online_retail.zip"
 
 CSV, LINES = "data/raw/sample.csv", "data/invoice_lines.parquet"
 SALES = "data/sales.parquet"
-ORDERED = "count(distinct invoice_id), max(sold_at), sum(net_amount)"
 RIVALS = {
     "ingest": (
         "read_csv to Parquet",
-        f"copy (select * from read_csv('{CSV}', header = true, encoding = 'latin-1')) "
-        "to 'rival.parquet' (compression zstd)",
+        f"select * from read_csv('{CSV}', header = true, encoding = 'latin-1')",
     ),
     "clean": (
         "copy of its Parquet",
-        f"copy (select * from '{LINES}') to 'rival.parquet' (compression zstd)",
+        f"select * from '{LINES}'",
     ),
     "aggregate_rfm": (
         "bare group by customer",
-        f"copy (select customer_id, {ORDERED} from '{SALES}' where customer_id is not null "
-        "group by all) to 'rival.parquet' (compression zstd)",
+        (
+            "select customer_id, count(distinct invoice_id), max(sold_at), sum(net_amount) "
+            f"from '{SALES}' where customer_id is not null group by all"
+        ),
     ),
 }
 GOALS = {"ingest": 1.3, "clean": 2.5, "aggregate_rfm last": 3.0, "aggregate_rfm": 6.0}
-STAGES = ("ingest", "clean", "explore", "categorize_products", "aggregate_rfm last")
-STAGES = (*STAGES, "aggregate_rfm")
+STAGES = (
+    "ingest",
+    "clean",
+    "explore",
+    "categorize_products",
+    "aggregate_rfm last",
+    "aggregate_rfm",
+)
 
 
 @dataclass(frozen=True)
@@ -69,18 +76,16 @@ def main() -> None:
     """Run the sizes and parts that are named, or all."""
     named = sys.argv[1:]
     sizes = [float(word) for word in named if word != "loop"] or ([] if named else list(SIZES))
-    rows: list[dict[str, object]] = []
-    for millions in sizes:
-        rows += measure(millions)
+    costs = {millions: measure(millions) for millions in sizes}
     if len(sizes) > 1:
-        growth(pd.DataFrame(rows))
+        growth(costs)
     if not named or "loop" in named:
         textbook_loop()
 
 
-def measure(millions: float) -> list[dict[str, object]]:
-    """Print and return the cost of each stage and of its rival on so many million lines."""
-    rows: list[dict[str, object]] = []
+def measure(millions: float) -> dict[str, float]:
+    """Print the cost of each stage and of its rival on so many million lines; return seconds."""
+    seconds = {}
     with tempfile.TemporaryDirectory(prefix="lines-", dir=os.environ.get("PIPELINE_SPILL")) as at:
         shop = Path(at)
         prepare(shop, round(millions * 1_000_000))
@@ -91,7 +96,6 @@ def measure(millions: float) -> list[dict[str, object]]:
             module, _, last = stage.partition(" ")
             set_params(shop, "rfm", snapshots="last" if last else "month_ends")
             cost = median_of(lambda module=module: run_stage(shop, module))
-            row = {"millions": millions, "stage": stage, "seconds": cost.seconds}
             beside = ""
             if module in RIVALS:
                 what, statement = RIVALS[module]
@@ -99,8 +103,8 @@ def measure(millions: float) -> list[dict[str, object]]:
                 ratio = cost.seconds / rival.seconds
                 beside = f"{rival.seconds:9.2f}{ratio:7.2f}{GOALS[stage]:6.1f}  ({what})"
             print(f"{stage:<22}{cost.seconds:9.2f}{cost.peak_gb:9.2f}{beside}", flush=True)
-            rows.append(row)
-    return rows
+            seconds[stage] = cost.seconds
+    return seconds
 
 
 def prepare(shop: Path, lines: int) -> None:
@@ -132,11 +136,13 @@ def run_stage(shop: Path, module: str) -> Cost:
     return run(shop, ["-m", f"pipeline.{module}"])
 
 
-def run_rival(shop: Path, statement: str) -> Cost:
-    """Run one statement of SQL on DuckDB with the memory that the stages have."""
+def run_rival(shop: Path, query: str) -> Cost:
+    """Write the query's rows as Parquet by DuckDB alone, with the memory that the stages have."""
+    statement = f"copy ({query}) to 'rival.parquet' (compression zstd)"
     code = (
         "import duckdb\n"
         f"db = duckdb.connect(config={{'memory_limit': {MEMORY!r}, 'temp_directory': 'spill'}})\n"
+        "db.execute('set enable_progress_bar = false')\n"
         f"db.execute({statement!r})\n"
     )
     cost = run(shop, ["-c", code])
@@ -165,17 +171,17 @@ def run(shop: Path, arguments: list[str]) -> Cost:
     return Cost(seconds, usage.ru_maxrss / 1_048_576)
 
 
-def growth(costs: pd.DataFrame) -> None:
+def growth(costs: dict[float, dict[str, float]]) -> None:
     """Print the exponent of each stage's growth: 1 is linear, below it start-up still weighs."""
-    print("\n-- growth: seconds ~ lines ** exponent (at most linear: 1.0)")
-    wide = costs.pivot_table(index="stage", columns="millions", values="seconds", sort=True)
+    print("\n-- growth: seconds ~ lines ** exponent (goal: at most linear, 1.0)")
+    steps = list(itertools.pairwise(sorted(costs)))
     for stage in STAGES:
-        steps = [
+        exponents = [
             f"{a:g} to {b:g} million: "
-            f"{math.log(wide.loc[stage, b] / wide.loc[stage, a]) / math.log(b / a):.2f}"
-            for a, b in zip(wide.columns[:-1], wide.columns[1:], strict=True)
+            f"{math.log(costs[b][stage] / costs[a][stage]) / math.log(b / a):.2f}"
+            for a, b in steps
         ]
-        print(f"{stage:<22}{'; '.join(steps)}")
+        print(f"{stage:<22}{'; '.join(exponents)}")
 
 
 def textbook_loop() -> None:
@@ -214,14 +220,14 @@ def loop_over_returns(lines: pd.DataFrame) -> int:
     )
     left = known["quantity"].clip(lower=0).to_dict()
     matched = 0
-    for line in known[known["quantity"] < 0].itertuples():
+    for _, line in known[known["quantity"] < 0].iterrows():
         bought = known[
-            (known["customer_id"] == line.customer_id)
-            & (known["stock_code"] == line.stock_code)
+            (known["customer_id"] == line["customer_id"])
+            & (known["stock_code"] == line["stock_code"])
             & (known["quantity"] > 0)
-            & (known["sold_at"] <= line.sold_at)
+            & (known["sold_at"] <= line["sold_at"])
         ]
-        to_take, found = -line.quantity, False
+        to_take, found = -int(line["quantity"]), False
         for index in bought.sort_values("sold_at", ascending=False).index:
             taken = min(left[index], to_take)
             left[index] -= taken

@@ -52,7 +52,8 @@ def customer_features(
     kept = known.filter(nw.col("kept") > 0)
     kept_days = order_days.filter(nw.col("kept_lines") > 0)
     spend = keep(category_spend(known, returns, product_categories, categories, snapshots))
-    products = keep(_first_kept_products(kept, snapshots))
+    in_question = gone.group_by("customer_id", "stock_code").agg(nw.len().alias("lines"))
+    kept_in_question = kept.join(in_question, on=["customer_id", "stock_code"], how="semi")
     first_period = order_days.group_by("customer_id").agg(nw.col("period").min().alias("since"))
     grid = first_period.join(periods.select("period"), how="cross").filter(
         nw.col("period") >= nw.col("since")
@@ -65,18 +66,25 @@ def customer_features(
         _sums_of_returns(returns, len(snapshots)),
         _alive(kept_days, gone, "invoice_id", "orders"),
         _alive(kept_days, gone, "day_number", "days"),
-        _changes(products, gone, "stock_code", "products"),
+        _changes(
+            _first_kept(kept, "stock_code", snapshots),
+            _first_kept(kept_in_question, "stock_code", snapshots),
+            gone,
+            "stock_code",
+            "products",
+        ),
         spend,
     )
     days = _kept_days(order_days, kept_days, grid)
-    running = keep(
-        sums.join(days, on=["customer_id", "period"], how="inner").with_columns(
+    running = sums.join(days, on=["customer_id", "period"], how="inner")
+    if len(snapshots) > 1:  # one period alone is its own running sum
+        running = running.with_columns(
             *(_running(nw.col(c).cum_sum(), c) for c in (*SUMS, *shares)),
             _running(nw.col("first_day").cum_min(), "first_day"),
             _running(nw.col("first_kept_day").cum_min(), "first_kept_day"),
             _running(nw.col("last_kept_day").cum_max(), "last_kept_day"),
         )
-    )
+    running = keep(running)
     return _describe(_with_gone_days(running, gone).join(periods, on="period"), categories)
 
 
@@ -218,19 +226,21 @@ def _sums_of_sales(order_days: Lines) -> Lines:
 
 def _sums_of_returns(returns: Lines, periods: int) -> Lines:
     changes = _gains_and_losses(returns, periods, "units_returned", "amount_returned")
-    return changes.with_columns(
+    sums = changes.with_columns(
         nw.when(nw.col("amount_returned") > 0)
         .then(nw.col("amount_returned"))
         .otherwise(nw.lit(0, nw.Int64))
         .alias("amount_sold"),
         nw.col("units_returned").alias("units"),
         nw.col("amount_returned").alias("amount"),
-    ).select("customer_id", "period", "units", "amount", "amount_sold")
+    )
+    return _summed(sums, ("units", "amount", "amount_sold"))
 
 
-def _first_kept_products(kept: Lines, snapshots: Sequence[date]) -> Lines:
+def _first_kept(kept: Lines, what: str, snapshots: Sequence[date]) -> Lines:
+    """The first period in which a customer kept anything of each `what`."""
     return (
-        kept.group_by("customer_id", "stock_code")
+        kept.group_by("customer_id", what)
         .agg(nw.col("day").min())
         .with_columns(period_of(nw.col("day"), snapshots).alias("period"))
     )
@@ -243,16 +253,19 @@ def _alive(stands: Lines, gone: Lines, what: str, count: str) -> Lines:
     that, lines that were taken back later count for the snapshots at which they still stood.
     """
     since = stands.group_by("customer_id", what).agg(nw.col("period").min())
-    return _changes(since, gone, what, count)
+    return _changes(since, since, gone, what, count)
 
 
-def _changes(since: Lines, gone: Lines, what: str, count: str) -> Lines:
-    """The changes from the first period of what is never taken back, one row for each of it."""
+def _changes(since: Lines, since_of_gone: Lines, gone: Lines, what: str, count: str) -> Lines:
+    """The changes from the first period of what is never taken back, one row for each of it.
+
+    `since_of_gone` holds at least the rows of `since` whose `what` is among the gone.
+    """
     for_now = (
         gone.select("customer_id", what, "period")
         .unique(["customer_id", what, "period"])
         .join(
-            since.with_columns(nw.col("period").alias("since")).drop("period"),
+            since_of_gone.with_columns(nw.col("period").alias("since")).drop("period"),
             on=["customer_id", what],
             how="left",
         )
@@ -269,18 +282,27 @@ def _changes(since: Lines, gone: Lines, what: str, count: str) -> Lines:
 
 
 def _add_up(columns: Sequence[str], grid: Lines, *parts: Lines) -> Lines:
-    """The parts' columns summed by customer and period, a row for every row of the grid."""
+    """The parts' columns summed by customer and period, a row for every row of the grid.
+
+    Each part has one row by customer and period. A column may stand in several parts.
+    """
+    by = ["customer_id", "period"]
     extra = [c for c in ("uncategorized",) if any(c in _names(part) for part in parts)]
-    names = (*columns, *extra)
-    padded = [
-        part.select(
-            "customer_id",
-            "period",
-            *(c if c in _names(part) else nw.lit(0, nw.Int64).alias(c) for c in names),
-        )
-        for part in (grid, *parts)
-    ]
-    return _summed(nw.concat(padded), names)
+    found: dict[str, list[nw.Expr]] = {name: [] for name in (*columns, *extra)}
+    joined = grid.select(*by)
+    for number, part in enumerate(parts):
+        names = {name: f"{name}_{number}" for name in _names(part) if name not in by}
+        joined = joined.join(part.rename(names), on=by, how="left")
+        for name, renamed in names.items():
+            found[name].append(nw.col(renamed).fill_null(0))
+    return joined.select(
+        *by,
+        *(
+            sum(terms[1:], terms[0]).cast(nw.Int64).alias(name)
+            for name, terms in found.items()
+            if terms
+        ),
+    )
 
 
 def _summed(frame: Lines, columns: Sequence[str]) -> Lines:
