@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -95,11 +96,11 @@ def measure(millions: float) -> dict[str, float]:
         for stage in STAGES:
             module, _, last = stage.partition(" ")
             set_params(shop, "rfm", snapshots="last" if last else "month_ends")
-            cost = median_of(lambda module=module: run_stage(shop, module))
+            cost = median_of(partial(run_stage, shop, module))
             beside = ""
             if module in RIVALS:
                 what, statement = RIVALS[module]
-                rival = median_of(lambda statement=statement: run_rival(shop, statement))
+                rival = median_of(partial(run_rival, shop, statement))
                 ratio = cost.seconds / rival.seconds
                 beside = f"{rival.seconds:9.2f}{ratio:7.2f}{GOALS[stage]:6.1f}  ({what})"
             print(f"{stage:<22}{cost.seconds:9.2f}{cost.peak_gb:9.2f}{beside}", flush=True)
@@ -195,7 +196,7 @@ def textbook_loop() -> None:
         prepare(shop, 100)
         set_params(shop, "source", path=str(source.resolve()))
         run_stage(shop, "ingest")
-        clean = median_of(lambda: run_stage(shop, "clean"))
+        clean = median_of(partial(run_stage, shop, "clean"))
         with duckdb.connect() as database:
             lines = database.read_parquet(str(shop / LINES)).df()
         began = time.perf_counter()
