@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
+import shutil
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,10 +14,13 @@ import duckdb
 import narwhals as nw
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from conftest import skip_unless
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.engines.spark import SparkEngine, open_spark
 from pipeline.methods.returns import held_units, units_taken_back
 from pipeline.tables.invoice_lines import INVOICE_LINES
 
@@ -40,7 +45,7 @@ def numbered(lines: list[Line]) -> list[Line]:
     return [line._replace(line_id=line.line_id or n) for n, line in enumerate(lines, 1)]
 
 
-def lazy(engine: str, lines: list[Line]) -> nw.LazyFrame[Any]:
+def lazy(engine: str | SparkEngine, lines: list[Line]) -> nw.LazyFrame[Any]:
     rows = [
         {
             "line_id": line.line_id,
@@ -58,6 +63,10 @@ def lazy(engine: str, lines: list[Line]) -> nw.LazyFrame[Any]:
     table = pa.Table.from_pylist(rows, schema=INVOICE_LINES.schema)
     if engine == "pandas":
         return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+    if isinstance(engine, SparkEngine):
+        file = engine.folder / "lines.parquet"
+        pq.write_table(table, file)
+        return nw.from_native(engine.session.read.parquet(str(file)))
     return nw.from_native(duckdb.from_arrow(table))
 
 
@@ -78,7 +87,7 @@ class Netted(NamedTuple):
     matched: dict[int, int]
 
 
-def netted(engine: str, lines: list[Line]) -> Netted:
+def netted(engine: str | SparkEngine, lines: list[Line]) -> Netted:
     held = held_units(lazy(engine, numbered(lines)))
     rows = rows_of(held)
     taken = rows_of(units_taken_back(held))
@@ -233,6 +242,18 @@ def random_lines(seed: int, customers: int) -> list[Line]:
 def test_many_customers_at_once_give_what_their_stacks_give(engine):
     lines = random_lines(352, 400)
     assert netted(engine, lines) == stacked(lines)
+
+
+@pytest.mark.spark
+def test_many_customers_on_spark_give_what_their_stacks_give(tmp_path, monkeypatch):
+    skip_unless(importlib.util.find_spec("pyspark"), "PySpark")
+    skip_unless(shutil.which("java"), "Java")
+    monkeypatch.setenv("SPARK_MASTER", "local[2]")
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    monkeypatch.setenv("PIPELINE_SPILL", str(tmp_path))
+    lines = random_lines(353, 1_500)
+    with open_spark() as engine:
+        assert netted(engine, lines) == stacked(lines)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from pipeline.shared.errors import InputError
 from pipeline.shared.outputs import whole_file
-from pipeline.tables.contract import ROW_GROUP, Table, check
+from pipeline.tables.contract import ROW_GROUP, Table, check, write_batches
 
 Lines = nw.LazyFrame[Any]
 
@@ -68,9 +68,7 @@ class SparkEngine:
         # A sort before writing puts the rows in order across the parts: their names ascend.
         rows.sort(*table.order).write.parquet(_address(parts))
         with whole_file(table.path) as unfinished:
-            with pq.ParquetWriter(unfinished, schema, compression="zstd") as file:
-                for batch in _batches(parts, schema):
-                    file.write_table(batch, row_group_size=ROW_GROUP)
+            write_batches(_batches(parts), schema, unfinished)
             check(table, unfinished)
         shutil.rmtree(parts)
 
@@ -117,18 +115,10 @@ def _address(path: Path) -> str:
     return path.resolve().as_uri()
 
 
-def _batches(parts: Path, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows of the parts in order, by row groups of one size, however many parts there are."""
-    waiting = schema.empty_table()
+def _batches(parts: Path) -> Iterator[pa.RecordBatch]:
+    """The rows of the parts in order."""
     for part in sorted(parts.glob("*.parquet")):
-        for batch in pq.ParquetFile(part).iter_batches(ROW_GROUP):
-            rows = pa.Table.from_batches([batch]).cast(schema)
-            waiting = pa.concat_tables([waiting, rows])
-            while len(waiting) >= ROW_GROUP:
-                yield waiting.slice(0, ROW_GROUP).combine_chunks()
-                waiting = waiting.slice(ROW_GROUP)
-    if len(waiting):
-        yield waiting.combine_chunks()
+        yield from pq.ParquetFile(part).iter_batches(ROW_GROUP)
 
 
 def _spark_type(arrow_type: Any) -> str:

@@ -141,7 +141,7 @@ def _write(
     """Write the rows in their order; the bytes do not depend on how DuckDB shares the work."""
     try:
         batches = database.sql(rows).to_arrow_reader(ROW_GROUP)
-        write_batches(_numbered(batches) if number else batches, INVOICE_LINES, target)
+        write_batches(_numbered(batches) if number else batches, INVOICE_LINES.schema, target)
     except pa.ArrowException as error:
         raise duckdb.InvalidInputException(str(error)) from None
 

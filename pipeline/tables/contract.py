@@ -113,9 +113,8 @@ def write_table(table: Table, frame: pd.DataFrame) -> None:
         check(table, unfinished)
 
 
-def write_batches(batches: Iterable[pa.RecordBatch], table: Table, target: Path) -> None:
+def write_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target: Path) -> None:
     """Write rows as they come, in row groups of one size however they are parted: equal bytes."""
-    schema = table.schema
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         waiting, count = [schema.empty_table()], 0
         for batch in batches:
