@@ -270,7 +270,7 @@ def measure(
     from_one = fit_categories(products, one, taxonomy, settings).labels
     from_other = fit_categories(products, other, taxonomy, settings).labels
     size = len(products)
-    some = np.sort(np.random.default_rng(seed).choice(size, int(0.8 * size), replace=False))
+    some = np.sort(np.random.default_rng(seed).choice(size, max(1, int(0.8 * size)), replace=False))
     fewer = fit_categories(
         products.iloc[some].reset_index(drop=True),
         pair_weights(baskets[:, some]),
