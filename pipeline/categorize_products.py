@@ -4,6 +4,8 @@ Reads   data/sales.parquet, a taxonomy (pipeline/taxonomies/gifts.yaml or the sh
         pipeline/taxonomies/overrides.csv
 Writes  data/product_categories.parquet, data/categories.parquet, data/category_months.parquet,
         data/category_words.parquet, reports/products_to_review.csv, metrics/categorize.json
+
+Example: python -m pipeline.categorize_products
 """
 
 from __future__ import annotations

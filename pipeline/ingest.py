@@ -3,7 +3,8 @@
 Reads   source.path: CSV, TSV, XLSX, Parquet, ZIP or gzip of them
 Writes  data/invoice_lines.parquet, data/quarantined_lines.parquet, metrics/ingest.json
 
-Look at a file first (nothing is written): python -m pipeline.ingest --check orders.csv
+Example: python -m pipeline.ingest
+         python -m pipeline.ingest --check orders.csv    (a look at a file; writes nothing)
 """
 # ruff: noqa: S608 - the SQL is made of layouts and quoted names, never of what cells hold
 

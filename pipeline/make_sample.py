@@ -2,6 +2,8 @@
 
 Reads   nothing
 Writes  data/raw/sample.csv, data/raw/sample_truth.parquet
+
+Example: python -m pipeline.make_sample
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 Reads   the tables of exploration, categories, selection, segments and profiles; metrics/*.json;
         params.yaml
 Writes  reports/segments.html
+
+Example: python -m pipeline.render_report
 """
 
 from __future__ import annotations
