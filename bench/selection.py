@@ -47,6 +47,7 @@ Matrix = NDArray[np.float64]
 GOAL = "goal: Jaccard >= 0.75, share >= 3 %, eta squared >= 97 % of the ceiling, <= 8 segments"
 LIMITS = {1_000: (20, 4), 4_300: (30, 4), 100_000: (180, 4), 1_000_000: (180, 4)}  # seconds, GB
 SNAPSHOTS = 8
+HORIZON_WEEKS = 90 / 7
 
 
 def main() -> None:
@@ -91,19 +92,27 @@ def bg_nbd(customers: pd.DataFrame, origin: Origin) -> LaterFigures:
     rows = customers[customers["snapshot_date"].astype(str) == origin.cut.date]
     kept = (rows["frequency"] > 0).to_numpy()
     buyers = rows[kept]
-    age = buyers["tenure_days"].astype(float)
-    repeats = (buyers["frequency"] - 1).astype(float)
-    last = (age - buyers["recency_days"]).clip(lower=0).where(repeats > 0, 0.0)
-    again = repeats > 0
+    # In weeks, which keep its series finite; at age 0 the model is undefined.
+    age = buyers["tenure_days"].clip(lower=1) / 7
+    last = (age - buyers["recency_days"].astype(float) / 7).clip(lower=0)
+    again = (buyers["frequency"] > 1) & (last > 0)  # a second order on the first day is none
+    repeats, last = (buyers["frequency"] - 1.0).where(again, 0.0), last.where(again, 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         orders = lifetimes.BetaGeoFitter(penalizer_coef=0.001).fit(repeats, last, age)
         amount = lifetimes.GammaGammaFitter(penalizer_coef=0.001)
-        amount.fit(repeats[again], buyers.loc[again, "average_order_value"])
-        number = orders.conditional_expected_number_of_purchases_up_to_time(90, repeats, last, age)
-        spend = amount.conditional_expected_average_profit(
-            repeats, buyers["average_order_value"].where(again, 0.0)
+        average = buyers.loc[again, "average_order_value"]
+        amount.fit(repeats[again], average)
+        number = orders.conditional_expected_number_of_purchases_up_to_time(
+            HORIZON_WEEKS, repeats, last, age
         )
+        # Where its series fails, who bought once has not left: gamma-Poisson, its limit for that.
+        rate = (orders.params_["r"] + repeats) / (orders.params_["alpha"] + age)
+        number = number.fillna(rate * HORIZON_WEEKS)
+        # Its mean over all customers is infinite on such data: who bought once gets the mean of
+        # what is expected of the others.
+        spend = amount.conditional_expected_average_profit(repeats[again], average)
+        spend = spend.reindex(buyers.index).fillna(spend.mean())
     expected = np.zeros(len(rows))
     expected[kept] = (number * spend).to_numpy()
     tiers = np.searchsorted(np.quantile(expected, np.arange(1, 8) / 8), expected, side="right")

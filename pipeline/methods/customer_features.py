@@ -54,6 +54,15 @@ def customer_features(
     spend = keep(category_spend(known, returns, product_categories, categories, snapshots))
     in_question = gone.group_by("customer_id", "stock_code").agg(nw.len().alias("lines"))
     kept_in_question = kept.join(in_question, on=["customer_id", "stock_code"], how="semi")
+    products = keep(  # by itself: nearly a row for every line is counted here
+        _changes(
+            _first_kept(kept, "stock_code", snapshots),
+            _first_kept(kept_in_question, "stock_code", snapshots),
+            gone,
+            "stock_code",
+            "products",
+        )
+    )
     first_period = order_days.group_by("customer_id").agg(nw.col("period").min().alias("since"))
     grid = first_period.join(periods.select("period"), how="cross").filter(
         nw.col("period") >= nw.col("since")
@@ -66,13 +75,7 @@ def customer_features(
         _sums_of_returns(returns, len(snapshots)),
         _alive(kept_days, gone, "invoice_id", "orders"),
         _alive(kept_days, gone, "day_number", "days"),
-        _changes(
-            _first_kept(kept, "stock_code", snapshots),
-            _first_kept(kept_in_question, "stock_code", snapshots),
-            gone,
-            "stock_code",
-            "products",
-        ),
+        products,
         spend,
     )
     days = _kept_days(order_days, kept_days, grid)
