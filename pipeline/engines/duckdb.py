@@ -12,11 +12,14 @@ from typing import Any
 import duckdb
 import narwhals as nw
 import pandas as pd
+import pyarrow as pa
 
 from pipeline.shared.outputs import whole_file
-from pipeline.tables.contract import ROW_GROUP, Table, check, parquet_glob
+from pipeline.tables.contract import ROW_GROUP, Table, check, parquet_glob, write_batches
 
 Lines = nw.LazyFrame[Any]
+
+SLICE = 1 << 23  # lines sorted at a time: about a gigabyte
 
 
 class DuckDBEngine:
@@ -40,14 +43,12 @@ class DuckDBEngine:
     def write(self, table: Table, frame: Lines) -> None:
         """Write the frame as the table: types, row order, contract, whole or not at all."""
         schema = table.schema_for(frame.collect_schema().names())
-        rows = frame.to_native()
         columns = ", ".join(
             f'cast("{f.name}" as {_sql_type(f.type)}) as "{f.name}"' for f in schema
         )
-        order = ", ".join(f'"{name}"' for name in table.order)
+        rows = frame.to_native().project(columns)
         with whole_file(table.path) as unfinished:
-            ordered = rows.project(columns).order(order)
-            ordered.to_parquet(str(unfinished), compression="zstd", row_group_size=ROW_GROUP)
+            write_batches(_in_order(rows, table), schema, unfinished)
             check(table, unfinished)
 
     def collect(self, frame: Lines) -> pd.DataFrame:
@@ -69,6 +70,18 @@ def open_duckdb() -> Iterator[DuckDBEngine]:
             database.execute("set enable_progress_bar = false")
             database.execute("set streaming_buffer_size = '64MB'")  # so that all cores have work
             yield DuckDBEngine(database)
+
+
+def _in_order(rows: duckdb.DuckDBPyRelation, table: Table) -> Iterator[pa.RecordBatch]:
+    """The rows in the table's order; lines a slice after the other, so that no sort spills."""
+    order = ", ".join(f'"{name}"' for name in table.order)
+    if table.order != ("line_id",):
+        yield from rows.order(order).to_arrow_reader(ROW_GROUP)
+        return
+    (last,) = rows.aggregate("coalesce(max(line_id), 0)").fetchall()[0]
+    for first in range(1, last + 1, SLICE):
+        some = rows.filter(f"line_id between {first} and {first + SLICE - 1}")
+        yield from some.order(order).to_arrow_reader(ROW_GROUP)
 
 
 def _spill_folder() -> str | None:
