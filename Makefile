@@ -51,7 +51,7 @@ docs: $(VENV)/.run ## make the generated pages of docs/ anew
 lock: $(VENV)/.run ## resolve the dependencies anew into the three lock files (needs uv)
 	@for extra in "" dev spark; do \
 	  uv pip compile pyproject.toml $${extra:+--extra $$extra} --output-file requirements$${extra:+-$$extra}.lock \
-	    --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --upgrade --quiet \
+	    --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-strip-extras --upgrade --quiet \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --no-header || exit 1; done
 
 clean: ## remove the environment (outputs stay; they are DVC's)
