@@ -84,7 +84,8 @@ def structure_of(points: Matrix, seed: int, permutations: int = 19) -> str:
     """Whether there are groups in `points` (n, m) at all: none, a continuum or clusters.
 
     None: parts of k-means are no tighter than with each column shuffled by itself, so the columns
-    have nothing to do with each other (19 shuffles, so at most 1 in 20 by chance for each k).
+    have nothing to do with each other (a permutation test of the k at which they are tightest
+    beside the shuffles; 19 of these, so at most 1 in 20 by chance).
     Clusters: for some k the halves agree (prediction strength of at least 0.8, the mark of
     Tibshirani & Walther) and the gap statistic is larger than for no parts by a standard error.
     Otherwise a continuum: customers differ together, without borders but those that are drawn.
@@ -107,7 +108,9 @@ def structure_of(points: Matrix, seed: int, permutations: int = 19) -> str:
             )
         ]
     )
-    if not (own < shuffled.min(axis=0)).all():
+    every = np.vstack([own, shuffled])
+    tightness = ((every.mean(axis=0) - every) / every.std(axis=0)).max(axis=1)
+    if tightness[0] <= tightness[1:].max():
         return "none"
     strengths = np.mean([_halves(points, sizes, rng, seed) for _ in range(5)], axis=0)
     one = gap_statistic(points, lambda some, _: [np.zeros(len(some), np.int64)], 5, seed)
