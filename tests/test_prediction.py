@@ -9,6 +9,7 @@ from pipeline.methods.prediction import (
     eta_squared,
     gini_capture,
     later_figures,
+    resampled_figures,
     top_capture,
 )
 
@@ -49,6 +50,22 @@ def test_auc_counts_ties_half():
     bought = np.array([True, False, True, False])
     assert area_under_curve(np.array([2.0, 1.0, 1.0, 0.0]), bought) == pytest.approx(3.5 / 4)
     assert area_under_curve(np.arange(2.0), np.array([True, True])) == pytest.approx(0.5)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from([0.0, 0.0, 2.5, 40.0]), st.integers(0, 3)),
+        min_size=1,
+        max_size=25,
+    ).filter(lambda rows: any(times for _, _, times in rows))
+)
+def test_a_resample_has_the_figures_of_its_customers_written_out(rows):
+    ranking, spend, times = (np.array(column) for column in zip(*rows, strict=True))
+    found = resampled_figures(ranking.astype(float), spend, times[None, :].astype(float))
+    ranks, spent = np.repeat(ranking, times), np.repeat(spend, times)
+    assert found["gini"][0] == pytest.approx(gini_capture(ranks, spent))
+    assert found["top20_capture"][0] == pytest.approx(top_capture(ranks, spent, 0.2))
+    assert found["auc"][0] == pytest.approx(area_under_curve(ranks, spent > 0))
 
 
 def test_nobody_buying_later_is_no_error():

@@ -20,7 +20,7 @@ from pipeline.methods.partitions import (
     fit_partitions,
     sample_rows,
 )
-from pipeline.methods.prediction import eta_squared, later_figures
+from pipeline.methods.prediction import eta_squared, later_figures, resampled_figures
 from pipeline.methods.stability import gap_statistic, jaccard_by_part, prediction_strength
 from pipeline.methods.transforms import (
     SUPERVISED_TRANSFORMS,
@@ -351,29 +351,32 @@ def later_purchase_figures(
     effort: Effort,
     seed: int,
 ) -> list[tuple[dict[str, float], Matrix]]:
-    """For each k means over the rolling origins, and eta squared in each resample of customers.
+    """For each k means over the rolling origins, their errors, and eta squared in each resample.
 
     Nothing of the cut's own horizon is used but to judge: neither for the fit, nor for the order
     of the segments, which is that of the latest snapshot whose horizon was over.
     """
     figures: list[list[dict[str, float]]] = [[] for _ in family.sizes]
-    spreads = np.zeros((len(family.sizes), len(weights)))
+    spreads: list[dict[str, Matrix]] = [{} for _ in family.sizes]
     for origin in origins:
         outcomes = origin.cut.outcomes
+        spend = np.expm1(outcomes)
         own_weights = weights[:, origin.cut.customer]
         for position, fitted in enumerate(
             fit_family(family, origin.cut, origin.past, effort, seed)
         ):
             parts = fitted.parts(origin.cut)
             ranking = value_of_parts(fitted, origin.past[-1], effort.groups)[parts]
-            found = later_figures(parts, ranking, outcomes, np.expm1(outcomes))
-            figures[position].append(vars(found))
-            spreads[position] += eta_squared(parts, outcomes, own_weights) / len(origins)
+            figures[position].append(vars(later_figures(parts, ranking, outcomes, spend)))
+            resampled = resampled_figures(ranking, spend, own_weights)
+            resampled["eta_squared"] = eta_squared(parts, outcomes, own_weights)
+            for name, drawn in resampled.items():
+                spreads[position][name] = spreads[position].get(name, 0.0) + drawn / len(origins)
     return [
         (
             {str(n): float(v) for n, v in pd.DataFrame(rows).mean().items()}
-            | {"eta_squared_se": float(spread.std())},
-            spread,
+            | {f"{name}_se": float(drawn.std()) for name, drawn in spread.items()},
+            spread["eta_squared"],
         )
         for rows, spread in zip(figures, spreads, strict=True)
     ]

@@ -52,6 +52,36 @@ def later_figures(labels: Labels, ranking: Matrix, outcomes: Matrix, spend: Matr
     )
 
 
+def resampled_figures(ranking: Matrix, spend: Matrix, weights: Matrix) -> dict[str, Matrix]:
+    """Gini, top-20 capture and AUC of a ranking by few values, each (resamples,).
+
+    `weights` (resamples, n) counts how often each customer is in each resample. Ties are shared
+    out as by the functions for one ranking below.
+    """
+    values, place = np.unique(ranking, return_inverse=True)  # from the least value to the best
+    member = np.zeros((len(ranking), len(values)))
+    member[np.arange(len(ranking)), place] = 1.0
+    count, total, bought = (
+        weights @ (member * each[:, None]) for each in (np.ones(len(spend)), spend, spend > 0)
+    )
+    everyone, everything = count.sum(axis=1), total.sum(axis=1)
+    below = count.cumsum(axis=1) - count
+    above = everyone[:, None] - below - count
+    rank = below + (count + 1) / 2
+    taken = np.clip((0.2 * everyone[:, None] - above) / np.maximum(count, 1e-12), 0, 1)
+    others = count - bought
+    lower = others.cumsum(axis=1) - others / 2
+    pairs = bought.sum(axis=1) * others.sum(axis=1)
+    spent = np.maximum(everything, 1e-12)
+    gini = 2 * (rank * total).sum(axis=1) / (everyone * spent) - 1 - 1 / everyone
+    auc = (bought * lower).sum(axis=1) / np.maximum(pairs, 1e-12)
+    return {
+        "gini": np.where(everything > 0, gini, 0.0),
+        "top20_capture": (taken * total).sum(axis=1) / spent,
+        "auc": np.where(pairs > 0, auc, 0.5),
+    }
+
+
 def gini_capture(ranking: Matrix, spend: Matrix) -> float:
     """Twice the area between the gains curve of later spend and the diagonal; ties shared out."""
     total = spend.sum()
