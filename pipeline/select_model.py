@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import joblib
 import numpy as np
@@ -32,7 +32,7 @@ from pipeline.methods.candidates import (
     measure_family,
     value_of_parts,
 )
-from pipeline.methods.partitions import MIXTURES, sample_rows
+from pipeline.methods.partitions import ALGORITHMS, MIXTURES, sample_rows
 from pipeline.methods.prediction import LaterFigures, ceiling
 from pipeline.methods.segment_model import (
     KEPT_NOTHING,
@@ -45,6 +45,7 @@ from pipeline.methods.segment_model import (
 from pipeline.methods.selection import Choice, Gates, choose, failed_gates, reasons
 from pipeline.methods.stability import structure_of
 from pipeline.methods.transforms import (
+    TRANSFORMS,
     apply_transform,
     feature_columns,
     feature_matrix,
@@ -67,23 +68,24 @@ K_SWEEP = METRICS / "plots" / "k_sweep.csv"
 GROUPS = (KEPT_NOTHING, WHOLESALE)
 FIGURES = ("eta_squared", "gini", "top20_capture", "auc")
 
-Algorithm = Literal[
-    "kmeans", "ward", "bisecting", "mixture", "mixture_diag", "mixture_tied", "hdbscan",
-    "tiers", "steps", "tree", "rules", "kmeans_trimmed",
-]  # fmt: skip
-TransformKind = Literal[
-    "raw", "log", "power", "quantile", "standard_pca2", "weighted", "expected_line",
-    "expected_curve",
-]  # fmt: skip
-
 
 class FamilyParams(StageParams):
     """Algorithms x feature sets x transforms to try, each at every k (or at these)."""
 
-    algorithms: tuple[Algorithm, ...] = Field(min_length=1)
+    algorithms: tuple[str, ...] = Field(min_length=1)
     features: tuple[str, ...] = Field(min_length=1)
-    transforms: tuple[TransformKind, ...] = Field(min_length=1)
+    transforms: tuple[str, ...] = Field(min_length=1)
     k: tuple[int, ...] | None = None
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> FamilyParams:
+        for what, names, known in (
+            ("algorithm", self.algorithms, ALGORITHMS),
+            ("transform", self.transforms, TRANSFORMS),
+        ):
+            if unknown := [name for name in names if name not in known]:
+                raise ValueError(f"unknown {what} {unknown[0]!r}; there are {', '.join(known)}")
+        return self
 
 
 class WholesaleParams(StageParams):

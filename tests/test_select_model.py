@@ -115,6 +115,10 @@ def test_a_shorter_horizon_than_that_of_the_outcomes_is_refused(tmp_path, monkey
         ({"k_from": 9, "k_to": 3}, "k_from 9 is above k_to 3"),
         ({"feature_sets": {"other": ["monetary"]}}, "is not in feature_sets: other"),
         ({"gates": PARAMS["gates"] | {"jaccard": 2}}, r"select\.gates\.jaccard: 2"),
+        (
+            {"baselines": [{"algorithms": ["magic"], "features": ["rfm"], "transforms": ["log"]}]},
+            r"select\.baselines\.0: .*unknown algorithm 'magic'; there are kmeans",
+        ),
         ({"nonsense": 1}, r"select\.nonsense: unknown key"),
     ],
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ SUPERVISED_ALGORITHMS = ("tree",)
 # Have no centres in their coordinates to compare with those of uniform noise.
 WITHOUT_GAP = ("tree", "tiers", "steps", "rules", "hdbscan")
 MIXTURES = {"mixture": "full", "mixture_diag": "diag", "mixture_tied": "tied"}
+AT_ALL_SIZES_AT_ONCE = ("ward", "tree", "hdbscan")
 OUTER_SHARE = 0.05  # steps: customers below the first and above the last edge, each
 
 
@@ -116,44 +118,47 @@ def fit_partitions(
         labels = HDBSCAN(min_cluster_size=smallest, copy=True).fit(some).labels_
         inside = labels >= 0 if (labels >= 0).any() else np.ones(len(labels), dtype=bool)
         return [_centroids(some[inside], labels[inside]) for _ in sizes]
-    return [_fit(algorithm, points, k, seed, starts) for k in sizes]
-
-
-def _fit(algorithm: str, points: Matrix, size: int, seed: int, starts: int) -> Partition:
-    if algorithm in ("kmeans", "kmeans_trimmed"):
-        model = KMeans(size, n_init=starts, random_state=seed).fit(points)
-        return Partition("centroids", size, np.asarray(model.cluster_centers_))
-    if algorithm == "bisecting":
-        bisecting = BisectingKMeans(size, random_state=seed, bisecting_strategy="biggest_inertia")
-        return _centroids(points, bisecting.fit(points).labels_)
-    if algorithm in MIXTURES:
-        mixture = GaussianMixture(
-            size,
-            covariance_type=MIXTURES[algorithm],
-            reg_covar=1e-3,
-            max_iter=40,
-            tol=1e-2,
-            random_state=seed,
-        )
-        return Partition("mixture", size, model=mixture.fit(points))
-    if algorithm == "rules":
-        return rfm_rules(points)
-    return _along_first(algorithm, points[:, 0], size)
-
-
-def _along_first(algorithm: str, values: Matrix, size: int) -> Partition:
-    if algorithm == "tiers":  # equal numbers of customers
-        return _edges(np.quantile(values, np.arange(1, size) / size))
-    if algorithm != "steps":
+    if algorithm not in AT_ONE_SIZE:
         raise ValueError(f"unknown algorithm {algorithm!r}")
-    # Equal distances, but for the outer parts.
+    return [AT_ONE_SIZE[algorithm](points, k, seed, starts) for k in sizes]
+
+
+def _kmeans(points: Matrix, size: int, seed: int, starts: int) -> Partition:
+    model = KMeans(size, n_init=starts, random_state=seed).fit(points)
+    return Partition("centroids", size, np.asarray(model.cluster_centers_))
+
+
+def _bisecting(points: Matrix, size: int, seed: int, *_: int) -> Partition:
+    model = BisectingKMeans(size, random_state=seed, bisecting_strategy="biggest_inertia")
+    return _centroids(points, model.fit(points).labels_)
+
+
+def _mixture(covariance: str, points: Matrix, size: int, seed: int, *_: int) -> Partition:
+    model = GaussianMixture(
+        size,
+        covariance_type=covariance,
+        reg_covar=1e-3,
+        max_iter=40,
+        tol=1e-2,
+        random_state=seed,
+    )
+    return Partition("mixture", size, model=model.fit(points))
+
+
+def _tiers(points: Matrix, size: int, *_: int) -> Partition:
+    """Equal numbers of customers along the first coordinate."""
+    return _edges(np.quantile(points[:, 0], np.arange(1, size) / size))
+
+
+def _steps(points: Matrix, size: int, *_: int) -> Partition:
+    """Equal distances along the first coordinate, but for the outer parts."""
     if size == 2:
-        return _edges(np.quantile(values, [0.5]))
-    low, high = np.quantile(values, [OUTER_SHARE, 1 - OUTER_SHARE])
+        return _edges(np.quantile(points[:, 0], [0.5]))
+    low, high = np.quantile(points[:, 0], [OUTER_SHARE, 1 - OUTER_SHARE])
     return _edges(np.linspace(low, high, size - 1))
 
 
-def rfm_rules(points: Matrix) -> Partition:
+def rfm_rules(points: Matrix, *_: int) -> Partition:
     """The trade's ten segments by the fifths of recency, frequency and monetary (n, 3).
 
     Champions, loyal, potential loyalists, new, promising, need attention, about to sleep, at
@@ -217,3 +222,16 @@ def _squared_distances(points: Matrix, centers: Matrix) -> Matrix:
     for feature in range(points.shape[1]):
         total += (points[:, feature, None] - centers[None, :, feature]) ** 2
     return total
+
+
+# From points (n, m), size, seed and starts (for what begins at random) to a partition.
+AT_ONE_SIZE: Mapping[str, Callable[[Matrix, int, int, int], Partition]] = {
+    "kmeans": _kmeans,
+    "kmeans_trimmed": _kmeans,
+    "bisecting": _bisecting,
+    **{name: partial(_mixture, covariance) for name, covariance in MIXTURES.items()},
+    "tiers": _tiers,
+    "steps": _steps,
+    "rules": rfm_rules,
+}
+ALGORITHMS = (*AT_ONE_SIZE, *AT_ALL_SIZES_AT_ONCE)
