@@ -54,8 +54,9 @@ def segment_names(model: SegmentModel, customers: pd.DataFrame, playbook: Playbo
     for name, part in model.groups.items():
         group[model.order[part]] = name
     segments = pd.DataFrame({"segment_id": np.arange(size), "group": group, **model.levels})
-    named = name_segments(segments, rows, playbook)
-    counts = np.bincount(assign(model, rows)["segment_id"], minlength=size)
+    members = assign(model, rows)["segment_id"]
+    named = name_segments(segments, rows, playbook, pd.Series(members))
+    counts = np.bincount(members, minlength=size)
     return named.assign(customers=counts)
 
 

@@ -94,6 +94,16 @@ def test_where_all_customers_are_alike_every_level_is_mid():
     assert levels == {"recency": ["mid"], "frequency": ["mid"], "monetary": ["mid"]}
 
 
+def test_a_segment_whose_members_do_not_share_its_recency_is_neither_early_nor_late():
+    frame, playbook = shop(), read_playbook()
+    late = segments((80, 2, 150))
+    mixed = pd.Series([0] * 9)  # a third of the nine ordered long ago
+    assert name_segments(late, frame, playbook, mixed)["segment"].tolist() == ["about to sleep"]
+    shared = pd.Series([1, 1, 1, 1, 1, 0, 0, 0, 0])  # three of these four did
+    assert name_segments(late, frame, playbook, shared)["segment"].tolist() == ["lost"]
+    assert name_segments(late, frame, playbook)["segment"].tolist() == ["lost"]
+
+
 def test_ties_stand_at_the_middle_of_their_rank():
     assert standing(np.array([1.0, 2.0, 3.0]), np.array([1.0, 1.0, 2.0, 3.0])).tolist() == [
         0.25, 0.625, 0.875,
@@ -105,6 +115,10 @@ def test_a_customer_whose_recency_contradicts_the_segment_gets_the_play_of_the_o
     plays = own_plays(frame, ["lost"] * 9, read_playbook())
     assert plays[0] == "new"  # the latest order, the fewest orders, the least spend
     assert plays[4:] == ["lost"] * 5
+    asleep = own_plays(frame, ["about_to_sleep"] * 9, read_playbook())
+    assert asleep[0] == "new"
+    assert asleep[4] == "about_to_sleep"
+    assert asleep[-1] == "cannot_lose"
     assert own_plays(frame, ["champions"] * 9, read_playbook())[-1] == "cannot_lose"
     assert own_plays(frame, ["wholesale"] * 9, read_playbook()) == ["wholesale"] * 9
 

@@ -1,8 +1,10 @@
 """Names of segments: one rule table over recency, frequency and monetary, kept in playbook.yaml.
 
 A segment's level in a dimension says where its median stands among all customers who kept
-anything: low, mid or high, by its mid-rank. The 27 cells of levels belong to rules, each cell to
-exactly one; a rule has its names in order, so that two segments of one rule are still told apart.
+anything: low, mid or high, by its mid-rank. Recency moves by itself from day to day, so a segment
+is called late or early only if most of its members are; else it is mid. The 27 cells of levels
+belong to rules, each cell to exactly one; a rule has its names in order, so that two segments of
+one rule are still told apart.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ class Thresholds(StageParams):
 
     low_below: float = Field(gt=0, lt=1)
     high_from: float = Field(gt=0, lt=1)
+    recency_shared_by: float = Field(gt=0, le=1)
 
 
 class Box(StageParams):
@@ -115,7 +118,10 @@ def rule_of_cell(playbook: Playbook) -> dict[Cell, str]:
 
 
 def name_segments(
-    segments: pd.DataFrame, customers: pd.DataFrame, playbook: Playbook
+    segments: pd.DataFrame,
+    customers: pd.DataFrame,
+    playbook: Playbook,
+    members: pd.Series[int] | None = None,
 ) -> pd.DataFrame:
     """Return `segments` with `<dimension>_level` (3 columns), `play` and the unique `segment`.
 
@@ -127,6 +133,10 @@ def name_segments(
     named = segments.copy()
     for dimension, levels in segment_levels(segments, customers, playbook.levels).items():
         named[f"{dimension}_level"] = levels
+    if members is not None:
+        share = _share_of_recency(named, customers, members, playbook.levels)
+        is_shared = share >= playbook.levels.recency_shared_by
+        named["recency_level"] = named["recency_level"].where(is_shared, "mid")
     cells = rule_of_cell(playbook)
     columns = [named[f"{dimension}_level"] for dimension in DIMENSIONS]
     named["play"] = [
@@ -167,8 +177,9 @@ def own_plays(
 ) -> list[str]:
     """The play for each customer: the segment's, but their own cell's where recency contradicts it.
 
-    Who ordered last week is not to be treated as lost because the spend is that of the lost, nor
-    who has been silent for a year as a champion. Declared groups keep their play.
+    Who ordered last week is not to be treated as asleep because the spend is that of those who
+    are, nor who has been silent for a year as a champion: an early or late last order that the
+    play is not made for decides. Declared groups keep their play.
     """
     levels = segment_levels(customers, customers, playbook.levels)
     cells = rule_of_cell(playbook)
@@ -178,10 +189,8 @@ def own_plays(
     }
     found = []
     for play, *parts in zip(segment_plays, *(levels[d] for d in DIMENSIONS), strict=True):
-        usual = recency_of.get(play, set())
-        is_contrary = (parts[0] == "high" and usual == {"low"}) or (
-            parts[0] == "low" and usual == {"high"}
-        )
+        usual = recency_of.get(play)
+        is_contrary = usual is not None and parts[0] != "mid" and parts[0] not in usual
         found.append(cells[_cell(parts)] if is_contrary else play)
     return found
 
@@ -197,6 +206,17 @@ def standing(values: NDArray[np.float64], shop: NDArray[np.float64]) -> NDArray[
     below = np.searchsorted(ordered, values, side="left")
     upto = np.searchsorted(ordered, values, side="right")
     return np.where(np.isnan(values), 0.0, (below + upto) / (2 * len(ordered)))
+
+
+def _share_of_recency(
+    named: pd.DataFrame, customers: pd.DataFrame, members: pd.Series[int], thresholds: Thresholds
+) -> pd.Series[float]:
+    """The share of each segment's members who have its level of recency; 1 where it has none."""
+    own = pd.Series(segment_levels(customers, customers, thresholds)["recency"])
+    level_of = named.set_index("segment_id")["recency_level"]
+    is_same = own == level_of.reindex(members).reset_index(drop=True)
+    shares = is_same.groupby(members.reset_index(drop=True)).mean()
+    return shares.reindex(named["segment_id"]).fillna(1.0).set_axis(named.index)
 
 
 def _level(value: float, thresholds: Thresholds) -> str:
