@@ -74,6 +74,22 @@ def test_a_tree_keeps_every_leaf_above_the_least_share():
     assert np.bincount(assign_parts(partition, points)).min() >= 25
 
 
+def test_a_tree_cut_back_from_a_larger_one_is_the_tree_grown_to_that_size():
+    rng = np.random.default_rng(1)
+    points = rng.normal(size=(600, 3))
+    outcomes = np.sin(3 * points[:, 0]) + np.abs(points[:, 1]) * points[:, 2]
+    sizes = [9, 2, 5, 12]
+    together = fit_partitions("tree", points, sizes, 0, outcomes, minimum_share=0.02)
+    for size, cut_back in zip(sizes, together, strict=True):
+        grown = fit_partitions("tree", points, [size], 0, outcomes, minimum_share=0.02)[0]
+        assert cut_back.size == grown.size == size
+        assert (
+            len(set(zip(assign_parts(cut_back, points), assign_parts(grown, points), strict=True)))
+            == size
+        )
+        assert np.allclose(confidence_of(cut_back, points), confidence_of(grown, points))
+
+
 def test_a_tree_without_outcomes_is_refused():
     with pytest.raises(ValueError, match="learns from later purchases"):
         fit_partitions("tree", three_blobs()[0], [2], 0)

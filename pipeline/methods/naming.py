@@ -214,7 +214,7 @@ def _share_of_recency(
     """The share of each segment's members who have its level of recency; 1 where it has none."""
     own = pd.Series(segment_levels(customers, customers, thresholds)["recency"])
     level_of = named.set_index("segment_id")["recency_level"]
-    is_same = own == level_of.reindex(members).reset_index(drop=True)
+    is_same = (own == level_of.reindex(members).reset_index(drop=True)).astype("float64")
     shares = is_same.groupby(members.reset_index(drop=True)).mean()
     return shares.reindex(named["segment_id"]).fillna(1.0).set_axis(named.index)
 

@@ -31,8 +31,9 @@ class Partition:
     """A fitted partition into parts 0 … size - 1.
 
     `kind` says how to read the rest: `centroids` (size, m) in `values`; `edges` (size - 1,) on
-    the first coordinate in `values`; a `mixture` or a `tree` in `model`, the tree's leaves and
-    the spread of its features in `values`; `rules`: edges (m, 4) and the part of each cell.
+    the first coordinate in `values`; a `mixture` or a `tree` in `model`, the part of each of the
+    tree's nodes and the spread of its features in `values`; `rules`: edges (m, 4) and the part of
+    each cell.
     """
 
     kind: str
@@ -53,7 +54,7 @@ def assign_parts(partition: Partition, points: Matrix) -> Labels:
     elif partition.kind == "mixture":
         parts = partition.model.predict(points)
     elif partition.kind == "tree":
-        parts = np.searchsorted(partition.values[0], partition.model.apply(points))
+        parts = partition.values[0][partition.model.apply(points)]
     elif partition.kind == "rules":
         scores = [np.searchsorted(e, points[:, i], "right") for i, e in enumerate(partition.values)]
         parts = partition.cells[tuple(scores)]
@@ -111,7 +112,7 @@ def fit_partitions(
         if outcomes is None:
             raise ValueError("a tree learns from later purchases, none were given")
         least = max(1, int(1.2 * minimum_share * len(points)))
-        return [_tree(points, outcomes, k, least) for k in sizes]
+        return _trees(points, outcomes, sizes, least)
     if algorithm == "hdbscan":
         some = points[sample_rows(len(points), quadratic_sample, seed)]
         smallest = max(2, int(minimum_share * len(some)))
@@ -189,18 +190,36 @@ def _edges(edges: Matrix) -> Partition:
     return Partition("edges", len(distinct) + 1, distinct)
 
 
-def _tree(points: Matrix, outcomes: Matrix, size: int, least: int) -> Partition:
-    tree = DecisionTreeRegressor(max_leaf_nodes=size, min_samples_leaf=least, random_state=0)
+def _trees(points: Matrix, outcomes: Matrix, sizes: Sequence[int], least: int) -> list[Partition]:
+    """One tree, grown to the largest size and cut back to each.
+
+    The best split is made first and nodes are numbered as they come, two with each split: a tree
+    of k leaves is the first 2 k - 1 nodes of a larger one.
+    """
+    tree = DecisionTreeRegressor(max_leaf_nodes=max(sizes), min_samples_leaf=least, random_state=0)
     tree.fit(points, outcomes)
-    leaves = np.flatnonzero(tree.tree_.children_left == -1)
+    left, right = tree.tree_.children_left, tree.tree_.children_right
     spread = points.std(axis=0)
-    return Partition("tree", len(leaves), [leaves, np.where(spread > 0, spread, 1.0)], tree)
+    spread = np.where(spread > 0, spread, 1.0)
+    found = []
+    for size in sizes:
+        kept = min(2 * size - 1, len(left))
+        leaf_of = np.arange(len(left))  # of a node that is cut off, the leaf that it lies in
+        for node in range(len(left)):
+            if left[node] != -1 and (left[node] >= kept or leaf_of[node] < node):
+                leaf_of[[left[node], right[node]]] = leaf_of[node]
+        leaves = [n for n in range(kept) if left[n] == -1 or left[n] >= kept]
+        found.append(
+            Partition("tree", len(leaves), [np.searchsorted(leaves, leaf_of), spread], tree)
+        )
+    return found
 
 
 def _margin_in_tree(partition: Partition, points: Matrix) -> Matrix:
     spread, tree = partition.values[1], partition.model.tree_
     visited = partition.model.decision_path(points).tocsr()
-    inner = np.flatnonzero(tree.children_left != -1)
+    is_inner = (tree.children_left != -1) & (tree.children_left < 2 * partition.size - 1)
+    inner = np.flatnonzero(is_inner[: 2 * partition.size - 1])
     margin = np.ones(len(points))
     for node in inner:
         rows = visited[:, [node]].nonzero()[0]
