@@ -8,6 +8,7 @@ import datetime as dt
 import gzip
 import io
 import json
+import os
 import zipfile
 from decimal import Decimal
 from pathlib import Path
@@ -108,11 +109,12 @@ def refused(shop: Shop, content: str | bytes | None, *parts: str, name="x.csv", 
         GOOD.replace(",6,", ",6.0,").replace("2.55", "2.550000").encode(),
         GOOD.replace(HEADER, HEADER.replace("CustomerID", " customer  id ")).encode(),
         GOOD.replace("\n", ",\n").encode(),
+        GOOD.encode("utf-32"),
     ],
     ids=[
         "plain", "mark", "utf16", "crlf", "cr", "mixed", "tab", "semicolon", "bar", "sep",
         "blank-top", "blank-between", "no-last-end", "quoted", "float-ids", "spaces",
-        "float-numbers", "header-case", "empty-last-column",
+        "float-numbers", "header-case", "empty-last-column", "utf32",
     ],
 )  # fmt: skip
 def test_the_same_lines_however_the_text_is_written(shop, content):
@@ -202,6 +204,39 @@ def test_what_was_read_is_measured(shop):
     assert figures["lines_without_customer"] == 1
     assert figures["first_sold_at"] == "2010-12-01 08:26:00"
     assert len(figures["source"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize("name", ["a*.csv", "a[1].csv", "x.csv.gz", "x.csv.zst", "it's.csv"])
+def test_the_name_of_a_file_is_no_pattern_and_does_not_say_that_it_is_packed(shop, name):
+    shop.write(GOOD, "ab.csv")
+    shop.write(GOOD, "a1.csv")
+    shop.write(GOOD, name)
+    assert shop.read(name) == READ
+
+
+def test_a_line_that_only_looks_empty_is_not_taken_for_two(shop):
+    shop.write(f"\x0c\n{GOOD}")
+    assert shop.read() == READ
+
+
+def test_windows_marks_are_read_where_a_file_is_no_utf8(shop):
+    shop.write(GOOD.replace("WHITE", "5 € “WHITE”").encode("cp1252"))
+    assert shop.read()[0]["description"] == "5 € “WHITE” HEART"
+
+
+def test_binary_columns_of_parquet_are_text(shop):
+    names = HEADER.split(",")
+    cells = [line.replace("WHITE", "£").split(",") for line in (LINE, RETURN, SECOND)]
+    table = pa.table({n: pa.array(c, pa.binary()) for n, *c in zip(names, *cells, strict=True)})
+    pq.write_table(table, shop.folder / "x.parquet")
+    assert shop.read("x.parquet")[0]["description"] == "£ HEART"
+
+
+def test_files_of_no_known_kind_are_left_out_and_told(shop, caplog):
+    shop.write(GOOD, "many/1.csv")
+    shop.write(GOOD, "many/2.dat")
+    assert shop.read("many") == READ
+    assert "many: left out, for their names end like no known kind of file: 2.dat" in caplog.text
 
 
 @pytest.mark.parametrize("layout", ["folder", "one"])
@@ -345,6 +380,7 @@ def test_text_in_no_declared_encoding_is_refused_with_the_row(shop):
 
 def test_an_unknown_encoding_is_named(shop):
     refused(shop, GOOD, "source.encoding: 'klingon' is unknown", encoding="klingon")
+    refused(shop, GOOD, "source.encoding: 'utf\\x00' is unknown", encoding="utf\0")
 
 
 def test_a_date_that_could_mean_two_days_is_never_guessed(shop):
@@ -365,6 +401,56 @@ def test_a_zip_that_climbs_out_is_refused(shop):
     with zipfile.ZipFile(shop.folder / "x.zip", "w") as archive:
         archive.writestr("../../x.csv", GOOD)
     refused(shop, None, "'../../x.csv', a path that leads out of the archive", name="x.zip")
+
+
+def test_archives_in_archives_end_somewhere(shop):
+    content = GOOD.encode()
+    for _ in range(3):
+        content = gzip.compress(content)
+    shop.write(content, "x.gz")
+    assert shop.read("x.gz") == READ
+    with pytest.raises(InputError, match=r"x\.gz: archives within archives, more than 3 deep"):
+        shop.read(shop.write(gzip.compress(content), "x.gz"))
+
+
+@pytest.mark.parametrize("kind", ["link to nothing", "link to a folder", "pipe"])
+def test_what_is_no_file_in_a_folder_is_named_and_not_passed_over(shop, kind):
+    shop.write(GOOD, "many/1.csv")
+    (shop.folder / "elsewhere").mkdir()
+    odd = shop.folder / "many/2.csv"
+    if kind == "pipe":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to(shop.folder / ("elsewhere" if "folder" in kind else "nowhere"))
+    refused(shop, None, "many/2.csv is a link to a folder or to nothing, or no file", name="many")
+
+
+def test_a_path_that_is_no_file_is_said_to_be_none(shop):
+    os.mkfifo(shop.folder / "x.csv")
+    refused(shop, None, "x.csv is neither a file nor a folder", name="x.csv")
+    refused(shop, None, "cannot be read: [Errno 36] File name too long", name="x" * 300)
+
+
+def test_a_file_that_may_not_be_read_is_named(shop, monkeypatch):
+    def open_(file, *arguments, **named):
+        if file.name == "part_1":
+            raise PermissionError(13, "Permission denied")
+        return real(file, *arguments, **named)
+
+    real = Path.open
+    monkeypatch.setattr(Path, "open", open_)
+    refused(shop, GOOD, "x.csv cannot be opened: Permission denied; give this user the right")
+
+
+def test_two_encodings_in_one_file_are_never_guessed(shop):
+    content = GOOD.encode().replace(b"WHITE", b"\xc2\xa35").replace(b"Discount", b"\xa35")
+    refused(shop, content, "x.csv: row 2 is UTF-8 text and row 3 is not")
+    assert shop.read(encoding="iso-8859-1")[0]["description"] == "Â£5 HEART"
+
+
+def test_a_zero_character_is_refused_in_utf16_too(shop):
+    content = GOOD.replace("Discount", "Dis\0count").encode("utf-16")
+    refused(shop, content, "x.csv, row 3: a zero character")
 
 
 def test_a_zip_bomb_is_refused(shop):

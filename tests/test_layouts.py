@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -128,6 +129,25 @@ def test_an_empty_workbook_is_named(shop):
     write_workbook(shop.folder / "x.xlsx", {"Lines": []})
     with pytest.raises(InputError, match=r"x.xlsx is empty: no sheet has a cell"):
         shop.read("x.xlsx", layout="online_retail_ii")
+
+
+def test_a_stray_cell_far_out_is_named_before_it_takes_all_memory(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT]})
+    with zipfile.ZipFile(shop.folder / "x.xlsx") as book:
+        members = {name: book.read(name) for name in book.namelist()}
+    empty = b'<row r="1048576"><c r="XFD1048576" s="1"/></row></sheetData>'
+    far = empty.replace(b"/></row>", b"><v>3</v></c></row>")
+    sheet = members["xl/worksheets/sheet1.xml"]
+    for cell, is_read in ((empty, True), (far, False)):
+        members["xl/worksheets/sheet1.xml"] = sheet.replace(b"</sheetData>", cell)
+        with zipfile.ZipFile(shop.folder / "x.xlsx", "w") as book:
+            for name, content in members.items():
+                book.writestr(name, content)
+        if is_read:
+            assert len(shop.read("x.xlsx", layout="online_retail_ii")) == 1
+            continue
+        with pytest.raises(InputError, match="reach to row 1,048,576 and column 16,384, too far"):
+            shop.read("x.xlsx", layout="online_retail_ii")
 
 
 def test_files_that_overlap_are_once_for_any_layout_that_is_told_so(shop):

@@ -212,7 +212,7 @@ def _scan(parts: Sequence[Readable], *, with_rejects: bool = False) -> str:
         cells = {f: _name(column) for f, column in first.fields.items()}
         where = " where file_row_number > 0"  # the header
     else:
-        rows = f"read_parquet({files})"
+        rows = f"read_parquet({files}, binary_as_string = true)"
         cells = {f: f"cast({_name(column)} as varchar)" for f, column in first.fields.items()}
         where = ""
     chosen = ", ".join(f"{cells.get(f, 'null::varchar')} as {f}" for f in _used(parts))

@@ -12,7 +12,9 @@ import datetime as dt
 import errno
 import fnmatch
 import gzip
+import io
 import itertools
+import logging
 import lzma
 import re
 import shutil
@@ -20,7 +22,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,14 +40,24 @@ CHUNK = 1 << 20
 # Text packs to a thirtieth at best; what unpacks to far more than that is a bomb.
 HIGHEST_RATIO = 200
 HARMLESS = 100 << 20
+DEEPEST = 3  # archives in archives; one that holds itself would have no end
 LONGEST_HEADER = 1 << 20
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like the mark of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-NATIVE = {"utf-8": "utf-8", "iso8859-1": "latin-1"}  # what DuckDB decodes itself
+LATIN = "iso8859-1"
+NATIVE = {"utf-8": "utf-8", LATIN: "latin-1"}  # what DuckDB decodes itself
+WINDOWS = re.compile(rb"[\x80-\x9f]")  # letters and marks in cp1252, nothing in ISO 8859-1
 ROWS_AT_ONCE = 20_000
+# The library holds a sheet as a full rectangle: one stray cell far out would take all memory.
+MOST_CELLS = 60_000_000
+SHEET_ROW = re.compile(rb"<(?:\w+:)?row\b[^>]*?\br=[\"'](\d+)")
+FAR_CELL = re.compile(rb"<(?:\w+:)?c\b[^>]*?\br=[\"']([A-Z]{2,3})\d+[\"'][^>]*(?<!/)>")
+LONGEST_TAG = 1 << 10
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError)
 
 
@@ -76,6 +88,8 @@ class TextFacts:
     mark: str | None
     not_utf8_row: int | None
     zero_row: int | None
+    utf8_row: int | None = None  # where the file is not UTF-8: a row that is, beyond ASCII
+    is_windows: bool = False
 
 
 def unpack(
@@ -86,11 +100,15 @@ def unpack(
     `files` is a pattern (such as *.csv) that selects within a folder or archive, `sheets` the names
     of the sheets to read. Raises InputError where nothing is found or an archive is not sound.
     """
-    found = _files(path, files)
+    try:
+        found = _files(path, files)
+    except (OSError, ValueError) as error:  # a name too long, a folder that may not be listed
+        raise InputError(f"source.path: {str(path)!r} cannot be read: {error}") from None
     parts: list[Part] = []
     for file in progress(found, "unpacking"):
         name = str(path) if file == path else f"{path}/{file.relative_to(path).as_posix()}"
-        parts += _parts(name, file, files, sheets, scratch)
+        opened = _Opened(file.stat().st_size, files, sheets, scratch)
+        parts += _parts(name, _linked(file, scratch), opened)
     if not parts:
         raise InputError(f"{path}: nothing in it can be read; expected {_expected()}")
     return parts
@@ -105,17 +123,43 @@ def _files(path: Path, files: str | None) -> list[Path]:
                 f"source.path: {path} is a pattern; give the folder ({path.parent}) as source.path "
                 f"and the pattern ({path.name}) as source.files"
             )
-        raise InputError(f"source.path: {path} is missing; give a file or a folder of files")
+        what = "is neither a file nor a folder" if path.exists() else "is missing"
+        raise InputError(f"source.path: {path} {what}; give a file or a folder of files")
+    visible = (f for f in path.rglob("*") if not _hidden(f.relative_to(path).as_posix()))
     inside = sorted(
-        (f for f in path.rglob("*") if f.is_file() and not _hidden(f.relative_to(path).as_posix())),
+        (f for f in visible if f.is_symlink() or not f.is_dir()),
         key=lambda f: f.relative_to(path).as_posix(),
     )
-    found = [f for f in inside if _selected(f.relative_to(path).as_posix(), files)]
+    found = [f for f in inside if f.is_dir() or _selected(f.relative_to(path).as_posix(), files)]
+    for file in found:
+        if not file.is_file():
+            raise InputError(
+                f"{file} is a link to a folder or to nothing, or no file of data: not read; "
+                f"put the files themselves into {path}, or take it away"
+            )
+    if files is None:
+        _tell_left_out(str(path), [f.name for f in inside if f not in found])
     if not found:
         names = ", ".join(f.name for f in inside[:5]) or "nothing"
         pattern = files or _expected()
         raise InputError(f"{path}: no file matches {pattern}; the folder holds {names}")
     return found
+
+
+def _tell_left_out(name: str, left: Sequence[str]) -> None:
+    if left:
+        shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        logging.getLogger("ingest").warning(
+            "%s: left out, for their names end like no known kind of file: %s", name, shown
+        )
+
+
+def _linked(file: Path, scratch: Path) -> Path:
+    """A link of a name of our own: DuckDB takes * ? [ in a name as a pattern, .gz as packed."""
+    target = _scratch_file(scratch)
+    target.unlink()
+    target.symlink_to(file.absolute())
+    return target
 
 
 def _expected() -> str:
@@ -132,46 +176,73 @@ def _selected(name: str, files: str | None) -> bool:
     return fnmatch.fnmatchcase(name, files) or fnmatch.fnmatchcase(name.rsplit("/", 1)[-1], files)
 
 
-def _parts(
-    name: str, file: Path, files: str | None, sheets: Sequence[str] | None, scratch: Path
-) -> Iterator[Part]:
-    if file.stat().st_size == 0:
-        raise InputError(f"{name} is empty: not even a header; export it again")
-    with file.open("rb") as opened:
-        start = opened.read(8)
+@dataclass(frozen=True)
+class _Opened:
+    """The file or archive that was given: its size, and what of it is wanted."""
+
+    size: int
+    files: str | None
+    sheets: Sequence[str] | None
+    scratch: Path
+    depth: int = 0
+
+
+def _parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
+    start = _start(name, file)
+    if opened.depth > DEEPEST:
+        raise InputError(
+            f"{name}: archives within archives, more than {DEEPEST} deep: not unpacked; "
+            "unpack it yourself and give the file"
+        )
     if start.startswith(b"PAR1"):
         yield Part(name, file, "parquet")
     elif start.startswith(b"\x1f\x8b"):
-        yield from _parts(name, _gunzip(name, file, scratch), files, sheets, scratch)
+        deeper = replace(opened, depth=opened.depth + 1)
+        yield from _parts(name, _gunzip(name, file, opened), deeper)
     elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        yield from _zip_parts(name, file, files, sheets, scratch)
+        yield from _zip_parts(name, file, opened)
     elif start.startswith(b"\xd0\xcf\x11\xe0"):
-        yield from _sheet_parts(name, file, sheets, scratch)
+        yield from _sheet_parts(name, file, opened)
     else:
         yield Part(name, file, "text")
 
 
-def _zip_parts(
-    name: str, file: Path, files: str | None, sheets: Sequence[str] | None, scratch: Path
-) -> Iterator[Part]:
+def _start(name: str, file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(8)
+    except OSError as error:
+        raise InputError(
+            f"{name} cannot be opened: {error.strerror}; give this user the right to read it"
+        ) from None
+    if not start:
+        raise InputError(f"{name} is empty: not even a header; export it again")
+    return start
+
+
+def _zip_parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
     try:
         with zipfile.ZipFile(file) as archive:
             members = sorted(archive.infolist(), key=lambda m: m.filename)
-            _refuse_bomb(name, sum(m.file_size for m in members), file.stat().st_size, scratch)
+            _refuse_bomb(name, sum(m.file_size for m in members), opened)
             if any(m.filename == "[Content_Types].xml" for m in members):
-                yield from _sheet_parts(name, file, sheets, scratch)
+                _refuse_far_cells(name, archive)
+                yield from _sheet_parts(name, file, opened)
                 return
-            for member in members:
-                if member.is_dir() or _hidden_member(name, member.filename):
-                    continue
-                # An archive in an archive is found by its ending, not by the pattern.
-                if not _selected(member.filename, files):
-                    continue
+            visible = [
+                m for m in members if not m.is_dir() and not _hidden_member(name, m.filename)
+            ]
+            wanted = [m for m in visible if _selected(m.filename, opened.files)]
+            if opened.files is None:
+                _tell_left_out(name, [m.filename for m in visible if m not in wanted])
+            # An archive in an archive is found by its ending, not by the pattern.
+            deeper = replace(opened, files=None, depth=opened.depth + 1)
+            for member in wanted:
                 inner = f"{name}/{member.filename}"
-                target = _scratch_file(scratch)
+                target = _scratch_file(opened.scratch)
                 with archive.open(member) as packed:
-                    _copy(inner, packed, target, file.stat().st_size, scratch)
-                yield from _parts(inner, target, None, sheets, scratch)
+                    _copy(inner, packed, target, opened)
+                yield from _parts(inner, target, deeper)
     except (*DAMAGE, OSError) as error:
         _raise_if_of_the_disk(error)
         raise InputError(
@@ -199,11 +270,11 @@ def _hidden_member(name: str, member: str) -> bool:
     return _hidden(pure)
 
 
-def _gunzip(name: str, file: Path, scratch: Path) -> Path:
-    target = _scratch_file(scratch)
+def _gunzip(name: str, file: Path, opened: _Opened) -> Path:
+    target = _scratch_file(opened.scratch)
     try:
         with gzip.open(file) as packed:
-            _copy(name, packed, target, file.stat().st_size, scratch)
+            _copy(name, packed, target, opened)
     except (*DAMAGE, OSError) as error:
         _raise_if_of_the_disk(error)
         raise InputError(
@@ -212,26 +283,25 @@ def _gunzip(name: str, file: Path, scratch: Path) -> Path:
     return target
 
 
-def _copy(
-    name: str, packed: IO[bytes] | gzip.GzipFile, target: Path, packed_size: int, scratch: Path
-) -> None:
+def _copy(name: str, packed: IO[bytes] | gzip.GzipFile, target: Path, opened: _Opened) -> None:
     size = 0
     with target.open("wb") as out:
         while chunk := packed.read(CHUNK):
             size += len(chunk)
-            _refuse_bomb(name, size, packed_size, scratch)
+            _refuse_bomb(name, size, opened)
             out.write(chunk)
 
 
-def _refuse_bomb(name: str, size: int, packed_size: int, scratch: Path) -> None:
+def _refuse_bomb(name: str, size: int, opened: _Opened) -> None:
     """A header can lie about the size, so this is asked again while unpacking."""
     if size <= HARMLESS:
         return
-    if size > HIGHEST_RATIO * packed_size:
+    if size > HIGHEST_RATIO * opened.size:
         raise InputError(
             f"{name} unpacks to more than {HIGHEST_RATIO} times its size: not unpacked; "
             "if it is sound, unpack it yourself and give the file"
         )
+    scratch = opened.scratch
     if size > shutil.disk_usage(scratch).free + _used(scratch):
         raise InputError(
             f"{name} unpacks to {size / 1e9:.1f} GB and {scratch} has not that much room; "
@@ -240,7 +310,7 @@ def _refuse_bomb(name: str, size: int, packed_size: int, scratch: Path) -> None:
 
 
 def _used(scratch: Path) -> int:
-    return sum(f.stat().st_size for f in scratch.iterdir() if f.is_file())
+    return sum(f.stat().st_size for f in scratch.iterdir() if not f.is_symlink())
 
 
 def _scratch_file(scratch: Path, ending: str = "") -> Path:
@@ -255,9 +325,34 @@ def _scratch_file(scratch: Path, ending: str = "") -> Path:
 # Sheets
 
 
-def _sheet_parts(
-    name: str, file: Path, sheets: Sequence[str] | None, scratch: Path
-) -> Iterator[Part]:
+def _refuse_far_cells(name: str, archive: zipfile.ZipFile) -> None:
+    """Raise InputError where a sheet's cells span more than memory holds, before they are read."""
+    for member in archive.namelist():
+        if "worksheets/" not in member or not member.endswith(".xml"):
+            continue
+        last_row, last_column, rest = 0, 26, b""
+        with archive.open(member) as packed:
+            while chunk := packed.read(CHUNK):
+                text = rest + chunk
+                last_row = max([last_row, *(int(r[:9]) for r in SHEET_ROW.findall(text))])
+                last_column = max([last_column, *map(_column_number, set(FAR_CELL.findall(text)))])
+                rest = text[-LONGEST_TAG:]
+        if last_row * last_column > MOST_CELLS:
+            raise InputError(
+                f"{name}: the cells of {member} reach to row {last_row:,} and column "
+                f"{last_column:,}, too far to read; delete what stands there (often one stray "
+                "cell), or save the sheet as CSV"
+            )
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number
+
+
+def _sheet_parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
     try:
         book = load_workbook(file)
     except CalamineError as error:
@@ -266,7 +361,7 @@ def _sheet_parts(
             "save it again as .xlsx or .csv"
         ) from None
     with book:
-        yield from _sheets(name, book, sheets, scratch)
+        yield from _sheets(name, book, opened.sheets, opened.scratch)
 
 
 def _sheets(
@@ -338,7 +433,7 @@ def read_facts(file: Path) -> TextFacts:
         start = opened.read(4)
         mark = next((encoding for sign, encoding in MARKS if start.startswith(sign)), None)
         opened.seek(0)
-        if mark == "utf-16":
+        if mark in {"utf-16", "utf-32"}:
             return TextFacts(mark, None, None)
         while chunk := opened.read(CHUNK):
             if zero is None and b"\0" in chunk:
@@ -356,7 +451,24 @@ def read_facts(file: Path) -> TextFacts:
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             not_utf8 = rows
-    return TextFacts(mark, not_utf8, zero)
+    if not_utf8 is None:
+        return TextFacts(mark, None, zero)
+    return TextFacts(mark, not_utf8, zero, *_read_odd_rows(file))
+
+
+def _read_odd_rows(file: Path) -> tuple[int | None, bool]:
+    """Of a file that is not UTF-8: the first row that is, beyond ASCII; whether it is cp1252."""
+    utf8, is_windows, rows = None, False, 1
+    with file.open("rb") as opened:
+        while line := opened.readline(CHUNK):
+            if not line.isascii():
+                try:
+                    line.decode()
+                    utf8 = utf8 or rows
+                except UnicodeDecodeError:
+                    is_windows = is_windows or bool(WINDOWS.search(line))
+            rows += line.endswith(b"\n")
+    return utf8, is_windows
 
 
 def dialect(part: Part, layout: Layout, scratch: Path, encoding: str | None = None) -> Dialect:
@@ -367,7 +479,7 @@ def dialect(part: Part, layout: Layout, scratch: Path, encoding: str | None = No
     facts = read_facts(part.file)
     encoding = _encoding(part.name, facts, layout, encoding)
     file = part.file
-    if facts.zero_row is not None and encoding in NATIVE:
+    if facts.zero_row is not None and not encoding.startswith(("utf-16", "utf-32")):
         raise InputError(
             f"{part.name}, row {facts.zero_row}: a zero byte: no text file, or cut off while "
             "copying, or UTF-16 (then set source.encoding: utf-16); export it again"
@@ -378,7 +490,7 @@ def dialect(part: Part, layout: Layout, scratch: Path, encoding: str | None = No
     with file.open("rb") as opened:
         head = opened.read(LONGEST_HEADER).decode(encoding, errors="ignore").removeprefix("\ufeff")
     delimiter, skip = layout.delimiter, 0
-    lines = head.splitlines(keepends=True)
+    lines = list(io.StringIO(head, newline=""))  # splitlines would end a line at a form feed too
     while lines and not lines[0].strip():
         skip += 1
         lines.pop(0)
@@ -407,7 +519,7 @@ def _encoding(name: str, facts: TextFacts, layout: Layout, own: str | None) -> s
     if own is not None:
         try:
             own = codecs.lookup(own).name
-        except LookupError:
+        except (LookupError, ValueError):
             raise InputError(
                 f"source.encoding: {own!r} is unknown; try utf-8, iso-8859-1, cp1252 or utf-16"
             ) from None
@@ -418,6 +530,14 @@ def _encoding(name: str, facts: TextFacts, layout: Layout, own: str | None) -> s
         if encoding in {"utf-8", "utf-8-sig"}:
             if facts.not_utf8_row is None:
                 return "utf-8"
+        elif encoding == LATIN and own is None:
+            if facts.utf8_row is not None:
+                raise InputError(
+                    f"{name}: row {facts.utf8_row} is UTF-8 text and row {facts.not_utf8_row} is "
+                    "not: files of two encodings in one? Give them apart, as a folder, or set "
+                    "source.encoding to read all rows in that one"
+                )
+            return "cp1252" if facts.is_windows else LATIN
         else:
             return encoding
     raise InputError(
@@ -435,6 +555,12 @@ def _to_utf8(name: str, file: Path, encoding: str, scratch: Path) -> Path:
             target.open("w", encoding="utf-8", newline="") as out,
         ):
             while text := source.read(CHUNK):
+                if "\0" in text:
+                    zero = rows + text[: text.index("\0")].count("\n")
+                    raise InputError(
+                        f"{name}, row {zero}: a zero character: no text, or not {encoding}; "
+                        "export it again"
+                    )
                 rows += text.count("\n")
                 out.write(text)
     except (UnicodeError, LookupError):
