@@ -132,6 +132,11 @@ def aggregates(engine: Engine, sales: Lines, returned: Lines, params: Params) ->
     no_customer = nw.col("customer_id").is_null()
     value_edges = [edge * 10_000 for edge in params.basket_value_edges]
     median = engine.collect(kept.select(nw.col("amount").median()))
+    if pd.isna(median["amount"].iloc[0]):
+        raise InputError(
+            f"{SALES.path}: every order in it was taken back whole, so nothing was sold that could "
+            "be explored; see metrics/clean.json for where the lines went"
+        )
     return Aggregates(
         first=pd.Timestamp(span["first"].iloc[0]).date(),
         last=pd.Timestamp(span["last"].iloc[0]).date(),

@@ -10,6 +10,7 @@ Example: python -m pipeline.select_model
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from pipeline.methods.candidates import (
@@ -66,6 +68,8 @@ Matrix = NDArray[np.float64]
 
 K_SWEEP = METRICS / "plots" / "k_sweep.csv"
 GROUPS = (KEPT_NOTHING, WHOLESALE)
+# Stability is judged on halves and on resamples: fewer than these, and parts of it are empty.
+CUSTOMERS_PER_SEGMENT = 5
 FIGURES = ("eta_squared", "gini", "top20_capture", "auc")
 
 
@@ -238,10 +242,20 @@ def in_time(
     """The last snapshot, the past ones with outcomes, and the rolling origins.
 
     What an origin learns from had its whole horizon over at the cut. Raises InputError where
-    there is too little time for a single cut, or where the horizon is not that of the outcomes.
+    there are too few customers or too little time for a single cut, or where the horizon is not
+    that of the outcomes.
     """
-    known = [s for s in snapshots.values() if s.spend is not None]
     now = list(snapshots.values())[-1]
+    most = max(k for family in declared_families(params) for k in family.sizes)
+    fewest = CUSTOMERS_PER_SEGMENT * most
+    if (there := len(now.rows(None))) < fewest:
+        raise InputError(
+            f"{CUSTOMERS.path}: {there} customer{'s'[: there != 1]} on {now.date}, those of "
+            f"declared groups not counted; segments are drawn and judged from {fewest} on "
+            f"({CUSTOMERS_PER_SEGMENT} for each of up to {most} segments): give lines of more "
+            "customers, or lower select.k_to and every k of select.candidates and select.baselines"
+        )
+    known = [s for s in snapshots.values() if s.spend is not None and len(s.rows(None)) >= fewest]
     horizon = pd.Timedelta(days=params.horizon_days)
     for snapshot in snapshots.values():
         is_over = pd.Timestamp(snapshot.date) + horizon < pd.Timestamp(now.date)
@@ -257,9 +271,10 @@ def in_time(
             origins.append(Origin(cut, tuple(past[-params.past_snapshots :])))
     if not origins:
         raise InputError(
-            f"{LATER_PURCHASES.path} has {len(known)} snapshots with outcomes, which do not span "
-            f"two horizons of {params.horizon_days} days: give a longer history, a shorter "
-            "rfm.horizon_days and select.horizon_days, or rfm.snapshots: month_ends"
+            f"{LATER_PURCHASES.path} has {len(known)} snapshots with outcomes of at least "
+            f"{fewest} customers, which do not span two horizons of {params.horizon_days} days: "
+            "give a longer history, a shorter rfm.horizon_days and select.horizon_days, or "
+            "rfm.snapshots: month_ends"
         )
     return now, tuple(known[-params.past_snapshots :]), origins[-params.origins :]
 
@@ -495,7 +510,9 @@ def _in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:
 
 def _single_threaded(work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     # One thread each: the work is spread over families, and a sum's bits depend on threads.
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        # Fewer parts than were asked for are no surprise where customers are alike.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         return work(*arguments, **named)
 
 

@@ -279,3 +279,10 @@ def test_retention_takes_only_cohorts_seen_for_whole_months():
 def test_bins_are_named_by_what_they_hold():
     assert bin_names((1, 2, 6), whole=True) == ["1", "2-5", "6+"]
     assert bin_names((0, 10), whole=False) == ["0-10", "10+"]
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_shop_that_took_everything_back_is_an_error():
+    put_lines([LINES[2]])
+    with pytest.raises(InputError, match="every order in it was taken back whole"):
+        explore.main()

@@ -125,3 +125,11 @@ def test_a_shorter_horizon_than_that_of_the_outcomes_is_refused(tmp_path, monkey
 def test_bad_parameters_are_named(change, words):
     with pytest.raises(InputError, match=words):
         parse_params("select", select_model.Params, PARAMS | change)
+
+
+def test_too_few_customers_are_an_error_that_says_how_many_are_needed(tmp_path, monkeypatch):
+    with pytest.raises(
+        InputError, match=r"\.parquet: 5 customers on .* 50 on \(5 for each of up to 10 s"
+    ):
+        run_in(tmp_path / "shop", monkeypatch, size=11)
+    assert not Path("data/model.skops").exists()
