@@ -44,6 +44,7 @@ from pipeline.tables.sales import SALES
 
 REVIEW = Path("reports/products_to_review.csv")
 EXAMPLES = 5
+HARDLY_KNOWN = 0.5  # of the products unknown to a taxonomy, and it is another shop's
 
 Positions = npt.NDArray[np.int64]
 
@@ -116,6 +117,20 @@ def main() -> None:
         )
         write_metrics("categorize", figures)
         log.info("%d products in %d categories", len(categorized), len(facts))
+        if taxonomy and (unknown := unknown_share(categorized, taxonomy.rest)) > HARDLY_KNOWN:
+            log.warning(
+                "%.0f %% of the products are in the category %s: the words of the taxonomy %s are "
+                "not this shop's; categorize.taxonomy: null in params.yaml finds groups without "
+                "it, and docs/extending.md shows how to write one",
+                100 * unknown,
+                taxonomy.rest,
+                params.taxonomy,
+            )
+
+
+def unknown_share(categorized: pd.DataFrame, rest: str) -> float:
+    """Return the share of the products in `rest`; 0 where the lines tell no products apart."""
+    return float((categorized["category"] == rest).mean()) if len(categorized) > 1 else 0.0
 
 
 def read_products(database: duckdb.DuckDBPyConnection, sales: Path) -> pd.DataFrame:

@@ -2,18 +2,24 @@
 
 Prints the columns as they are mapped, types, date span, customers, the rows with problems, each
 line's place in the cleaning ledger, and the lines for params.yaml. Writes nothing. Without --layout
-every layout is tried, and the one that fits best is taken.
+every layout is tried, and the one that fits best is taken; where encoding, decimal commas or dates
+differ from the layout's, the usual other ones are tried too, and what was found so is said.
 
 Example: python -m pipeline.ingest --check orders.csv
          python -m pipeline.ingest --check orders.csv --layout order_log --set date_format=%d/%m/%Y
+         python -m pipeline.ingest --check orders.csv --set 'columns={customer_id: Client}'
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import narwhals as nw
@@ -45,6 +51,15 @@ UNSET: Mapping[str, Any] = {
     "columns": {},
     "on_bad_rows": "quarantine",
 }
+ROWS_TRIED = 5_000
+MORE_DATES = (
+    "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M", "%m-%d-%Y %H:%M", "%d-%m-%Y", "%m-%d-%Y",
+    "%Y/%m/%d %H:%M", "%Y/%m/%d",
+)  # fmt: skip
+HOW_TO_SET = (
+    "for this look, say it by --set KEY=VALUE, such as --set encoding=cp1252, --set decimal=, or "
+    "--set 'columns={customer_id: Client}'"
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,7 @@ class Looked:
     source: Source
     bad: list[BadRow]
     lines: Path
+    tried: Mapping[str, Any]  # what nobody said and the file wants
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -80,7 +96,12 @@ def check_source(arguments: argparse.Namespace) -> None:
     own = dict(_setting(text) for text in arguments.set)
     names = [arguments.layout] if arguments.layout else list(load_layouts())
     with open_duckdb() as engine, scratch_folder() as folder:
-        looked = best_reading(engine, arguments.check, names, own, Path(folder))
+        try:
+            looked = best_reading(engine, arguments.check, names, own, Path(folder))
+        except InputError as error:
+            if "source." in str(error):
+                error.add_note(HOW_TO_SET)
+            raise
         console = Console(highlight=False, soft_wrap=True)
         for part in (
             summary(engine, looked),
@@ -119,7 +140,7 @@ def best_reading(
         folder = scratch / name
         folder.mkdir()
         try:
-            looked = _read(engine, values, folder)
+            looked = _read_as_it_is(engine, values, own, folder)
         except InputError as error:
             if not Path(file).exists() or len(names) == 1:
                 raise
@@ -137,13 +158,63 @@ def best_reading(
     return min(found, key=lambda f: f[:2])[2]
 
 
-def _read(engine: DuckDBEngine, values: Mapping[str, Any], folder: Path) -> Looked:
-    params = parse_params("source", Reading, dict(values))
+def _read_as_it_is(
+    engine: DuckDBEngine, values: Mapping[str, Any], own: Mapping[str, Any], folder: Path
+) -> Looked:
+    """Read the file; once more, where it shows an encoding, marks or dates that nobody said."""
+    try:
+        looked = _read(engine, values, folder)
+    except InputError as error:
+        if "source.encoding" not in str(error) or "encoding" in own:
+            raise
+        looked = _read(engine, values, folder, {"encoding": "cp1252"})
+    shown = shown_by_rows(looked, own)
+    return _read(engine, values, folder, {**looked.tried, **shown}) if shown else looked
+
+
+def shown_by_rows(looked: Looked, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Decimal commas and the date format of rows that cannot be read, where only one will do.
+
+    What `own` says is not asked again.
+    """
+    rows = looked.bad[:ROWS_TRIED]
+    shown: dict[str, Any] = {}
+    if "decimal" not in own and any("source.decimal: " in row.problem for row in rows):
+        shown["decimal"] = ","
+        if any(re.search(r'"-?[\d.]*\d\.\d{3},\d+"', row.line) for row in rows):
+            shown["thousands"] = "."
+    header = looked.source.parts[0].header
+    column = header[looked.layout.positions(header)["sold_at"]].strip()
+    wrong = [row for row in rows if "source.date_format" in row.problem]
+    dates = {str(json.loads(row.line).get(column)).strip() for row in wrong}
+    known = (d for layout in load_layouts().values() for d in layout.dates if d != "iso")
+    formats = dict.fromkeys([*known, *MORE_DATES])
+    fitting = [f for f in formats if all(_is_date(text, f) for text in dates)]
+    if dates and len(fitting) == 1 and "date_format" not in own:
+        shown["date_format"] = fitting[0]
+    return shown
+
+
+def _is_date(text: str, form: str) -> bool:
+    try:
+        datetime.strptime(text, form)  # noqa: DTZ007 - the shop's own time
+    except ValueError:
+        return False
+    return True
+
+
+def _read(
+    engine: DuckDBEngine,
+    values: Mapping[str, Any],
+    folder: Path,
+    tried: Mapping[str, Any] = MappingProxyType({}),
+) -> Looked:
+    params = parse_params("source", Reading, {**values, **tried})
     layout = layout_of(params)
     source = open_params_source(engine.database, params, layout, folder)
     lines = folder / "lines.parquet"
     source, bad = write_lines(engine.database, source, lines, folder, quarantine=True)
-    return Looked(params, layout, source, bad, lines)
+    return Looked(params, layout, source, bad, lines, tried)
 
 
 def summary(engine: DuckDBEngine, looked: Looked) -> list[Any]:
@@ -166,6 +237,9 @@ def summary(engine: DuckDBEngine, looked: Looked) -> list[Any]:
     ]
     if counts["lines_delivered_twice"]:
         texts.append(f"{counts['lines_delivered_twice']:,} lines stand in several parts: once")
+    if looked.tried:
+        found = ", ".join(f"{key}: {value}" for key, value in looked.tried.items())
+        texts.append(f"found by trying: {escape(found)}; see below whether it is right")
     if counts["lines_of_told_returns"]:
         texts.append(f"{counts['lines_of_told_returns']:,} lines the file says were taken back")
     return [*texts, ""]
@@ -254,7 +328,12 @@ def limits(layout: Layout) -> list[Any]:
 def pasteable(looked: Looked, own: Mapping[str, Any]) -> list[Any]:
     """The lines for section `source` of params.yaml."""
     mode = "quarantine" if looked.bad else "fail"
-    values = {"path": str(looked.params.path), "layout": looked.layout.name, **own}
+    values = {
+        "path": str(looked.params.path),
+        "layout": looked.layout.name,
+        **own,
+        **looked.tried,
+    }
     text = yaml.safe_dump({**values, "on_bad_rows": mode}, sort_keys=False, allow_unicode=True)
     return [
         f"for params.yaml, section source{' (or correct the rows first)' if looked.bad else ''}:",

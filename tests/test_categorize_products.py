@@ -81,6 +81,13 @@ def test_every_product_is_in_one_category_by_what_it_is(shop):
     assert read_metrics("categorize")["products"] == 26
 
 
+def test_a_taxonomy_of_other_goods_is_noticed(shop):
+    assert "taxonomy" not in categorize(shop).stderr
+    tea = [f"Tee Sorte {code}" for code in small_shop()["stock_code"]]
+    write_table(SALES, small_shop().assign(description=tea))
+    assert "the words of the taxonomy gifts are not this shop's" in categorize(shop).stderr
+
+
 def test_a_correction_by_hand_has_the_last_word(shop):
     (shop / "own.csv").write_text("stock_code,category\nP00,garden\n")
     set_params(shop, overrides="own.csv")

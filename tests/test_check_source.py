@@ -11,7 +11,9 @@ import yaml
 from conftest import ROOT
 from shops import Shop, shop_in
 
-from pipeline import check_source
+from pipeline import check_source, ingest
+from pipeline.tables.contract import read_table
+from pipeline.tables.invoice_lines import INVOICE_LINES
 
 GOOD = """\
 InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
@@ -61,6 +63,47 @@ def test_the_printed_params_are_those_that_read_the_file(shop, capsys):
     pasted = yaml.safe_load(out[out.index("source:\n") :])["source"]
     assert pasted["decimal"] == ","
     assert len(shop.read(**pasted)) == 4
+
+
+GERMAN = """\
+InvoiceNo;StockCode;Description;Quantity;InvoiceDate;UnitPrice;CustomerID;Country
+R1;K7;Gläser;2;31.01.2011 09:15;1.019,90;4711;AT
+R2;K8;Vase;1;01.02.2011 10:00;5,00;4711;AT
+"""
+
+
+def test_encoding_commas_and_dates_are_found_and_the_lines_are_a_whole_section(shop, capsys):
+    shop.write(GERMAN, encoding="cp1252")
+    out = look(capsys, "x.csv")
+    assert "found by trying: " in out
+    assert "2 lines in 1 part, 2 to keep" in out
+    section = out[out.index("source:\n") :]
+    told = {"decimal": ",", "thousands": ".", "date_format": "%d.%m.%Y %H:%M"}
+    assert yaml.safe_load(section)["source"].items() >= told.items()
+    (shop.folder / "params.yaml").write_text(section, encoding="utf-8")
+    ingest.main()
+    rows = read_table(INVOICE_LINES)
+    assert rows["description"].tolist() == ["Gläser", "Vase"]
+    assert [str(price) for price in rows["unit_price"]] == ["1019.9000", "5.0000"]
+    assert rows["sold_at"].dt.month.tolist() == [1, 2]
+
+
+def test_what_was_said_is_not_tried_and_a_date_with_two_meanings_is_not_chosen(shop, capsys):
+    shop.write(GERMAN)
+    out = look(capsys, "x.csv", "--set", "decimal=.")
+    assert "decimal: ','" not in out
+    shop.write(
+        "order_date;order_id;sku;item_name;quantity;price;customer_email\n01-02-2011;1;A;CUP;1;1;a@b\n"
+    )
+    assert "date_format" not in look(capsys, "x.csv").split("for params.yaml")[1]
+
+
+def test_what_must_be_said_is_said_with_its_form_on_the_command_line(shop, capsys):
+    shop.write(GOOD.replace("CustomerID", "Kunde"))
+    with pytest.raises(SystemExit):
+        look(capsys, "x.csv")
+    assert "--set 'columns={customer_id: Client}'" in capsys.readouterr().err
+    assert "4 to keep" in look(capsys, "x.csv", "--set", "columns={customer_id: Kunde}")
 
 
 def test_the_layout_that_fits_best_is_found(shop, capsys):

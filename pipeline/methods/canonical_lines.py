@@ -38,20 +38,23 @@ from pipeline.tables.quarantined_lines import QUARANTINED_LINES
 
 
 class Reading(StageParams):
-    """How a source is read: section `source` of params.yaml."""
+    """How a source is read: section `source` of params.yaml.
+
+    What is not said is as the layout says, so that the lines of `--check` are a whole section.
+    """
 
     path: Path
     layout: str
-    columns: dict[str, str]
-    files: str | None
-    sheets: tuple[str, ...] | None
-    encoding: str | None
-    delimiter: str | None = Field(min_length=1, max_length=1)
-    decimal: Literal[".", ","] | None
-    thousands: Literal[",", ".", " ", "'"] | None
-    date_format: str | None
-    overlapping: bool | None
-    on_bad_rows: Literal["fail", "quarantine"]
+    columns: dict[str, str] = Field(default_factory=dict)
+    files: str | None = None
+    sheets: tuple[str, ...] | None = None
+    encoding: str | None = None
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    date_format: str | None = None
+    overlapping: bool | None = None
+    on_bad_rows: Literal["fail", "quarantine"] = "fail"
 
 
 def layout_of(params: Reading) -> Layout:
