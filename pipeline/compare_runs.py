@@ -156,13 +156,20 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def compare_runs(before: Run, after: Run) -> Comparison:
-    """Lay two runs side by side."""
+    """Lay two runs side by side.
+
+    A customer stayed in the segment that his became, or in one of the same name: where two
+    segments merge, only one of them has a partner, and the other's members may keep their name.
+    """
     both = before.customers.merge(
         after.customers, on="customer_id", suffixes=("_before", "_after"), how="inner"
     )
     counts = pd.crosstab(both["segment_before"], both["segment_after"])
     matched = match_segments(counts)
-    moved = both[both["segment_before"].map(matched) != both["segment_after"]]
+    stayed = (both["segment_before"].map(matched) == both["segment_after"]) | (
+        both["segment_before"] == both["segment_after"]
+    )
+    moved = both[~stayed]
     top = moved.assign(monetary=moved["monetary_after"].astype(float)).sort_values(
         ["monetary", "customer_id"], ascending=[False, True], kind="stable"
     )
@@ -237,26 +244,34 @@ def _is_number(value: Any) -> bool:
 def changed_stages(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFrame:
     """Return each stage that differs and why: code, inputs, parameters, or only outputs."""
     rows = []
+    made_by = {
+        o["path"]: name
+        for run in (before, after)
+        for name, s in run.items()
+        for o in s.get("outs", [])
+    }
     for stage in [*before, *(s for s in after if s not in before)]:
         if stage not in before or stage not in after:
             rows.append((stage, "only before" if stage in before else "only after"))
-        elif reasons := _reasons(before[stage], after[stage]):
+        elif reasons := _reasons(before[stage], after[stage], made_by):
             rows.append((stage, "; ".join(reasons)))
     return pd.DataFrame(rows, columns=["stage", "why"])
 
 
-def _reasons(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def _reasons(
+    before: Mapping[str, Any], after: Mapping[str, Any], made_by: Mapping[str, str]
+) -> list[str]:
     reasons = []
     sums = [{d["path"]: d.get("md5") for d in side.get("deps", [])} for side in (before, after)]
     changed = sorted(
         path for path in {*sums[0], *sums[1]} if sums[0].get(path) != sums[1].get(path)
     )
-    for what, paths in (
-        ("code", [p for p in changed if p.startswith("pipeline")]),
-        ("input", [p for p in changed if not p.startswith("pipeline")]),
-    ):
-        if paths:
-            reasons.append(f"{what} {', '.join(paths)}")
+    code = [p for p in changed if p.startswith("pipeline")]
+    given = [p for p in changed if p not in code and p not in made_by]
+    stages = dict.fromkeys(name for p, name in made_by.items() if p in changed)
+    for what, names in (("code", code), ("input", given), ("outputs of", list(stages))):
+        if names:
+            reasons.append(f"{what} {', '.join(names)}")
     params = [flat(side.get("params", {}).get("params.yaml", {})) for side in (before, after)]
     keys = differences(*params)["key"]
     if len(keys):
@@ -271,7 +286,7 @@ def tables(comparison: Comparison) -> list[tuple[str, pd.DataFrame]]:
     """Return the comparison as titled frames of text, in reading order."""
     c = comparison
     stayed = c.customers["in_both"] - c.customers["moved"]
-    share = stayed / c.customers["in_both"] if c.customers["in_both"] else math.nan
+    share = f"{stayed / c.customers['in_both']:.1%}" if c.customers["in_both"] else "–"
     summary = [
         ("last snapshot", *c.snapshots),
         (
@@ -280,7 +295,7 @@ def tables(comparison: Comparison) -> list[tuple[str, pd.DataFrame]]:
             f"{c.customers['only_after']:,}",
         ),
         ("customers in both", f"{c.customers['in_both']:,}", ""),
-        ("stayed in their segment", f"{stayed:,}", f"{share:.1%}"),
+        ("stayed in their segment", f"{stayed:,}", share),
         ("adjusted Rand index", f"{c.adjusted_rand_index:.3f}", "1 = the same groups"),
     ]
     names = [f"{a} → {b}" for a, b in c.matched.items() if a != b]

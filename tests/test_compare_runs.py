@@ -71,6 +71,22 @@ def test_a_segment_without_a_partner_means_that_its_customers_moved():
     assert list(comparison.moves.columns) == ["lost", "loyal", "new"]
 
 
+def test_where_segments_merge_nobody_moves_from_a_name_to_the_same_name():
+    before = {"a": "loyal", "b": "loyal", "c": "champions"}
+    comparison = compare_runs(
+        a_run("HEAD", before), a_run("new", dict.fromkeys(before, "champions"))
+    )
+    assert comparison.matched == {"loyal": "champions"}
+    assert comparison.customers["moved"] == 0
+    assert comparison.top_moves.empty
+
+
+def test_versions_without_a_common_customer_are_compared_all_the_same():
+    comparison = compare_runs(a_run("HEAD", {"a": "loyal"}), a_run("new", {"z": "loyal"}))
+    assert comparison.customers == {"in_both": 0, "only_before": 1, "only_after": 1, "moved": 0}
+    assert "nan" not in as_markdown(comparison)
+
+
 def test_an_equal_name_decides_between_equal_matches():
     counts = pd.DataFrame({"x": [1, 1], "y": [1, 1]}, index=["y", "x"])
     assert match_segments(counts) == {"y": "y", "x": "x"}
@@ -116,6 +132,21 @@ def test_a_stage_that_differs_says_why(after, why):
     (row,) = changed_stages(lock(), after).to_dict("records")
     assert row["stage"] == "clean"
     assert why in row["why"]
+
+
+def test_inputs_that_a_stage_makes_are_told_by_that_stage():
+    before, after = (
+        {
+            "ingest": {
+                "outs": [{"path": "data/lines.parquet", "md5": md5}],
+                "deps": [{"path": "shop.csv", "md5": md5}],
+            },
+            "clean": lock(data=md5)["clean"],
+        }
+        for md5 in ("1", "2")
+    )
+    found = changed_stages(before, after).set_index("stage")["why"].to_dict()
+    assert found == {"ingest": "input shop.csv", "clean": "outputs of ingest"}
 
 
 def test_equal_stages_do_not_differ():
