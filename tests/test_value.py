@@ -12,6 +12,8 @@ from threadpoolctl import threadpool_limits
 from pipeline.methods.outlook import learn_outlook
 from pipeline.methods.value import (
     LEAST_ROWS,
+    WAYS,
+    HeldOut,
     Snapshot,
     best_way,
     calibration,
@@ -199,3 +201,158 @@ def test_without_outcomes_nothing_is_expected():
     )
     assert found.expected is None
     assert found.way == "none"
+
+
+def test_the_features_of_a_customer_are_counts_rates_and_silence():
+    row = customers(
+        1,
+        tenure_days=[40],
+        recency_days=[9.0],
+        frequency=[4],
+        monetary=[99.0],
+        average_order_value=[24.0],
+        return_rate=[0.25],
+        units_per_line=[2.0],
+    )
+    logs = [np.log(x) for x in (10, 5, 100, 25, 3, 4.5 / 100, 1.99)]
+    wanted = [*logs[:4], 0.25, *logs[4:], 9 / 41]
+    assert value_features(row)[0] == pytest.approx(wanted)
+    silent = value_features(row.assign(recency_days=np.nan))[0]
+    assert silent == pytest.approx([np.log(41), *wanted[1:8], 40 / 41])
+
+
+@pytest.mark.parametrize("way", ["regression", "boosted trees"])
+def test_a_way_learns_buying_orders_and_spend_from_what_they_follow(way):
+    known = [snapshot(day, seed) for seed, day in enumerate(DAYS[:4])]
+    asked = np.full((2, 9), 1.0)
+    asked[:, 0] = 0.3, 1.7
+    expected = WAYS[way](known, 1)(asked, np.array([1, 0]))
+    assert expected[:, 0] == pytest.approx(1 - np.exp([-0.3, -1.7]), abs=0.12)
+    assert expected[:, 1] == pytest.approx([0.3, 1.7], abs=0.35)
+    assert expected[:, 2] == pytest.approx([3, 17], abs=3.5)
+
+
+def test_a_regression_goes_no_further_than_what_it_saw():
+    known = [snapshot(day, seed) for seed, day in enumerate(DAYS[:2])]
+    seen = np.vstack([s.features for s in known])
+    expect = WAYS["regression"](known, 1)
+    edges = np.vstack([seen.min(axis=0), seen.max(axis=0)])
+    beyond = edges + np.array([[-5.0], [5.0]])
+    np.testing.assert_allclose(expect(beyond, np.zeros(2)), expect(edges, np.zeros(2)))
+
+
+def test_the_least_that_teaches_more_than_means_is_declared():
+    def shop(buyers: int, size: int = LEAST_ROWS) -> list[Snapshot]:
+        bought = (np.arange(size) < buyers) * 1.0
+        outcomes = np.column_stack([bought, bought, bought])
+        return [Snapshot(DAYS[0], np.zeros((size, 9)), np.zeros(size, np.int64), outcomes)]
+
+    assert [len(ways_for(shop(n))) for n in (19, 20, 99, 100)] == [1, 3, 3, 1]
+
+
+def by_hand() -> HeldOut:
+    """Ten customers; of segment 0 too much is expected, of segment 3 what they do."""
+    segment = np.array([0] * 4 + [3] * 6)
+    expected = np.column_stack([np.full(10, 0.5), np.full(10, 2.0), [10.0] * 4 + [3.0] * 6])
+    outcomes = np.column_stack([[0, 1] * 5, [0, 4] * 5, [2.0, 2, 2, 2, 1, 5, 1, 5, 1, 5]])
+    return HeldOut(Snapshot(DAYS[0], np.zeros((10, 9)), segment, outcomes), {"x": expected})
+
+
+def test_the_check_sets_expected_beside_actual_and_says_which_way_it_is_off():
+    found = value_check([by_hand()], "x", {0: "good", 3: "rest"}, 200, 1).set_index("label")
+    everybody, good, rest = (found.loc[label] for label in ("all", "good", "rest"))
+    assert everybody["grouping"] == "all"
+    assert (good["grouping"], good["position"], good["snapshot_date"]) == ("segment", 0, DAYS[0])
+    assert (rest["position"], rest["customers"]) == (3, 6)
+    assert found.loc["tenth 10", ["grouping", "position"]].tolist() == ["tenth", 10]
+    assert good[["expected_spend", "actual_spend"]].tolist() == [10, 2]
+    assert good[["actual_spend_low", "actual_spend_high"]].tolist() == [2, 2]
+    assert everybody["expected_spend"] == pytest.approx(5.8)
+    assert everybody[["expected_orders", "actual_orders"]].tolist() == [2, 2]
+    assert everybody[["expected_buying_rate", "actual_buying_rate"]].tolist() == [0.5, 0.5]
+    assert rest["actual_spend_low"] < 3 < rest["actual_spend_high"]
+    assert [good["verdict"], rest["verdict"]] == ["too high", "about right"]
+    halved = by_hand()
+    halved.expected["x"] /= 10
+    assert value_check([halved], "x", {0: "", 3: ""}, 200, 1)["verdict"][0] == "too low"
+    assert value_check([halved], "y", {}, 200, 1).empty
+
+
+def test_calibration_is_by_tenths_and_knows_the_mere_rate():
+    h = by_hand()
+    found = calibration(h.expected["x"], h.outcomes)
+    # By expected spend: six of 3 against 1 or 5, then four of 10 against 2.
+    assert found["calibration_error"] == pytest.approx((6 * 2 + 4 * 8) / 26)
+    assert found["level"] == pytest.approx(58 / 26)
+    assert found["orders_level"] == 1
+    assert found["brier"] == 0.25
+    assert found["brier_of_base"] == 0.25
+
+
+def test_without_a_check_the_last_way_is_taken_and_has_no_figures():
+    way, figures = best_way([], ["segment means", "regression"])
+    assert way == "regression"
+    assert figures.empty
+    assert figures.index.name == "way"
+
+
+def test_the_interval_of_a_segment_is_as_wide_as_its_own_members_were_unlike_what_was_expected():
+    segment = np.repeat([0, 1], 100)
+    expected = np.tile([0.5, 1.0, 10.0], (200, 1))
+    outcomes = expected.copy()
+    outcomes[100:] = np.tile([[0.0, 0, 0], [1, 2, 20]], (50, 1))  # the same in sum
+    held = HeldOut(Snapshot(DAYS[0], np.zeros((200, 9)), segment, outcomes), {"x": expected})
+    found = segment_outlook(expected, segment, [held], way="x", resamples=2000, seed=1).set_index(
+        "segment_id"
+    )
+    assert found["spend"].tolist() == [1000, 1000]
+    assert found.loc[0, ["spend_low", "spend_high"]].tolist() == pytest.approx([1000, 1000])
+    # A hundred draws of 0 or 20: a standard error of 1 in a mean of 10.
+    assert found.loc[1, "spend_low"] == pytest.approx(804, abs=25)
+    assert found.loc[1, "spend_high"] == pytest.approx(1196, abs=25)
+    assert found.loc[1, ["buying", "orders"]].tolist() == [50, 100]
+
+
+def test_a_season_that_surprised_the_whole_shop_widens_every_interval():
+    segment = np.zeros(100, dtype=np.int64)
+    expected = np.ones((100, 3))
+    held = [
+        HeldOut(Snapshot(day, np.zeros((100, 9)), segment, expected * factor), {"x": expected})
+        for day, factor in zip(DAYS, (2.0, 0.5), strict=False)
+    ]
+    found = segment_outlook(expected, segment, held, way="x", resamples=4000, seed=1)
+    # Twice and half: log 2 in root mean square, so 1.96 of it on each side.
+    low, high = np.log(found["orders_low"][0] / 100), np.log(found["orders_high"][0] / 100)
+    assert (high - low) / 2 == pytest.approx(1.96 * np.log(2), rel=0.1)
+    assert (high + low) / 2 == pytest.approx(0, abs=0.1)
+
+
+def test_the_outlook_is_clipped_and_rounded_and_counts_what_it_learnt_from():
+    rows = pd.concat(
+        [
+            customers(150, frequency=np.arange(150) % 5).assign(
+                snapshot_date=day,
+                customer_id=[f"c{i}" for i in range(150)],
+                segment_id=np.arange(150) % 2,
+            )
+            for day in DAYS[:5]
+        ]
+    )
+    bought = rows["frequency"].to_numpy()
+    later = rows[["snapshot_date", "customer_id"]].assign(
+        later_orders=bought, later_spend=bought * 10.0
+    )
+    later = later[later["snapshot_date"] < DAYS[4]]
+    found = learn_outlook(
+        rows, later, {0: "x", 1: "y"}, horizon_days=45, origins=2, resamples=20, seed=1
+    )
+    assert (found.learnt_from, found.origins) == (4, 2)
+    assert found.way in WAYS
+    assert found.way == found.figures["calibration_error"].idxmin()
+    assert found.expected.shape == (150, 3)
+    assert found.expected[:, 0].max() <= 1
+    assert (found.expected == found.expected.round(4)).all()
+    assert found.expected.sum(axis=0) == pytest.approx([120, 300, 3000], rel=0.05)
+    assert found.by_segment["spend"].sum() == pytest.approx(found.expected[:, 2].sum())
+    assert set(found.check["snapshot_date"]) == set(DAYS[2:4])
+    assert set(found.check.loc[found.check["grouping"] == "segment", "label"]) == {"x", "y"}
