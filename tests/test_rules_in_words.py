@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.methods.rules_in_words import (
     COLUMNS,
+    Rule,
     apply_rules,
     fidelity,
     judged_rules,
@@ -116,3 +117,13 @@ def test_a_segment_without_a_rule_says_so_and_several_rules_are_joined():
     assert both["rule_precision"] == pytest.approx(35 / 40)
     assert both["rule_recall"] == pytest.approx(0.7)
     assert segment_rule(judged, 5)["rule"] == "no short rule tells them apart"
+
+
+def test_a_segment_told_wholly_by_several_rules_has_a_recall_of_one():
+    """Sixths rounded one by one would add up to more."""
+    frame = customers(6).assign(frequency=[1, 2, 3, 4, 5, 6])
+    rules = [
+        Rule((-np.inf, n - 1, *[-np.inf] * 4), (np.inf, n, *[np.inf] * 4), 0) for n in range(1, 7)
+    ]
+    judged = judged_rules(rules, frame, np.zeros(6, dtype=int), "£")
+    assert segment_rule(judged, 0)["rule_recall"] == 1

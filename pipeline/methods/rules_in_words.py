@@ -123,8 +123,8 @@ def judged_rules(
                 "segment_id": rule.segment_id,
                 "rule": rule_in_words(rule, currency),
                 "customers": int(inside.sum()),
-                "precision": round(right / int(inside.sum()), 6),
-                "recall": round(right / max(int((segment == rule.segment_id).sum()), 1), 6),
+                "precision": right / int(inside.sum()),
+                "recall": right / max(int((segment == rule.segment_id).sum()), 1),
             }
         )
     found = pd.DataFrame(rows).sort_values(
