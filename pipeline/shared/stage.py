@@ -22,6 +22,7 @@ from rich.progress import (
 )
 
 from pipeline.shared.errors import InputError
+from pipeline.shared.limits import LIMITS, limit_reached
 
 T = TypeVar("T")
 
@@ -48,15 +49,16 @@ def command_parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def run_command(command: Callable[[], None], *, debug: bool = False) -> None:
-    """Run `command`; an InputError ends it with its message on stderr and exit code 1."""
+    """Run `command`; an InputError or a limit of the machine is one message and exit code 1."""
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         command()
-    except InputError as error:
-        if debug or os.environ.get("PIPELINE_DEBUG") == "1":
+    except (InputError, *LIMITS) as error:
+        told = str(error) if isinstance(error, InputError) else limit_reached(error)
+        if told is None or debug or os.environ.get("PIPELINE_DEBUG") == "1":
             raise
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
-        print(f"error: {error}{notes}", file=sys.stderr)
+        print(f"error: {told}{notes}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
