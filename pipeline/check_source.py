@@ -34,7 +34,6 @@ from pipeline.methods.canonical_lines import (
     Reading,
     layout_of,
     open_params_source,
-    scratch_folder,
     write_lines,
 )
 from pipeline.methods.layouts import CANONICAL, Layout, load_layouts
@@ -43,6 +42,7 @@ from pipeline.methods.returns import held_units
 from pipeline.methods.sales_ledger import NotGoods, place_lines, place_returns
 from pipeline.shared.errors import InputError
 from pipeline.shared.params import PARAMS_FILE, load_params, parse_params
+from pipeline.shared.scratch import scratch_folder
 from pipeline.shared.stage import command_parser, run_command
 from pipeline.tables.invoice_lines import INVOICE_LINES
 
@@ -95,9 +95,9 @@ def check_source(arguments: argparse.Namespace) -> None:
     """Read the file into a scratch folder and print what came of it."""
     own = dict(_setting(text) for text in arguments.set)
     names = [arguments.layout] if arguments.layout else list(load_layouts())
-    with open_duckdb() as engine, scratch_folder() as folder:
+    with open_duckdb() as engine, scratch_folder() as scratch:
         try:
-            looked = best_reading(engine, arguments.check, names, own, Path(folder))
+            looked = best_reading(engine, arguments.check, names, own, scratch)
         except InputError as error:
             if "source." in str(error):
                 error.add_note(HOW_TO_SET)

@@ -26,7 +26,6 @@ from pipeline.methods.canonical_lines import (
     Reading,
     layout_of,
     open_params_source,
-    scratch_folder,
     write_lines,
 )
 from pipeline.methods.line_parsing import (
@@ -39,6 +38,7 @@ from pipeline.shared.errors import InputError
 from pipeline.shared.metrics import write_metrics
 from pipeline.shared.outputs import whole_file
 from pipeline.shared.params import load_params
+from pipeline.shared.scratch import scratch_folder
 from pipeline.shared.stage import run_stage, stage
 from pipeline.tables.contract import ROW_GROUP, check
 from pipeline.tables.invoice_lines import INVOICE_LINES
@@ -53,8 +53,7 @@ def main() -> None:
     """Read the source into invoice_lines; what cannot be read is an error or set apart."""
     params = load_params("source", Params)
     layout = layout_of(params)
-    with stage("ingest") as log, open_duckdb() as engine, scratch_folder() as folder:
-        scratch = Path(folder)
+    with stage("ingest") as log, open_duckdb() as engine, scratch_folder() as scratch:
         log.info("reading %s as %s", params.path, layout.title)
         source = open_params_source(engine.database, params, layout, scratch)
         with whole_file(INVOICE_LINES.path) as lines, whole_file(QUARANTINED_LINES.path) as rest:

@@ -41,7 +41,6 @@ from pipeline.methods.canonical_lines import (
     Reading,
     layout_of,
     open_params_source,
-    scratch_folder,
     write_lines,
 )
 from pipeline.methods.line_parsing import SHOWN
@@ -64,6 +63,7 @@ from pipeline.methods.scoring import (
 from pipeline.methods.segment_model import MODEL, load_model
 from pipeline.shared.errors import InputError
 from pipeline.shared.params import StageParams, load_params
+from pipeline.shared.scratch import scratch_folder
 from pipeline.shared.stage import command_parser, progress, run_command, stage
 from pipeline.tables.contract import check, read_table
 from pipeline.tables.customers import CUSTOMERS
@@ -163,11 +163,10 @@ def score_file(request: Request) -> bool:
     with (
         stage("score_lines") as log,
         open_duckdb() as engine,
-        scratch_folder() as folder,
+        scratch_folder() as scratch,
         threadpool_limits(1),
     ):
         trained, categories = read_trained()
-        scratch = Path(folder)
         lines = read_lines(engine, request.reading, scratch, log)
         net = net_lines(engine, lines, request.not_goods, with_history=request.with_history)
         as_of = request.as_of or net.last_sale + timedelta(days=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.shared.outputs import whole_file
+from pipeline.shared.scratch import scratch_folder
 from pipeline.tables.contract import ROW_GROUP, Table, check, parquet_glob, write_batches
 
 Lines = nw.LazyFrame[Any]
@@ -60,8 +60,8 @@ class DuckDBEngine:
 @contextmanager
 def open_duckdb() -> Iterator[DuckDBEngine]:
     """Yield an engine; PIPELINE_THREADS and PIPELINE_MEMORY bound what it takes."""
-    with tempfile.TemporaryDirectory(prefix="duckdb-", dir=_spill_folder()) as spill:
-        config: dict[str, Any] = {"temp_directory": spill}
+    with scratch_folder() as spill:
+        config: dict[str, Any] = {"temp_directory": str(spill)}
         if threads := os.environ.get("PIPELINE_THREADS"):
             config["threads"] = threads
         if memory := os.environ.get("PIPELINE_MEMORY"):
@@ -82,10 +82,6 @@ def _in_order(rows: duckdb.DuckDBPyRelation, table: Table) -> Iterator[pa.Record
     for first in range(1, last + 1, SLICE):
         some = rows.filter(f"line_id between {first} and {first + SLICE - 1}")
         yield from some.order(order).to_arrow_reader(ROW_GROUP)
-
-
-def _spill_folder() -> str | None:
-    return os.environ.get("PIPELINE_SPILL")
 
 
 def _sql_type(arrow_type: Any) -> str:

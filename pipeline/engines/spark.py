@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline.shared.errors import InputError
 from pipeline.shared.outputs import whole_file
+from pipeline.shared.scratch import scratch_folder
 from pipeline.tables.contract import ROW_GROUP, Table, check, write_batches
 
 Lines = nw.LazyFrame[Any]
@@ -101,12 +101,12 @@ def open_spark() -> Iterator[SparkEngine]:
         builder = builder.config("spark.executor.memory", size).config("spark.driver.memory", size)
     shared = os.environ.get("PIPELINE_SPILL") or "data"
     Path(shared).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".spark-", dir=shared) as folder:
-        Path(folder).chmod(0o777)  # workers may run as another user
+    with scratch_folder(shared) as folder:
+        folder.chmod(0o777)  # workers may run as another user
         session = builder.getOrCreate()
         session.sparkContext.setLogLevel("ERROR")
         try:
-            yield SparkEngine(session, Path(folder))
+            yield SparkEngine(session, folder)
         finally:
             session.stop()
 

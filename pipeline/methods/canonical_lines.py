@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -167,8 +165,3 @@ def _needed_nulls(file: Path) -> bool:
             for group in range(footer.num_row_groups)
             for name in REQUIRED
         )
-
-
-def scratch_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder for what archives hold, removed at the end."""
-    return tempfile.TemporaryDirectory(prefix="ingest-", dir=os.environ.get("PIPELINE_SPILL"))
