@@ -5,3 +5,15 @@ make_sample → ingest → clean → explore, categorize_products → aggregate_
 
 Beside the DAG: score_lines (new lines → segments) and compare_runs (two versions → who moved).
 """
+
+import os
+from pathlib import Path
+
+# Taken here because Python runs this before it reads any other file of the project: what is edited
+# and who dies from now on is noticed (shared/unchanged.py).
+PARENT_AT_START = os.getppid()
+FILES_AT_START = {
+    file: (file.stat().st_size, file.stat().st_mtime_ns)
+    for file in Path(__file__).parent.rglob("*.*")
+    if file.is_file()
+}

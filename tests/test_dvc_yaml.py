@@ -217,8 +217,10 @@ def test_a_stage_imports_no_other_stage(stage: str):
 
 
 def test_package_files_hold_only_a_docstring():
+    """But the first that Python reads, which takes down how the code stood when the stage began."""
     for file in (ROOT / "pipeline").rglob("__init__.py"):
-        assert len(tree(file).body) == 1, f"{file} must hold its docstring alone"
+        if file != ROOT / "pipeline" / "__init__.py":
+            assert len(tree(file).body) == 1, f"{file} must hold its docstring alone"
 
 
 def test_every_listed_code_file_exists():

@@ -23,6 +23,7 @@ from rich.progress import (
 
 from pipeline.shared.errors import InputError
 from pipeline.shared.limits import LIMITS, limit_reached
+from pipeline.shared.unchanged import end_with_parent, unchanged_meanwhile
 
 T = TypeVar("T")
 
@@ -36,7 +37,8 @@ def run_stage(main: Callable[[], None], doc: str | None, argv: Sequence[str] | N
     """
     parser = command_parser(doc)
     arguments = parser.parse_args(argv)
-    run_command(main, debug=arguments.debug)
+    end_with_parent()
+    run_command(unchanged_meanwhile()(main), debug=arguments.debug)
 
 
 def command_parser(doc: str | None) -> argparse.ArgumentParser:

@@ -1,0 +1,102 @@
+"""Notice what is edited while a stage runs.
+
+DVC records parameters, code and inputs as they stand after the run. Without this, a parameter
+edited meanwhile would stand in dvc.lock beside an output made with the old one, and be restored
+from the run cache for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline import FILES_AT_START, PARENT_AT_START
+from pipeline.shared.errors import InputError
+from pipeline.shared.params import PARAMS_FILE
+
+DAG = Path("dvc.yaml")
+A_PARAMETER = re.compile(r"\$\{([\w.]+)\}")
+
+
+@contextmanager
+def unchanged_meanwhile() -> Iterator[None]:
+    """Raise InputError at the end if what DVC will record is not what stood here at the start.
+
+    Only where DVC runs the stage (it sets DVC_STAGE): by hand, nothing is recorded.
+    """
+    name = os.environ.get("DVC_STAGE", "").rpartition(":")[2]
+    if not name or not DAG.exists():
+        yield
+        return
+    declared = _mapping(DAG).get("stages", {}).get(name, {})
+    before = dict(_state(declared))
+    code = {os.path.relpath(file): stamp for file, stamp in FILES_AT_START.items()}
+    before.update((file, stamp) for file, stamp in code.items() if file in before)
+    yield
+    now = dict(_state(declared))
+    edited = sorted(what for what in before | now if before.get(what) != now.get(what))
+    if edited:
+        raise InputError(
+            f"{', '.join(edited)}: edited while {name} ran, which began with what stood there "
+            "before; nothing is recorded: run `dvc repro` again"
+        )
+
+
+def end_with_parent() -> None:
+    """Where DVC runs the stage, end when DVC was killed.
+
+    An orphan would go on beside the next `dvc repro` and put its outputs in place of what that
+    one has recorded.
+    """
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def _watch_parent() -> None:
+    while os.getppid() == PARENT_AT_START:
+        time.sleep(0.1)
+    os._exit(1)
+
+
+def _state(declared: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Each dependency's files with their size and time, each parameter section's values."""
+    params = _mapping(PARAMS_FILE)
+    for entry in declared.get("deps", ()):
+        path = Path(A_PARAMETER.sub(lambda found: _value(params, found[1]), str(entry)))
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if "__pycache__" not in file.parts and not file.is_dir():
+                yield os.path.relpath(file), _stamp(file)
+    for section in declared.get("params", ()):
+        yield f"{PARAMS_FILE}: {section}", params.get(str(section))
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """What stands in a YAML file now; nothing where it cannot be read, which is a change too."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _value(params: dict[str, Any], name: str) -> str:
+    value: Any = params
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return str(value)
