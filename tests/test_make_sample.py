@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -287,3 +289,12 @@ def test_the_stage_writes_the_sample_and_its_truth(tmp_path, monkeypatch):
     assert set(truth["kind"]) == {"customer", "product"}
     assert len(read(Path("data/raw/sample.csv"))) == pytest.approx(500, rel=0.3)
     assert not list(Path("data/raw").glob(".*unfinished"))
+
+
+def test_the_sample_is_the_one_whose_results_are_committed(folder, truths):
+    locked = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    made = locked["make_sample"]
+    assert made["params"]["params.yaml"]["sample"] == {"lines": max(truths), "seed": 352}
+    wanted = {out["path"]: out["md5"] for out in made["outs"]}["data/raw/sample.csv"]
+    found = hashlib.md5((folder / f"{max(truths)}.csv").read_bytes()).hexdigest()
+    assert found == wanted

@@ -112,3 +112,55 @@ def test_a_sample_is_in_order_without_repeats_and_the_same_for_a_seed():
     assert (np.diff(rows) > 0).all()
     np.testing.assert_array_equal(rows, sample_rows(1000, 50, 3))
     np.testing.assert_array_equal(sample_rows(10, 50, 3), np.arange(10))
+
+
+def test_confidence_between_centres_is_one_less_the_ratio_of_the_distances():
+    two = partitions.Partition("centroids", 2, np.array([[0.0, 0.0], [6.0, 8.0]]))
+    points = np.array([[0.0, 0.0], [1.5, 2.0], [3.0, 4.0], [6.0, 8.0]])
+    assert confidence_of(two, points) == pytest.approx([1, 1 - 2.5 / 7.5, 0, 1])
+
+
+def test_confidence_between_edges_is_the_distance_over_half_the_parts_width():
+    three = partitions.Partition("edges", 4, np.array([0.0, 10.0, 12.0]))
+    points = np.array([[-1.0], [2.5], [5.0], [11.5], [12.5], [99.0]])
+    assert confidence_of(three, points) == pytest.approx([0.2, 0.5, 1, 0.5, 0.5, 1])
+    one = partitions.Partition("edges", 2, np.array([3.0]))
+    assert confidence_of(one, np.array([[0.0], [4.0]])) == pytest.approx([0.75, 0.25])
+
+
+def test_confidence_in_a_mixture_is_the_posterior_and_a_single_part_is_certain():
+    points, _ = three_blobs()
+    mixture = fit_partitions("mixture", points, [3], 0)[0]
+    posterior = mixture.model.predict_proba(points).max(axis=1)
+    assert confidence_of(mixture, points) == pytest.approx(posterior)
+    assert (confidence_of(partitions.Partition("edges", 1, np.empty(0)), points) == 1).all()
+
+
+def test_tiers_are_of_equal_size_and_steps_of_equal_length_within_the_outer_twentieths():
+    values = np.arange(1001.0)[:, None]
+    tiers, steps, halves = (
+        fit_partitions(name, values, [k], 0)[0]
+        for name, k in (("tiers", 4), ("steps", 5), ("steps", 2))
+    )
+    assert tiers.values.tolist() == [250, 500, 750]
+    assert steps.values == pytest.approx([50, 350, 650, 950])
+    assert halves.values.tolist() == [500]
+    assert assign_parts(tiers, np.array([[249.0], [250.0]])).tolist() == [0, 1]
+
+
+def test_rfm_rules_are_the_trades_table_of_recency_by_worth():
+    grid = np.array(list(np.ndindex(5, 5, 5)), dtype=float) + 1
+    parts = assign_parts(rfm_rules(grid), grid)
+    recency = 6 - grid[:, 0]  # the latest order has score 5
+    worth = np.ceil((grid[:, 1] + grid[:, 2]) / 2)
+    found = {
+        score: [set(parts[(recency == score) & (worth == w)].tolist()) for w in range(1, 6)]
+        for score in (5, 4, 3, 2, 1)
+    }
+    assert found == {
+        5: [{3}, {2}, {2}, {0}, {0}],
+        4: [{4}, {2}, {2}, {1}, {1}],
+        3: [{6}, {6}, {5}, {1}, {1}],
+        2: [{9}, {9}, {7}, {7}, {8}],
+        1: [{9}, {9}, {7}, {7}, {8}],
+    }

@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
+from sklearn.decomposition import PCA
 
 from pipeline.methods.transforms import (
     TRANSFORMS,
@@ -82,3 +84,57 @@ def test_what_was_learnt_in_small_numbers_carries_over_to_large_ones():
 def test_an_unknown_transform_is_named():
     with pytest.raises(ValueError, match="unknown transform 'magic'"):
         fit_transform("magic", customers()[0])
+
+
+def test_logs_are_centred_and_of_unit_spread_and_a_constant_stays_nothing():
+    features = np.column_stack([[0.0, 1.0, 3.0, 7.0], np.full(4, 2.0)])
+    found = apply_transform(fit_transform("log", features), features)
+    assert found[:, 0] == pytest.approx(np.array([-3, -1, 1, 3]) / np.sqrt(5))
+    assert found[:, 1].tolist() == [0, 0, 0, 0]
+
+
+def test_the_score_of_a_value_is_the_normal_quantile_of_its_middle_rank():
+    features = np.array([[1.0], [1.0], [1.0], [2.0], [9.0]])
+    fitted = fit_transform("quantile", features)
+    seen = np.array([[1.0], [2.0], [9.0], [0.0], [99.0]])
+    middle = np.array([0.3, 0.7, 0.9, 0.001, 0.999])  # of 500 steps, half a one at the ends
+    assert norm.cdf(apply_transform(fitted, seen)[:, 0]) == pytest.approx(middle)
+
+
+def test_weights_are_the_parts_in_foretelling_the_largest_one():
+    rng = np.random.default_rng(1)
+    features = np.expm1(rng.normal(size=(4000, 3)) + 6)
+    logged = np.log1p(features)
+    later = 2 * logged[:, 0] - logged[:, 1]
+    fitted = fit_transform("weighted", features, [(features, later)])
+    assert fitted.axes == pytest.approx([1, 0.5, 0], abs=0.02)
+    plain = apply_transform(fit_transform("log", features), features)
+    assert apply_transform(fitted, features) == pytest.approx(plain * fitted.axes)
+
+
+def test_two_axes_are_the_principal_ones_of_standardised_features():
+    features, _ = customers()
+    found = apply_transform(fit_transform("standard_pca2", features), features)
+    moved = (features - features.mean(axis=0)) / features.std(axis=0)
+    wanted = PCA(2).fit(moved)
+    assert found.var(axis=0, ddof=1) == pytest.approx(wanted.explained_variance_)
+    signs = np.sign(wanted.components_.sum(axis=1))
+    assert found == pytest.approx(wanted.transform(moved) * signs)
+
+
+def test_a_line_of_expected_spend_is_in_log_spend_itself():
+    rng = np.random.default_rng(2)
+    features = rng.lognormal(size=(4000, 2))
+    scores = apply_transform(fit_transform("quantile", features), features)
+    later = 3 + scores @ [2.0, -1.0]
+    fitted = fit_transform("expected_line", features, [(features, later)])
+    assert apply_transform(fitted, features)[:, 0] == pytest.approx(later, abs=0.01)
+    bent = np.abs(scores[:, 0]) + scores[:, 0] * scores[:, 1]
+    errors = [
+        np.std(
+            bent
+            - apply_transform(fit_transform(kind, features, [(features, bent)]), features)[:, 0]
+        )
+        for kind in ("expected_line", "expected_curve")
+    ]
+    assert errors[1] < 0.3 * errors[0]
