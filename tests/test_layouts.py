@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from shops import Shop, shop_in
-from workbooks import write_workbook
 
+from bench.inputs.workbooks import write_workbook
 from pipeline.methods.layouts import FIELDS, load_layouts
 from pipeline.shared.errors import InputError
 

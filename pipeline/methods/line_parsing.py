@@ -125,7 +125,8 @@ def mended(source: Source, error: duckdb.Error, scratch: Path, *, set_apart: boo
 
 def structural_error(source: Source, error: duckdb.Error) -> InputError:
     """What DuckDB says about a file that it cannot split into cells, as a user's message."""
-    text = str(error)
+    # What the line itself holds must not be taken for what is said of it.
+    text = re.sub(r"^Original Line: .*$", "Original Line", str(error), flags=re.MULTILINE)
     named = re.search(r"^\s*file = (.*)$", text, re.MULTILINE)
     part = next((p for p in source.parts if named and str(p.file) == named[1].strip()), None)
     if part is None and len(source.parts) == 1:
@@ -140,8 +141,6 @@ def structural_error(source: Source, error: duckdb.Error) -> InputError:
             f"{where}: {cells[2]} cells where the header has {cells[1]}; {remedy} (cut off? a "
             "delimiter within a cell that is not quoted?), or set source.on_bad_rows: quarantine"
         )
-    if "unterminated quote" in text or ("quote" in text and "Original Line" in text):
-        return InputError(f"{where}: a quote opens and does not close as it should; {remedy}")
     if "Maximum line size" in text or "exceeds" in text:
         return InputError(
             f"{where}: a line longer than {LONGEST_LINE >> 20} MB (a quote that never closes?); "
@@ -149,6 +148,8 @@ def structural_error(source: Source, error: duckdb.Error) -> InputError:
         )
     if "unicode" in text:
         return InputError(f"{where}: not text in the declared encoding; set source.encoding")
+    if "unterminated quote" in text or ("quote" in text and "Original Line" in text):
+        return InputError(f"{where}: a quote opens and does not close as it should; {remedy}")
     return InputError(f"{where}: cannot be read: {text.strip().splitlines()[0]}; {remedy}")
 
 

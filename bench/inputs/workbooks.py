@@ -1,4 +1,4 @@
-"""Workbooks for tests, written by hand, so that every kind of cell can be had."""
+"""Workbooks written by hand, so that every kind of cell can be had."""
 
 from __future__ import annotations
 
@@ -26,16 +26,26 @@ STYLES = (
 
 
 def write_workbook(
-    file: Path, sheets: Mapping[str, Sequence[Sequence[Any]]], first_row: int = 1
+    file: Path,
+    sheets: Mapping[str, Sequence[Sequence[Any]]],
+    first_row: int = 1,
+    *,
+    after_rows: str = "",
+    hidden: Sequence[str] = (),
 ) -> None:
-    """Write sheets of rows of values; a str that begins with <c is a cell as it stands."""
+    """Write sheets of rows of values; a str that begins with <c is a cell as it stands.
+
+    `after_rows` is XML that follows the last row of every sheet's data, `hidden` names sheets that
+    Excel does not show.
+    """
     links = "".join(
         f'<Relationship Id="rId{n}" Type="{OFFICE}/worksheet" Target="worksheets/sheet{n}.xml"/>'
         for n in range(1, len(sheets) + 1)
     )
     links += f'<Relationship Id="rId99" Type="{OFFICE}/styles" Target="styles.xml"/>'
     names = "".join(
-        f'<sheet name="{escape(name)}" sheetId="{n}" r:id="rId{n}"/>'
+        f'<sheet name="{escape(name)}" sheetId="{n}" r:id="rId{n}"'
+        f"{' state=' + chr(34) + 'hidden' + chr(34) if name in hidden else ''}/>"
         for n, name in enumerate(sheets, start=1)
     )
     book = f'<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets>{names}</sheets></workbook>'
@@ -53,7 +63,9 @@ def write_workbook(
         archive.writestr("xl/styles.xml", STYLES)
         for n, rows in enumerate(sheets.values(), start=1):
             body = "".join(_row(number, row) for number, row in enumerate(rows, start=first_row))
-            sheet = f'<worksheet xmlns="{MAIN}"><sheetData>{body}</sheetData></worksheet>'
+            sheet = (
+                f'<worksheet xmlns="{MAIN}"><sheetData>{body}</sheetData>{after_rows}</worksheet>'
+            )
             archive.writestr(f"xl/worksheets/sheet{n}.xml", sheet)
 
 

@@ -1,0 +1,1 @@
+"""Files that a shop may hand over: whole ones, broken ones and hostile ones."""
