@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := run
-.PHONY: run test check verify bench dag help spark online_retail docs lock format clean
+.PHONY: run test check audit verify bench dag help spark online_retail docs lock format clean
 
 run: $(VENV)/.run ## run the pipeline (default: on the embedded sample) and show the segments
 	@dvc repro
@@ -24,6 +24,11 @@ check: $(VENV)/.dev ## lint, format, types and known insecure patterns
 	@ruff check .
 	@ruff format --check .
 	@mypy
+	@bandit --quiet --configfile pyproject.toml --recursive pipeline
+
+audit: $(VENV)/.dev ## ask PyPI's advisories about every pinned package (needs the network)
+	@for lock in requirements*.lock; do echo "$$lock"; \
+	  pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement $$lock || exit 1; done
 
 verify: $(VENV)/.run ## run every stage again and show that not a byte of its outputs changed
 	@dvc repro --quiet

@@ -140,7 +140,7 @@ def _transfer(address: str, coming: Path) -> None:
     have = coming.stat().st_size if coming.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     request = urllib.request.Request(address, headers=headers)  # noqa: S310 - http(s), asked above
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 # nosec B310
         goes_on = answer.status == http.client.PARTIAL_CONTENT
         if not goes_on:  # a server without Range begins at the beginning, and so do we
             have = 0
