@@ -58,6 +58,7 @@ from pipeline.methods.scoring import (
     DriftCounts,
     Trained,
     score,
+    those_who_bought_within,
     trained_run,
 )
 from pipeline.methods.segment_model import MODEL, load_model
@@ -185,8 +186,8 @@ def score_file(request: Request) -> bool:
                     counts[int(str(segment_id))] += int(number)
                 write(scored)
         asked = customers_in(engine, lines)
-        report(log, trained, drift, counts=counts, asked=asked, as_of=as_of, out=request.out)
-        found = drift.against(trained)
+        found = drift.against(those_who_bought_within((as_of - net.first_sale).days, trained))
+        report(log, trained, found, counts=counts, asked=asked, request=request, as_of=as_of)
         return bool((~found["verdict"].isin(STABLE)).any())
 
 
@@ -238,32 +239,33 @@ def in_pieces(described: Path) -> Iterator[pd.DataFrame]:
 def report(
     log: logging.Logger,
     trained: Trained,
-    drift: DriftCounts,
+    found: pd.DataFrame,
     *,
     counts: dict[int, int],
     asked: int,
+    request: Request,
     as_of: date,
-    out: Path | None,
 ) -> None:
     """Say who was scored, who could not be, and whether they look like the training customers."""
-    where = f", in {out}" if out else ""
-    log.info("%d customers scored as of %s%s", drift.customers, as_of, where)
+    where = f", in {request.out}" if request.out else ""
+    scored = sum(counts.values())
+    log.info("%d customers scored as of %s%s", scored, as_of, where)
     for segment_id, number in counts.items():
         if number:
             log.info("  %-22s %8d", trained.name_of[segment_id], number)
-    if left := asked - drift.customers:
+    if left := asked - scored:
         who = "1 customer of the file is" if left == 1 else f"{left} customers of the file are"
         log.warning("%s not scored: no goods bought by %s", who, as_of)
-    found = drift.against(trained)
     for row in found.itertuples(index=False):
         if row.verdict not in STABLE:
             log.warning("drift: %s: %s (index %.2f)", row.measure, row.verdict, row.psi)
     if (~found["verdict"].isin(STABLE)).any():
+        past = "" if request.with_history else "a file that lacks their past needs --with-history, "
         log.warning(
-            "the customers do not look like those that the model was fitted on (%s): read their "
-            "segments with care; a file that holds less of their past than the trained run did "
-            "needs --with-history, a changed shop a new run",
+            "the customers do not look like those of as late a last order that the model was "
+            "fitted on (%s): read their segments with care; %sa changed shop a new run",
             trained.model.snapshot_date,
+            past,
         )
     elif (found["verdict"] != "stable").any():
         log.info("too few customers to tell whether they look like those of the trained run")

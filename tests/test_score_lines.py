@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -258,6 +259,17 @@ def test_a_shop_of_other_customers_is_called_drift(
     code_same, _, messages = score(SAMPLE, "--fail-on-drift")
     assert code_same == 0
     assert "they look like the customers that the model was fitted on" in messages
+
+
+def test_a_month_of_the_same_shop_is_no_drift_for_holding_late_buyers_alone(
+    trained: Path, score: Score, tmp_path: Path
+) -> None:
+    header, lines = header_and_lines(trained)
+    late = [line for line in lines if re.search(r",(11/2\d|11/30|12/\d+)/2011 ", line)]
+    assert 50 < len(late) < len(lines) / 3
+    file = write_csv(tmp_path / "late.csv", header, late)
+    code, _, messages = score(file, "--with-history", "--fail-on-drift")
+    assert (code, "drift:" in messages) == (0, False)
 
 
 def test_the_training_customers_have_not_drifted_from_themselves(trained: Path) -> None:

@@ -33,7 +33,8 @@ class NetSales:
 
     sales: Lines
     returned_units: Lines
-    last_sale: date  # of the file itself, to anyone
+    first_sale: date  # of the file itself, to anyone
+    last_sale: date
 
 
 def net_lines(
@@ -45,7 +46,10 @@ def net_lines(
     """
     placed = place_lines(lines, not_goods, engine.keep)
     is_sale = (nw.col("place") == "goods") & (nw.col("quantity") > 0)
-    last = one_value(engine, placed.filter(is_sale).select(nw.col("sold_at").max()))
+    days = placed.filter(is_sale).select(
+        nw.col("sold_at").min().alias("first"), nw.col("sold_at").max().alias("last")
+    )
+    first, last = (pd.Timestamp(moment) for moment in engine.collect(days).iloc[0])
     if pd.isna(last):
         raise InputError(
             "none of the file's lines is a sale of goods; see section clean of params.yaml for "
@@ -59,7 +63,7 @@ def net_lines(
     taken_back = engine.keep(units_taken_back(held))
     sales = engine.keep(net_sales(placed, taken_back))
     returned_units = engine.keep(priced(taken_back, held))
-    return NetSales(sales, returned_units, pd.Timestamp(last).date())
+    return NetSales(sales, returned_units, first.date(), last.date())
 
 
 def after_history(engine: DuckDBEngine, past: Lines, lines: Lines) -> Lines:

@@ -47,14 +47,14 @@ SCORED = pa.schema(
 class Trained:
     """What the trained run left: the model, the segments' names and plays, and its customers.
 
-    `before` is the segment of each customer at the snapshot of the fit; `customers` counts them
-    by segment_id; `titles` are the names of the categories, `keys` those worth advertising.
+    `customers` are those of the snapshot of the fit, `before` the segment of each; `titles` are
+    the names of the categories, `keys` those worth advertising.
     """
 
     model: SegmentModel
     name_of: Mapping[int, str]
     play_of: Mapping[int, str]
-    customers: Counts
+    customers: pd.DataFrame
     before: pd.Series[str]
     titles: Mapping[str, str]
     keys: Sequence[str]
@@ -82,7 +82,7 @@ def trained_run(
         model=model,
         name_of=name_of,
         play_of=dict(zip(names["segment_id"].astype(int), names["play"], strict=True)),
-        customers=np.bincount(segment, minlength=model.size).astype(float),
+        customers=customers,
         before=pd.Series([name_of[s] for s in segment], index=customers["customer_id"]),
         titles=titles,
         keys=keys,
@@ -151,27 +151,36 @@ class DriftCounts:
         found = np.bincount(segment_id, minlength=self.model.size).astype(float)
         self.segments = found + (self.segments if len(self.segments) else 0.0)
 
-    def against(self, trained: Trained) -> pd.DataFrame:
+    def against(self, others: DriftCounts) -> pd.DataFrame:
         """Return `measure`, `psi`, `noise` and `verdict` of each feature and the segments' shares.
 
-        The population stability index against the customers that the model was fitted on. Where
-        chance alone could look like a clear drift, the verdict is `too few to tell`.
+        By the population stability index. Where chance alone could look like a clear drift, or
+        there is nobody to compare with, the verdict is `too few to tell`.
         """
-        size = trained.customers.sum()
-        pairs = {
-            name: (counts, np.asarray(self.model.training[name]["shares"]) * size)
-            for name, counts in self.features.items()
-        }
-        pairs[SEGMENT_SHARES] = (self.segments, trained.customers)
+        pairs = {name: (counts, others.features[name]) for name, counts in self.features.items()}
+        pairs[SEGMENT_SHARES] = (self.segments, others.segments)
         rows = []
         for measure, (sample, reference) in pairs.items():
             used = (sample + reference) > 0
             index = max(psi(sample[used], reference[used]), 0.0)
             noise = noise_level(int(used.sum()), sample.sum(), reference.sum())
-            too_few = index < noise and noise >= DRIFTED
+            too_few = not others.customers or (index < noise and noise >= DRIFTED)
             found = "too few to tell" if too_few else verdict(index, noise)
             rows.append({"measure": measure, "psi": index, "noise": noise, "verdict": found})
         return pd.DataFrame(rows)
+
+
+def those_who_bought_within(days: int, trained: Trained) -> DriftCounts:
+    """Return the counts of the run's customers whose last order is at most so many days old.
+
+    A file of one month holds nobody who last bought before it, so the others say nothing of it.
+    """
+    everyone = trained.customers
+    last = everyone["recency_days"].astype(float).fillna(everyone["tenure_days"].astype(float))
+    recent = everyone[last <= days]
+    counts = DriftCounts(trained.model)
+    counts.add(recent, assign(trained.model, recent)["segment_id"].to_numpy(dtype=np.int64))
+    return counts
 
 
 def categorize_new(
