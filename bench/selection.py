@@ -216,6 +216,8 @@ def _snapshot(habit: Matrix, rng: np.random.Generator) -> tuple[pd.DataFrame, Ma
             "spend_share_party": rng.random(size),
         }
     )
+    others = set(CUSTOMERS.schema.names) - {*frame, *CUSTOMERS.key}
+    frame = frame.assign(**dict.fromkeys(others, 0))
     spend = np.where(rng.random(size) < habit, average * rng.random(size), 0.0).round(2)
     return frame, spend
 

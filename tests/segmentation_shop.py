@@ -80,6 +80,7 @@ def write_shop(size=300, seed=0, *, related=True):
             }
         )
         frame.loc[frame["frequency"] == 0, "recency_days"] = pd.NA
+        frame = frame.assign(**{n: 0 for n in CUSTOMERS.schema.names if n not in frame})
         customers.append(frame)
         if number < len(dates) - 3:
             spend = np.maximum(0, pick[3] - 0.4) * 400 * luck.random(size)
