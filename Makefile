@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := run
-.PHONY: run test check audit verify bench dag help spark online_retail docs lock format clean
+.PHONY: run test coverage mutants check audit verify bench dag help spark online_retail docs lock format clean
 
 run: $(VENV)/.run ## run the pipeline (default: on the embedded sample) and show the segments
 	@dvc repro
@@ -19,6 +19,12 @@ run: $(VENV)/.run ## run the pipeline (default: on the embedded sample) and show
 
 test: $(VENV)/.dev ## run every test that this machine can run
 	@python -m pytest -n auto --dist loadfile $(TESTS)
+
+coverage: $(VENV)/.dev ## run every test, show which branches of pipeline/ none takes; fails below 95 %
+	@python -m pytest -n auto --dist loadfile --cov --cov-report=term $(TESTS)
+
+mutants: $(VENV)/.dev ## put small faults into pipeline/methods/, see whether tests notice; fails below 85 %
+	@python -m bench mutants
 
 check: $(VENV)/.dev ## lint, format, types and known insecure patterns
 	@ruff check .
