@@ -70,7 +70,7 @@ def main() -> None:
         pairs = pair_weights(baskets)
         labels = pd.read_csv(LABELS, dtype=str)
         chosen = labels[labels["half"].isin(HALVES[arguments.half])]
-        rows = products["stock_code"].searchsorted(chosen["stock_code"])
+        rows = pd.Index(products["stock_code"]).get_indexer(pd.Index(chosen["stock_code"]))
         print(f"{len(chosen)} labelled products, half {arguments.half}\n")
         print(f"{'way':44s} {'AMI (95 %)':24s} {'accuracy (95 %)':24s} groups  seconds")
         for name, way in ways(products, pairs, taxonomy, params.settings).items():

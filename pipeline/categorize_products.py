@@ -134,7 +134,10 @@ def unknown_share(categorized: pd.DataFrame, rest: str) -> float:
 
 
 def read_products(database: duckdb.DuckDBPyConnection, sales: Path) -> pd.DataFrame:
-    """One row per stock code, in order: most frequent description, median price, revenue."""
+    """One row per stock code: most frequent description, median price, revenue.
+
+    In the order of these, so that with other codes every draw takes the same products.
+    """
     products: pd.DataFrame = database.execute(
         """
         with texts as (
@@ -153,7 +156,8 @@ def read_products(database: duckdb.DuckDBPyConnection, sales: Path) -> pd.DataFr
             from read_parquet($sales) group by stock_code
         )
         select stock_code, description, unit_price, revenue
-        from canonical join prices using (stock_code) order by stock_code
+        from canonical join prices using (stock_code)
+        order by description, unit_price, revenue, stock_code
         """,
         {"sales": parquet_glob(sales)},
     ).df()

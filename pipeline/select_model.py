@@ -34,6 +34,8 @@ from pipeline.methods.candidates import (
     measure_family,
     value_of_parts,
 )
+from pipeline.methods.history import KEY, in_order_of_history
+from pipeline.methods.money_unit import money_unit
 from pipeline.methods.partitions import ALGORITHMS, MIXTURES, sample_rows
 from pipeline.methods.prediction import LaterFigures, ceiling
 from pipeline.methods.segment_model import (
@@ -181,25 +183,25 @@ def main() -> None:
 def read_sampled(params: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Customers and later purchases, of a sample of customers where there are many.
 
-    The same customers in every snapshot, drawn from those of the last one. Money becomes a float
-    here: this is where the model begins.
+    The same customers in every snapshot, drawn from those of the last one. They stand in an order
+    of what they did: with other names every draw takes the same ones. Money becomes a float here:
+    this is where the model begins.
     """
     check(CUSTOMERS)
     check(LATER_PURCHASES)
     last = pq.read_table(CUSTOMERS.path, columns=["snapshot_date"])["snapshot_date"].to_numpy()
     newest = pd.Timestamp(last.max()).date()
-    names = pq.read_table(
-        CUSTOMERS.path, columns=["customer_id"], filters=[("snapshot_date", "==", newest)]
-    )["customer_id"]
-    ids = names.to_pandas().sort_values().to_numpy()
-    taken = pa.array(ids[sample_rows(len(ids), params.effort.customers, params.seed)])
-    everyone = len(taken) == len(ids)
-    return _read(CUSTOMERS, None if everyone else taken), _read(
-        LATER_PURCHASES, None if everyone else taken
-    )
+    rows = pq.read_table(CUSTOMERS.path, filters=[("snapshot_date", "==", newest)])
+    taken = None
+    if len(rows) > params.effort.customers:
+        figures = [name for name in rows.column_names if name not in KEY]
+        by = [(name, "ascending") for name in (*figures, "customer_id")]
+        some = sample_rows(len(rows), params.effort.customers, params.seed)
+        taken = rows.sort_by(by)["customer_id"].take(pa.array(some))
+    return in_order_of_history(_read(CUSTOMERS, taken)), _read(LATER_PURCHASES, taken)
 
 
-def _read(table: Table, ids: pa.Array | None) -> pd.DataFrame:
+def _read(table: Table, ids: pa.ChunkedArray | None) -> pd.DataFrame:
     filters = None if ids is None else pa.compute.field("customer_id").isin(ids)
     rows = pq.read_table(table.path, filters=filters)
     schema = pa.schema(
@@ -212,9 +214,12 @@ def _read(table: Table, ids: pa.Array | None) -> pd.DataFrame:
 def snapshots_of(
     customers: pd.DataFrame, later: pd.DataFrame, params: Params
 ) -> dict[str, Snapshot]:
-    """Every snapshot by its date, in the order of time."""
-    rule = _wholesale(params)
-    names = np.array(sorted(customers["customer_id"].unique()))
+    """Every snapshot by its date, in the order of time; its rows in the order of `customers`.
+
+    Money is in units of money_unit.
+    """
+    rule, unit = _wholesale(params), money_unit(customers, params.horizon_days)
+    customers = customers.assign(number=pd.factorize(customers["customer_id"])[0])
     joined = customers.merge(later, on=["snapshot_date", "customer_id"], how="left")
     found = {}
     for date, rows in joined.groupby("snapshot_date", sort=True):
@@ -226,12 +231,12 @@ def snapshots_of(
         found[str(date)] = Snapshot(
             date=str(date),
             features={
-                name: feature_matrix(rows, feature_columns(columns, list(rows.columns)))
+                name: feature_matrix(rows, feature_columns(columns, list(rows.columns)), unit)
                 for name, columns in params.feature_sets.items()
             },
             group=group,
-            customer=np.searchsorted(names, rows["customer_id"].to_numpy(str)),
-            spend=None if spend.isna().any() else spend.to_numpy(float),
+            customer=rows["number"].to_numpy(np.int64),
+            spend=None if spend.isna().any() else spend.to_numpy(float) / unit,
         )
     return found
 
@@ -389,17 +394,19 @@ def kept_model(
     order = np.empty(len(value), dtype=np.int64)
     order[np.argsort(-value, kind="stable")] = np.arange(len(value))
     rows = customers[customers["snapshot_date"].astype(str) == now.date]
+    unit = money_unit(customers, params.horizon_days)
     return SegmentModel(
         candidate=f"{family.name}/{family.sizes[0]}",
         snapshot_date=now.date,
         columns=columns,
+        money_unit=unit,
         transform=fitted.transform,
         partition=fitted.partition,
         groups={name: size + number for number, name in enumerate(present)},
         wholesale=_wholesale(params),
         order=order,
         levels=_levels(rows, order[parts], len(order)),
-        training=_training(rows, columns),
+        training=_training(rows, columns, unit),
     )
 
 
@@ -465,10 +472,10 @@ def _levels(rows: pd.DataFrame, segment: Any, size: int) -> dict[str, Any]:
     return {str(column): medians[column].to_numpy() for column in medians}
 
 
-def _training(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+def _training(rows: pd.DataFrame, columns: Sequence[str], unit: float) -> dict[str, Any]:
     """Decile edges and shares of each feature, so that drift can be measured later."""
     found = {}
-    matrix = feature_matrix(rows, columns)
+    matrix = feature_matrix(rows, columns, unit)
     for number, name in enumerate(columns):
         edges = np.unique(np.quantile(matrix[:, number], np.arange(1, 10) / 10))
         bins = np.searchsorted(edges, matrix[:, number], side="right")

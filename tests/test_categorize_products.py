@@ -148,5 +148,5 @@ def test_categories_of_the_real_shop_agree_with_labels_by_reading(real_data, gui
     taxonomy = read_taxonomy(find_taxonomy("gifts")) if guided else None
     fit: Fit = fit_categories(products, pair_weights(baskets), taxonomy, params.settings)
     labels = pd.read_csv(LABELS, dtype=str).query("half == 'final'")
-    rows = products["stock_code"].searchsorted(labels["stock_code"])
+    rows = pd.Index(products["stock_code"]).get_indexer(pd.Index(labels["stock_code"]))
     assert adjusted_mutual_info_score(labels["category"], fit.labels[rows]) >= floor

@@ -39,7 +39,7 @@ def customers(size=200):
 
 def kept(algorithm="steps", transform="expected_curve"):
     rows = customers()
-    features = feature_matrix(rows, COLUMNS)
+    features = feature_matrix(rows, COLUMNS, 1.0)
     later = np.log1p(features[:, 2]) / 3 + features[:, 1]
     fitted = fit_transform(transform, features, [(features, later)])
     points = apply_transform(fitted, features)
@@ -49,6 +49,7 @@ def kept(algorithm="steps", transform="expected_curve"):
         candidate="test",
         snapshot_date="2011-12-10",
         columns=COLUMNS,
+        money_unit=1.0,
         transform=fitted,
         partition=partition,
         groups={"kept_nothing": size, "wholesale": size + 1},

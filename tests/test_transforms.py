@@ -32,7 +32,7 @@ def test_gaps_are_filled_with_the_time_since_the_first_order():
     rows = pd.DataFrame(
         {"days_between_orders": [np.nan, 7.0], "recency_days": [3, None], "tenure_days": [90, 40]}
     )
-    filled = feature_matrix(rows, ["days_between_orders", "recency_days"])
+    filled = feature_matrix(rows, ["days_between_orders", "recency_days"], 1.0)
     np.testing.assert_array_equal(filled, [[90, 3], [7, 40]])
 
 

@@ -66,11 +66,11 @@ DAYS = [date(2011, 1, 1) + timedelta(days=45 * i) for i in range(6)]
 
 def test_features_are_finite_also_for_who_kept_nothing():
     rows = customers(recency_days=[10.0, np.nan, 0.0], frequency=[2, 0, 1], monetary=[5.0, 0, 1])
-    assert np.isfinite(value_features(rows)).all()
+    assert np.isfinite(value_features(rows, 1.0)).all()
 
 
 def test_the_same_orders_in_a_longer_life_are_a_lower_rate():
-    young, old = value_features(customers(2, tenure_days=[30, 300]))
+    young, old = value_features(customers(2, tenure_days=[30, 300]), 1.0)
     assert young[6] > old[6]
 
 
@@ -216,8 +216,8 @@ def test_the_features_of_a_customer_are_counts_rates_and_silence():
     )
     logs = [np.log(x) for x in (10, 5, 100, 25, 3, 4.5 / 100, 1.99)]
     wanted = [*logs[:4], 0.25, *logs[4:], 9 / 41]
-    assert value_features(row)[0] == pytest.approx(wanted)
-    silent = value_features(row.assign(recency_days=np.nan))[0]
+    assert value_features(row, 1.0)[0] == pytest.approx(wanted)
+    silent = value_features(row.assign(recency_days=np.nan), 1.0)[0]
     assert silent == pytest.approx([np.log(41), *wanted[1:8], 40 / 41])
 
 

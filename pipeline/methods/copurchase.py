@@ -50,11 +50,11 @@ def read_baskets(
     longest: int,
     most_pairs: int,
 ) -> sparse.csr_array:
-    """Baskets of two products or more as 0/1 rows over `products` (sorted stock codes)."""
+    """Baskets of two products or more as 0/1 rows over `products` (stock codes)."""
     rows = database.execute(
         BASKETS, {"sales": parquet_glob(sales), "longest": longest, "most_pairs": most_pairs}
     ).df()
-    columns = products.searchsorted(rows["stock_code"])
+    columns = pd.Index(products).get_indexer(pd.Index(rows["stock_code"]))
     baskets = int(rows["basket"].max()) + 1 if len(rows) else 0
     ones = np.ones(len(rows))
     return sparse.csr_array((ones, (rows["basket"], columns)), shape=(baskets, len(products)))

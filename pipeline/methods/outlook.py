@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.methods.money_unit import money_unit
 from pipeline.methods.value import (
     WAYS,
     Snapshot,
@@ -54,7 +55,7 @@ def learn_outlook(
 
     `later` has the outcomes of the snapshots whose horizon is over.
     """
-    snapshots = _snapshots(customers, later)
+    snapshots, at = _snapshots(customers, later, money_unit(customers, horizon_days))
     known = [s for s in snapshots if s.outcomes is not None]
     last = snapshots[-1]
     if not known:
@@ -67,7 +68,7 @@ def learn_outlook(
     expected: Array = np.clip(raw, 0.0, most).round(4)
     return Outlook(
         way=way,
-        expected=expected,
+        expected=expected[np.argsort(at)],
         by_segment=segment_outlook(
             expected, last.segment, checked, way=way, resamples=resamples, seed=seed
         ),
@@ -78,20 +79,28 @@ def learn_outlook(
     )
 
 
-def _snapshots(customers: pd.DataFrame, later: pd.DataFrame) -> list[Snapshot]:
+def _snapshots(
+    customers: pd.DataFrame, later: pd.DataFrame, unit: float
+) -> tuple[list[Snapshot], NDArray[np.intp]]:
+    """The snapshots in the order of time, and where the last one's customers stood before.
+
+    The customers of each are put in an order of their figures, so that what is drawn and what is
+    learnt do not depend on their names.
+    """
     joined = customers.merge(later, on=["snapshot_date", "customer_id"], how="left")
-    found = []
+    found, order = [], np.arange(0)
     for day, rows in joined.groupby("snapshot_date", sort=True):
+        features, segment = value_features(rows, unit), rows["segment_id"].to_numpy(dtype=np.int64)
         orders = rows["later_orders"].to_numpy(dtype=float)
         spend = rows["later_spend"].to_numpy(dtype=float)
-        is_known = not np.isnan(orders).any()
-        outcomes = np.column_stack([(orders > 0) * 1.0, orders, spend]) if is_known else None
+        order = np.lexsort((segment, orders, spend, *features.T))
+        outcomes = np.column_stack([(orders > 0) * 1.0, orders, spend])[order]
         found.append(
             Snapshot(
                 day=day,  # type: ignore[arg-type] # pandas calls a group's key Hashable
-                features=value_features(rows),
-                segment=rows["segment_id"].to_numpy(dtype=np.int64),
-                outcomes=outcomes,
+                features=features[order],
+                segment=segment[order],
+                outcomes=None if np.isnan(outcomes).any() else outcomes,
             )
         )
-    return found
+    return found, order

@@ -142,7 +142,7 @@ class DriftCounts:
     def add(self, customers: pd.DataFrame, segment_id: NDArray[Any]) -> None:
         """Count these customers too."""
         self.customers += len(customers)
-        matrix = feature_matrix(customers, self.model.columns)
+        matrix = feature_matrix(customers, self.model.columns, self.model.money_unit)
         for place, name in enumerate(self.model.columns):
             edges = np.asarray(self.model.training[name]["edges"])
             bins = np.searchsorted(edges, matrix[:, place], side="right")

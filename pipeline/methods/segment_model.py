@@ -45,6 +45,7 @@ class Wholesale:
 class SegmentModel:
     """A fitted segmentation.
 
+    `columns` are the features, with money in units of `money_unit`;
     `groups` maps a declared group to its part's number, after those of the partition; `order`
     (parts,) is the segment_id of each part; `levels` has one row per segment_id with the medians
     of recency, frequency, monetary over its members at the snapshot of the fit; `training` has
@@ -54,6 +55,7 @@ class SegmentModel:
     candidate: str
     snapshot_date: str
     columns: list[str]
+    money_unit: float
     transform: Transform
     partition: Partition
     groups: dict[str, int]
@@ -108,7 +110,8 @@ def _parts_and_confidence(
     free = ~np.isin(group, list(model.groups))
     if free.any():
         rows = customers.loc[free]
-        points = apply_transform(model.transform, feature_matrix(rows, model.columns))
+        features = feature_matrix(rows, model.columns, model.money_unit)
+        points = apply_transform(model.transform, features)
         parts[free] = assign_parts(model.partition, points)
         confidence[free] = confidence_of(model.partition, points)
     return parts, confidence

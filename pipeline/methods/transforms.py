@@ -21,6 +21,7 @@ Lesson = tuple[Matrix, Matrix]
 SUPERVISED_TRANSFORMS = ("weighted", "expected_line", "expected_curve")
 TRANSFORMS = ("raw", "log", "power", "quantile", "standard_pca2", *SUPERVISED_TRANSFORMS)
 GRID = 500
+MONEY = ("monetary", "average_order_value")
 RIDGE = 0.03  # per row: of features with unit variance; tames the curves, not the lines
 
 
@@ -35,8 +36,8 @@ def feature_columns(declared: Sequence[str], available: Sequence[str]) -> list[s
     return columns
 
 
-def feature_matrix(customers: pd.DataFrame, columns: Sequence[str]) -> Matrix:
-    """The columns as floats, without gaps.
+def feature_matrix(customers: pd.DataFrame, columns: Sequence[str], money_unit: float) -> Matrix:
+    """The columns as floats, without gaps; money in units of `money_unit`.
 
     A customer of one order has no gap between orders yet: it is at least as long as the time
     since, so that time stands in. A customer who kept nothing has no last kept order: tenure
@@ -46,6 +47,9 @@ def feature_matrix(customers: pd.DataFrame, columns: Sequence[str]) -> Matrix:
     for name in ("days_between_orders", "recency_days"):
         if name in values:
             values[name] = values[name].fillna(customers["tenure_days"].astype("float64"))
+    for name in MONEY:
+        if name in values:
+            values[name] /= money_unit
     return np.ascontiguousarray(values.fillna(0.0).to_numpy(dtype=np.float64))
 
 

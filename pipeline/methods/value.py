@@ -61,18 +61,20 @@ class HeldOut:
 Expect = Callable[[Array, NDArray[np.int64]], Array]
 
 
-def value_features(customers: pd.DataFrame) -> Array:
+def value_features(customers: pd.DataFrame, money_unit: float) -> Array:
     """What the outlook is learnt from: counts, rates and how long the silence is.
 
     Orders and spend per day since the first order are there because a young file has only young
     customers: what three orders mean in two months must not be learnt for three in a year.
-    Without recency (nothing kept) the silence is as long as the tenure.
+    Money is in units of `money_unit`. Without recency (nothing kept) the silence is as long as
+    the tenure.
     """
 
     def column(name: str) -> Array:
         return customers[name].to_numpy(dtype=float)
 
     tenure, orders, spend = column("tenure_days"), column("frequency"), column("monetary")
+    spend = spend / money_unit
     silence = column("recency_days")
     silence = np.where(np.isnan(silence), tenure, silence)
     known = tenure + SETTLING_DAYS
@@ -81,7 +83,7 @@ def value_features(customers: pd.DataFrame) -> Array:
             np.log1p(silence),
             np.log1p(orders),
             np.log1p(spend),
-            np.log1p(column("average_order_value")),
+            np.log1p(column("average_order_value") / money_unit),
             column("return_rate"),
             np.log1p(column("units_per_line")),
             np.log((orders + 0.5) / known),
@@ -153,15 +155,19 @@ def boosted(known: Sequence[Snapshot], seed: int) -> Expect:
         "random_state": seed,
     }
     buying = HistGradientBoostingClassifier(**settings).fit(at, outcomes[:, 0] > 0)
+    scales = outcomes.mean(axis=0)  # the same penalty, whatever the currency
     counts = [
-        HistGradientBoostingRegressor(loss="poisson", **settings).fit(at, outcomes[:, i])
-        for i in (1, 2)
+        HistGradientBoostingRegressor(loss="poisson", **settings).fit(at, outcomes[:, i] / scale)
+        for i, scale in enumerate(scales[1:], start=1)
     ]
 
     def expect(rows: Array, given: NDArray[np.int64]) -> Array:
         del given
         return np.column_stack(
-            [buying.predict_proba(rows)[:, 1], *(model.predict(rows) for model in counts)]
+            [
+                buying.predict_proba(rows)[:, 1],
+                *(m.predict(rows) * scale for m, scale in zip(counts, scales[1:], strict=True)),
+            ]
         )
 
     return expect
