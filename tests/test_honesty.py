@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import csv
 import shutil
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from line_stages import prepare, run_stage
-from segmentation_shop import EFFORT, in_time, snapshots
+from segmentation_shop import DATES, EFFORT, in_time, snapshots, write_shop
 from sklearn.metrics import adjusted_rand_score
+from threadpoolctl import threadpool_limits
 
+from pipeline import select_model
+from pipeline.methods import outlook
 from pipeline.methods.candidates import Family, Origin, Snapshot, fit_family, value_of_parts
+from pipeline.methods.history import in_order_of_history
+from pipeline.methods.money_unit import money_unit
 from pipeline.methods.stability import structure_of
+from pipeline.methods.value import held_out
+from pipeline.shared.params import load_params
+from pipeline.tables.contract import read_table
+from pipeline.tables.customers import CUSTOMERS
+from pipeline.tables.later_purchases import LATER_PURCHASES
 
 CUT = "2011-09-30"
 FAMILIES = (("kmeans", "log"), ("kmeans", "expected_curve"), ("steps", "expected_curve"))
@@ -106,3 +118,65 @@ def tell_the_future(source: Path) -> int:
 def up_to_the_cut(folder: Path) -> list[str]:
     rows = pq.read_table(folder / "data/customers.parquet").to_pylist()
     return [str(row) for row in rows if str(row["snapshot_date"]) <= CUT]
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """Customers and their later purchases, and the same shop told of a signal after a cut."""
+    monkeypatch.chdir(tmp_path)
+    write_shop()
+    customers, later = (read_table(t) for t in (CUSTOMERS, LATER_PURCHASES))
+    for frame, money in ((customers, "monetary"), (later, "later_spend")):
+        frame[money] = frame[money].astype(float)
+    cut = pd.Timestamp(DATES[4]).date()
+    told = customers.copy(), later.copy()
+    after = told[0]["snapshot_date"] > cut
+    even = told[0]["customer_id"].str[-1].isin(list("02468"))
+    for column in ("monetary", "average_order_value", "frequency", "distinct_products"):
+        told[0].loc[after & even, column] *= 50
+    newcomers = told[0][after].tail(40).assign(customer_id=[f"a{n:03d}" for n in range(40)])
+    told = (pd.concat([told[0], newcomers], ignore_index=True), told[1])
+    # What is bought within the horizon of the cut is after it, too.
+    judged = told[1]["snapshot_date"] > cut - timedelta(days=90)
+    told[1].loc[judged & told[1]["customer_id"].str[-1].isin(list("02468")), "later_spend"] = 5000
+    told[1].loc[judged, "later_orders"] = 3
+    return (customers, later), told, cut
+
+
+def test_what_selection_learns_at_a_cut_knows_nothing_that_came_after_it(shop):
+    params = load_params("select", select_model.Params, ROOT / "params.yaml")
+    *tellings, cut = shop
+    learnt = []
+    for customers, later in tellings:
+        found = select_model.snapshots_of(in_order_of_history(customers), later, params)
+        _, _, origins = select_model.in_time(found, params)
+        (origin,) = (o for o in origins if o.cut.date == str(cut))
+        learnt.append([origin.cut.features["rfm"], origin.cut.group, len(origin.past)])
+        for algorithm, transform in FAMILIES:
+            family = Family(algorithm, "rfm", transform, (3,), False)
+            (fitted,) = fit_family(family, origin.cut, origin.past, EFFORT, 1)
+            values = value_of_parts(fitted, origin.past[-1], 2)
+            learnt[-1] += [fitted.parts(origin.cut), values]
+        learnt[-1].append(origin.cut.outcomes)
+    *before, outcomes = learnt[0]
+    *after, other_outcomes = learnt[1]
+    assert not np.array_equal(outcomes, other_outcomes)
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_expected_of_customers_at_a_cut_knows_nothing_that_came_after_it(shop):
+    *tellings, cut = shop
+    found = []
+    for customers, later in tellings:
+        rows = customers[customers["snapshot_date"] <= max(later["snapshot_date"])]
+        segments = rows.assign(segment_id=rows["frequency"].clip(0, 3))
+        known, _ = outlook._snapshots(segments, later, money_unit(customers, 90))
+        with threadpool_limits(1):
+            (at_cut,) = (h for h in held_out(known, 90, 6, 1) if h.snapshot.day == cut)
+        found.append(at_cut)
+    before, after = found
+    assert after.outcomes[:, 2].sum() > 2 * before.outcomes[:, 2].sum()
+    assert set(before.expected) == {"segment means", "regression", "boosted trees"}
+    for way, expected in before.expected.items():
+        np.testing.assert_array_equal(expected, after.expected[way])
