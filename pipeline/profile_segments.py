@@ -22,6 +22,7 @@ from pydantic import Field
 from threadpoolctl import threadpool_limits
 
 from pipeline.engines.door import open_engine
+from pipeline.methods.changes import both_days, change_figures, latest_moves, segment_changes
 from pipeline.methods.drift import SEGMENT_SHARES, drift
 from pipeline.methods.migration import migration, segment_retention
 from pipeline.methods.naming import Playbook, own_plays, read_playbook
@@ -63,6 +64,7 @@ from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
 from pipeline.tables.customers import CUSTOMERS
 from pipeline.tables.drift import DRIFT
 from pipeline.tables.later_purchases import LATER_PURCHASES
+from pipeline.tables.latest_moves import LATEST_MOVES
 from pipeline.tables.migration import MIGRATION
 from pipeline.tables.product_categories import PRODUCT_CATEGORIES
 from pipeline.tables.profile_notes import PROFILE_NOTES
@@ -70,6 +72,7 @@ from pipeline.tables.profiles import PROFILES
 from pipeline.tables.returned_units import RETURNED_UNITS
 from pipeline.tables.sales import SALES
 from pipeline.tables.segment_categories import SEGMENT_CATEGORIES
+from pipeline.tables.segment_changes import SEGMENT_CHANGES
 from pipeline.tables.segment_countries import SEGMENT_COUNTRIES
 from pipeline.tables.segment_features import SEGMENT_FEATURES
 from pipeline.tables.segment_months import SEGMENT_MONTHS
@@ -152,6 +155,8 @@ def main() -> None:
         write_table(CUSTOMER_OUTLOOK, tables["customer_outlook"])
         write_table(VALUE_CHECK, tables["value_check"])
         write_table(MIGRATION, tables["migration"])
+        write_table(LATEST_MOVES, tables["latest_moves"])
+        write_table(SEGMENT_CHANGES, tables["segment_changes"])
         write_table(SEGMENT_RETENTION, tables["segment_retention"])
         write_table(DRIFT, tables["drift"])
         write_table(STRATEGIES, tables["strategies"])
@@ -188,6 +193,8 @@ def describe(
     judged = judged_rules(rules, last, segment, currency)
     moves = migration(shop.customers, shop.name_of)
     retention = segment_retention(moves)
+    since = both_days(shop.customers)
+    latest = latest_moves(since, shop.name_of)
     goods = segment_categories(last, segment, shop.titles)
     places = segment_countries(
         segment, last["country"].tolist(), last["monetary"].to_numpy(dtype=float)
@@ -209,8 +216,10 @@ def describe(
         months=months,
     )
     power = params.power
+    customers = customer_rows(shop, outlook, playbook, params)
     strategies = strategy_rows(
         facts,
+        customers,
         playbook,
         lift=power.lift,
         alpha=power.alpha,
@@ -218,7 +227,6 @@ def describe(
         horizon=params.horizon_days,
         currency=currency,
     )
-    customers = customer_rows(shop, outlook, playbook, params)
     typical = typical_rows(medoids(last, segment, params.typical_customers), last, currency)
     notes = notes_on(shop, lines, outlook, params.horizon_days)
     rows: dict[Table, pd.DataFrame] = {
@@ -232,6 +240,8 @@ def describe(
         CUSTOMER_OUTLOOK: customers,
         VALUE_CHECK: outlook.check,
         MIGRATION: moves,
+        LATEST_MOVES: latest,
+        SEGMENT_CHANGES: segment_changes(latest, shop.name_of),
         SEGMENT_RETENTION: retention,
         DRIFT: drifted,
         STRATEGIES: strategies,
@@ -240,6 +250,7 @@ def describe(
     tables = {table.name: fitted(table, frame, shop.name_of) for table, frame in rows.items()}
     metrics = {
         **shop_figures(shop, facts, tables["drift"]),
+        "changes": change_figures(since, latest),
         "rules": rule_figures(shop, rules),
         "next_category": next_category_figures(shop, params.horizon_days),
         "value": value_figures(outlook, params.horizon_days, currency),

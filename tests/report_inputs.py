@@ -22,11 +22,13 @@ from pipeline.tables.contract import Table, write_table
 from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
 from pipeline.tables.drift import DRIFT
 from pipeline.tables.exploration import EXPLORATION
+from pipeline.tables.latest_moves import LATEST_MOVES
 from pipeline.tables.migration import MIGRATION
 from pipeline.tables.product_categories import PRODUCT_CATEGORIES
 from pipeline.tables.profile_notes import PROFILE_NOTES
 from pipeline.tables.profiles import PROFILES
 from pipeline.tables.segment_categories import SEGMENT_CATEGORIES
+from pipeline.tables.segment_changes import SEGMENT_CHANGES
 from pipeline.tables.segment_countries import SEGMENT_COUNTRIES
 from pipeline.tables.segment_features import SEGMENT_FEATURES
 from pipeline.tables.segment_months import SEGMENT_MONTHS
@@ -65,7 +67,7 @@ def write_inputs(folder: Path, *, hostile: bool = True, bare: bool = False) -> N
     shutil.copy(ROOT / "params.yaml", folder / "params.yaml")
     for table, rows in tables(hostile=hostile, bare=bare).items():
         write_table(table, _frame(table, rows))
-    for stage, figures in metrics(hostile=hostile).items():
+    for stage, figures in metrics(hostile=hostile, bare=bare).items():
         (folder / "metrics" / f"{stage}.json").write_text(json.dumps(figures, indent=2))
 
 
@@ -106,6 +108,8 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
             _check(g, p) for g, n in (("all", 1), ("segment", 5), ("tenth", 10)) for p in range(n)
         ],
         MIGRATION: _migration(),
+        LATEST_MOVES: _latest_moves(),
+        SEGMENT_CHANGES: [_change(i) for i in range(5)],
         DRIFT: [_drift(m, d) for d in SNAPSHOTS[:-1] for m in ("segment_shares", "monetary")],
         PROFILE_NOTES: [{"position": 1, "topic": "season", "note": "December is not whole."}],
         CANDIDATES: [_candidate(a, k) for a in ("kmeans", "ward", "seed") for k in range(2, 7)],
@@ -115,7 +119,10 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
         PRODUCT_CATEGORIES: [_product(n, chance) for n in range(60)],
     }  # fmt: skip
     if bare:
-        for table in (SEGMENT_CATEGORIES, MIGRATION, SEGMENT_RETENTION, DRIFT, VALUE_CHECK):
+        for table in (
+            SEGMENT_CATEGORIES, MIGRATION, LATEST_MOVES, SEGMENT_CHANGES, SEGMENT_RETENTION, DRIFT,
+            VALUE_CHECK,
+        ):  # fmt: skip
             found[table] = []
         for row in found[PROFILES] + found[CUSTOMER_OUTLOOK]:
             unknown = [key for key in row if key.startswith(("expected_", "buying_"))]
@@ -197,6 +204,7 @@ def _strategy(i: int) -> dict[str, Any]:
         "kpi": "share that buys within 90 days, now 34 %",
         "holdout": "Leave out 12 of 100 customers.",
         "do_not": "Do not discount what they buy anyway.",
+        "exceptions": "" if i else "3 of them are better treated as new.",
         "at_stake": "£420 over 90 days if the lift comes true.",
         "value_at_stake": 420.0,
         "value_at_stake_low": 300.0,
@@ -361,6 +369,32 @@ def _migration() -> list[dict[str, Any]]:
     return rows
 
 
+def _latest_moves() -> list[dict[str, Any]]:
+    ways = [
+        (-1, 2, "new", 3, 90), (0, 0, "stayed", 18, 40000), (1, 0, "rose", 2, 9000),
+        (0, 1, "fell", 1, 7500), (1, 2, "fell", 4, 600), (2, 1, "rose", 5, 700),
+    ]  # fmt: skip
+    return [
+        {
+            "from_date": SNAPSHOTS[-2], "to_date": AS_OF, "from_segment_id": start,
+            "from_segment": NAMES[start] if start >= 0 else "not yet a customer",
+            "to_segment_id": end, "to_segment": NAMES[end], "direction": direction,
+            "customers": customers, "share": 0.1, "spend": Decimal(spend),
+            "spend_since": Decimal(spend) / 10,
+        }
+        for start, end, direction, customers, spend in ways
+    ]  # fmt: skip
+
+
+def _change(i: int) -> dict[str, Any]:
+    return _segment(i) | {
+        "from_date": SNAPSHOTS[-2], "to_date": AS_OF, "customers_before": SIZES[i] - 1,
+        "share_before": SIZES[i] / 100, "customers": SIZES[i], "share": SIZES[i] / 100,
+        "newcomers": 1, "rose_in": 2, "fell_in": 0, "rose_out": 0, "fell_out": 2,
+        "spend_since": Decimal(120), "sentence": f"Grew from {SIZES[i] - 1} to {SIZES[i]}.",
+    }  # fmt: skip
+
+
 def _drift(measure: str, when: date) -> dict[str, Any]:
     return {
         "snapshot_date": when, "reference": "training", "reference_date": AS_OF,
@@ -445,7 +479,7 @@ def _product(n: int, chance: np.random.Generator) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def metrics(*, hostile: bool) -> dict[str, dict[str, Any]]:
+def metrics(*, hostile: bool, bare: bool) -> dict[str, dict[str, Any]]:
     """The figures of every stage, where the report knows them by name."""
     left = {"lines": 3, "lines_with_customer": 2, "money": -12.5}
     exits = ("duplicates", "stock_adjustments", "not_goods", "no_price",
@@ -482,5 +516,11 @@ def metrics(*, hostile: bool) -> dict[str, dict[str, Any]]:
         "select": {"structure": "continuum", "candidates": 15, "candidates_passed": 9, "origins": 3,
                    "ceiling": {"rfm": {"eta_squared": 0.3}}},
         "assign": {"customers": 100},
-        "profile": {"note": HOSTILE if hostile else "none"},
+        "profile": {
+            "note": HOSTILE if hostile else "none",
+            "changes": {"is_known": False} if bare else {
+                "is_known": True, "from": str(SNAPSHOTS[-2]), "to": str(AS_OF), "days": 10,
+                "ordered": 31, "spend": 4200.0, "new": 3, "rose": 7, "fell": 5, "stayed": 85,
+            },
+        },
     }  # fmt: skip

@@ -15,6 +15,7 @@ from pipeline.methods.migration import (
     migration,
     segment_retention,
     where_fallers_go,
+    where_risers_go,
     wilson_interval,
 )
 
@@ -63,6 +64,7 @@ def test_the_mean_is_over_whole_months_only():
 
 def test_fallers_go_where_most_of_them_are_a_month_later():
     assert where_fallers_go(migration(THREE, NAMES)) == {0: ("middle", 0.5), 1: ("lost", 0.5)}
+    assert where_risers_go(migration(THREE, NAMES)) == {1: ("best", 0.5)}
 
 
 def test_one_snapshot_has_no_moves():

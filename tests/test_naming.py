@@ -117,8 +117,8 @@ def test_a_customer_whose_recency_contradicts_the_segment_gets_the_play_of_the_o
     assert plays[4:] == ["lost"] * 5
     asleep = own_plays(frame, ["about_to_sleep"] * 9, read_playbook())
     assert asleep[0] == "new"
-    assert asleep[4] == "about_to_sleep"
-    assert asleep[-1] == "cannot_lose"
+    assert asleep[4:] == ["about_to_sleep"] * 5  # who sleeps is not contrary to it
+    assert own_plays(frame, ["loyal"] * 9, read_playbook())[-1] == "cannot_lose"
     assert own_plays(frame, ["champions"] * 9, read_playbook())[-1] == "cannot_lose"
     assert own_plays(frame, ["wholesale"] * 9, read_playbook()) == ["wholesale"] * 9
 
@@ -161,6 +161,13 @@ def test_a_cell_of_two_rules_is_an_error_that_names_both(tmp_path):
 def test_two_plays_cannot_share_a_name(tmp_path):
     path = edited(tmp_path, lambda book: book["rules"]["new"].update(names=["lost"]))
     with pytest.raises(InputError, match="'lost' stands in new and in lost"):
+        read_playbook(path)
+
+
+def test_a_name_that_the_rule_does_not_have_can_do_nothing_otherwise(tmp_path):
+    change = {"otherwise": {"newest of all": {"action": "Wave"}}}
+    path = edited(tmp_path, lambda book: book["rules"]["new"].update(change))
+    with pytest.raises(InputError, match=r"new\.otherwise: 'newest of all' is none of its names"):
         read_playbook(path)
 
 

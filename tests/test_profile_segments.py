@@ -21,6 +21,7 @@ from pipeline.shared.errors import InputError
 from pipeline.tables.contract import read_table, write_table
 from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
 from pipeline.tables.customers import CUSTOMERS
+from pipeline.tables.latest_moves import LATEST_MOVES
 from pipeline.tables.migration import MIGRATION
 from pipeline.tables.product_categories import PRODUCT_CATEGORIES
 from pipeline.tables.profile_notes import PROFILE_NOTES
@@ -28,6 +29,7 @@ from pipeline.tables.profiles import PROFILES
 from pipeline.tables.returned_units import RETURNED_UNITS
 from pipeline.tables.sales import SALES
 from pipeline.tables.segment_categories import SEGMENT_CATEGORIES
+from pipeline.tables.segment_changes import SEGMENT_CHANGES
 from pipeline.tables.segment_countries import SEGMENT_COUNTRIES
 from pipeline.tables.segment_months import SEGMENT_MONTHS
 from pipeline.tables.segment_names import SEGMENT_NAMES
@@ -43,7 +45,7 @@ CATEGORIES = {"baking": "Baking", "toys": "Toys & =games", "other": "Other"}
 TABLES = (
     PROFILES, SEGMENT_CATEGORIES, SEGMENT_COUNTRIES, SEGMENT_MONTHS, SEGMENT_RULES,
     TYPICAL_CUSTOMERS, CUSTOMER_OUTLOOK, VALUE_CHECK, MIGRATION, SEGMENT_RETENTION, STRATEGIES,
-    PROFILE_NOTES,
+    PROFILE_NOTES, LATEST_MOVES, SEGMENT_CHANGES,
 )  # fmt: skip
 
 
@@ -253,6 +255,8 @@ def test_one_snapshot_is_enough_for_all_but_moves():
     shop(days=20)
     profile_segments.main()
     assert read_table(MIGRATION).empty
+    assert read_table(LATEST_MOVES).empty
+    assert read_table(SEGMENT_CHANGES).empty
     assert read_table(SEGMENT_RETENTION).empty
     assert "one snapshot" in notes()
 

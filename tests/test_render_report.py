@@ -21,7 +21,7 @@ from report_inputs import HOSTILE, NAMES, ROOT, write_inputs
 from pipeline import render_report, show_segments
 from pipeline.report import words
 from pipeline.report.charts import tidy_svg
-from pipeline.report.flow import Flow, Stop, flow_picture
+from pipeline.report.flow import Column, Flow, Stop, flow_picture
 from pipeline.report.marks import COLOURS, mark_of
 from pipeline.report.page import json_in_html
 from pipeline.report.rows import spread_evenly
@@ -172,6 +172,7 @@ def test_a_report_without_values_categories_and_moves_says_so(
     html = (tmp_path / "reports/segments.html").read_text(encoding="utf-8")
     assert "not known" in html
     assert "With one snapshot alone nobody can be seen to move." in html
+    assert 'class="news"' not in html
     assert "What they buy" not in html
     assert "No candidate passed every gate; this is the least bad." in html
     assert "nan" not in re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL).lower().split()
@@ -303,15 +304,52 @@ def test_pictures_keep_their_ids_apart_and_small() -> None:
     assert 'transform="translate(1.23,2)"' in tidy
 
 
-def test_flows_fill_both_sides_and_stay_apart() -> None:
-    stops = [Stop(0, "<b>", "#000", ""), Stop(1, "other", "#111", "")]
-    svg = flow_picture(stops, stops, [Flow(0, 1, 3, "x"), Flow(1, 1, 2, "y"), Flow(0, 0, 5, "z")])
-    assert svg.count("<path") == 3
+def test_flows_fill_the_segments_that_they_join_and_growth_shows() -> None:
+    stops = [Stop(0, "<b>", "#000"), Stop(1, "other", "#111")]
+    came = [Flow(0, 1, 3, "x"), Flow(1, 1, 2, "y"), Flow(0, 0, 5, "z"), Flow(-1, 1, 6, "new")]
+    svg = flow_picture(stops, [Column("Jan", []), Column("Feb", came)], came[:3])
+    assert svg.count("<path") == 3  # who is new comes from nowhere
     assert "<b>" not in svg
     assert "&lt;b&gt;" in svg
     heights = [float(h) for h in re.findall(r'<rect[^>]* height="([\d.]+)"', svg)]
-    assert heights[0] / heights[1] == pytest.approx(8 / 2, rel=1e-2)
-    assert heights[2] == pytest.approx(heights[3], rel=1e-2)
+    assert [h / heights[1] for h in heights] == pytest.approx([8 / 2, 1, 5 / 2, 11 / 2], rel=1e-2)
+    assert [name for name in ("Jan", "Feb") if f">{name}</text>" in svg] == ["Jan", "Feb"]
+    assert ">other<tspan" in svg
+
+
+def test_what_changed_stands_on_the_first_screen_and_in_its_section(html: str) -> None:
+    news = html.partition('class="news"')[2].partition("</p>")[0]
+    assert "Since 30 November 2011</b> (10\u00a0days)" in news
+    assert "31\u00a0customers ordered, £4,200 in all; 3 of them for the first time." in news
+    assert "7 rose to a better segment, 5 fell, 85 stayed." in news
+    assert "Most rose from at risk to loyal (5)." in news
+    assert (
+        "Look after 1\u00a0customer who fell from champions to loyal: they have spent £7,500."
+    ) in news
+    section = html.partition('id="moves"')[2].partition("</section>")[0]
+    assert "Grew from 39 to 40." in section
+    tables = section.split("<table")
+    by_count = next(t for t in tables if "largest moves by number" in t)
+    by_money = next(t for t in tables if "largest moves by their money" in t)
+    first = '<tbody><tr><th scope="row">'
+    assert f"{first}↑ At risk → loyal</th>" in by_count
+    assert f"{first}↑ Loyal → champions</th>" in by_money
+    assert by_count.count("Champions → champions") == 0  # who stays has not moved
+
+
+def test_every_month_and_the_whole_span_have_their_matrix(html: str) -> None:
+    section = html.partition('id="moves"')[2].partition("</section>")[0]
+    assert "31 October 2011 to 30 November 2011; framed = stayed" in section
+    assert section.count('class="matrix"') == 4
+
+
+def test_features_show_their_distributions_on_one_scale(html: str) -> None:
+    section = html.partition('id="segment-0"')[2].partition("</article>")[0]
+    places = re.search(r"--a:([\d.]+)%;--b:([\d.]+)%;--m:([\d.]+)%;--c:([\d.]+)%", section)
+    assert places
+    numbers = [float(n) for n in places.groups()]
+    assert numbers == sorted(numbers)
+    assert 0 <= numbers[0] <= numbers[-1] <= 100
 
 
 @given(st.integers(0, 300), st.integers(1, 50))

@@ -65,10 +65,14 @@ class Watched:
         self.page.goto(address)
 
     def see_all(self) -> None:
-        """Scroll through the page, as a reader would, until every chart is alive."""
+        """Open every fold and scroll through the page until every chart is alive."""
+        self.open_all()
         for chart in self.page.locator("[data-chart]").all():
             chart.evaluate("e => e.scrollIntoView({ behavior: 'instant', block: 'center' })")
             self.page.wait_for_function("e => e.dataset.alive", arg=chart.element_handle())
+
+    def open_all(self) -> None:
+        self.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
 
     def overflow(self) -> int:
         return int(self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
@@ -129,7 +133,9 @@ def test_choosing_a_segment_highlights_it_everywhere_and_escape_ends_it(alive: W
     page = alive.page
     page.get_by_role("button", name="Loyal").click()
     assert page.get_by_role("button", name="Loyal").get_attribute("aria-pressed") == "true"
-    assert page.get_by_role("button", name="All").get_attribute("aria-pressed") == "false"
+    assert (
+        page.get_by_role("button", name="All", exact=True).get_attribute("aria-pressed") == "false"
+    )
     assert page.locator("[data-segment='1'].is-faint").count() == 0
     assert page.locator("[data-segment='0']:not(.is-faint)").count() == 0
     assert page.locator("#said").inner_text() == "Loyal are highlighted"
@@ -193,11 +199,40 @@ def test_the_keyboard_reaches_the_segments_first(desk: Watched) -> None:
 
 
 def test_a_narrow_screen_never_scrolls_sideways(phone: Watched) -> None:
+    assert phone.overflow() <= 0
     phone.see_all()
-    for summary in phone.page.locator("summary").all():
-        summary.click()
     assert phone.overflow() <= 0
     assert phone.said == []
+
+
+def test_a_phone_has_a_menu_and_no_endless_page(phone: Watched) -> None:
+    page = phone.page
+    assert page.evaluate("document.documentElement.scrollHeight") < 17 * PHONE["height"]
+    menu = page.get_by_label("Contents, folded")
+    menu.get_by_text("Contents").click()
+    menu.get_by_role("link", name="What changed").click()
+    page.wait_for_function("document.getElementById('moves').getBoundingClientRect().top < 200")
+    assert menu.get_by_role("link", name="What changed").is_hidden()
+    assert menu.get_by_text("Contents").is_visible()  # the menu stays at hand
+
+
+def test_a_link_to_a_segment_unfolds_it(desk: Watched) -> None:
+    body = desk.page.locator("#segment-2")
+    assert body.is_hidden()
+    desk.page.locator("#glance").get_by_role("link", name="At risk").click()
+    body.wait_for(state="visible")
+    assert body.get_by_text("What sets them apart").is_visible()
+
+
+def test_a_fold_opens_by_keyboard_and_all_segments_by_one_button(desk: Watched) -> None:
+    page = desk.page
+    page.locator("article summary", has_text="Loyal").first.focus()
+    page.keyboard.press("Enter")
+    page.locator("#segment-1").wait_for(state="visible")
+    page.get_by_role("button", name="Open all").click()
+    assert all(page.locator(f"#segment-{n}").is_visible() for n in range(5))
+    page.get_by_role("button", name="Close all").click()
+    assert not any(page.locator(f"#segment-{n}").is_visible() for n in range(5))
 
 
 @pytest.mark.parametrize("width", [320, 768, 1024, 1920])
@@ -209,6 +244,9 @@ def test_no_width_scrolls_sideways(browser: Any, address: str, width: int) -> No
 
 def test_without_scripts_every_picture_and_table_is_there(still: Watched) -> None:
     page = still.page
+    assert page.get_by_role("button", name="Open all").is_hidden()
+    while (shut := page.locator("details:not([open]) > summary:visible")).count():
+        shut.first.click()
     pictures = page.locator("[data-chart] svg.picture")
     assert pictures.count() > 15
     for picture in pictures.all():
@@ -219,12 +257,12 @@ def test_without_scripts_every_picture_and_table_is_there(still: Watched) -> Non
     assert page.locator(".chooser").is_hidden()
     for name in NAMES:
         assert page.locator("article h3", has_text=name.capitalize()).is_visible()
-    page.get_by_text("All 15 candidates").click()
     assert page.locator("table.sortable").is_visible()
     assert still.said == []
 
 
 def test_a_still_picture_and_its_living_one_stand_in_the_same_place(desk: Watched) -> None:
+    desk.open_all()
     before = desk.page.evaluate("document.documentElement.scrollHeight")
     desk.see_all()
     after = desk.page.evaluate("document.documentElement.scrollHeight")
@@ -237,7 +275,6 @@ def test_axe_finds_no_barrier(browser: Any, address: str, viewport: dict[str, in
     # The page's own policy forbids scripts from elsewhere, and axe is one.
     watched = Watched(browser, address, viewport=viewport, bypass_csp=True)
     watched.see_all()
-    watched.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
     results = axe.run(watched.page, options={"runOnly": {"type": "tag", "values": AXE_RULES}})
     found = [
         (v["id"], v["nodes"][0]["html"][:160], v["nodes"][0].get("failureSummary", "")[:200])
@@ -247,15 +284,22 @@ def test_axe_finds_no_barrier(browser: Any, address: str, viewport: dict[str, in
     watched.context.close()
 
 
-def test_it_prints_with_each_segment_on_its_own_page(alive: Watched, tmp_path: Path) -> None:
-    content = alive.page.pdf(path=tmp_path / "report.pdf", format="A4")
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_it_prints_every_segment_unfolded_and_no_appendix(
+    browser: Any, address: str, tmp_path: Path, *, scripts: bool
+) -> None:
+    watched = Watched(browser, address, viewport=DESK, java_script_enabled=scripts)
+    content = watched.page.pdf(path=tmp_path / "report.pdf", format="A4")
     assert content.startswith(b"%PDF")
     pages = len(re.findall(rb"/Type\s*/Page\b", content))
     assert len(NAMES) + 3 <= pages <= 40
-    alive.page.emulate_media(media="print")
-    assert alive.page.locator("#chooser").is_hidden()
-    assert alive.page.locator("#glance table").is_visible()
-    alive.page.emulate_media(media="screen")
+    watched.page.emulate_media(media="print")
+    assert watched.page.locator("#chooser").is_hidden()
+    assert watched.page.locator("#glance table").is_visible()
+    assert watched.page.locator("#segment-2 .strategy").is_visible()
+    assert watched.page.locator("#segment-2 .features").is_visible()
+    assert watched.page.locator("table.sortable").is_hidden()
+    watched.context.close()
 
 
 def test_the_policy_in_the_page_stops_foreign_scripts(desk: Watched) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.methods.strategy import (
     JOINED,
     SEGMENT_FIGURES,
     check_figures,
+    exceptions_in_words,
     fill,
     first_that_fits,
     holdout_in_words,
@@ -38,6 +40,24 @@ def test_a_sentence_whose_figure_is_missing_gives_way_to_the_next():
     assert first_that_fits(["{gap}"], figures) == ""
 
 
+def test_a_segment_of_a_later_name_has_its_own_action_and_the_rest_of_its_rule():
+    rule = read_playbook().rules["champions"]
+    assert rule.strategy_of("champions") == rule.strategy
+    near = rule.strategy_of("near champions")
+    assert near.action == "Lift them to the champions"
+    assert near.goal != rule.strategy.goal
+    assert near.channel == rule.strategy.channel
+
+
+def test_members_with_a_play_of_their_own_are_counted_most_first():
+    playbook = read_playbook()
+    assert exceptions_in_words({}, 90, playbook) == ""
+    assert exceptions_in_words({"at_risk": 2, "new": 1200}, 1453, playbook) == (
+        "1,202 of the 1,453 ordered later or earlier than the others and are better treated by "
+        "their own last order, as segments.csv does: 1,200 as new, 2 as at risk."
+    )
+
+
 def test_braces_in_a_category_are_no_figures():
     assert fill("Offer {top}.", {"top": "{orders.__class__}"}) == "Offer {orders.__class__}."
 
@@ -50,12 +70,12 @@ def test_every_play_can_be_filled_with_all_figures_and_with_none():
         if known is None:  # what every segment has
             figures |= {"customers": "7", "horizon": "90", "lift": "20 %"}
         for key, rule in playbook.plays.items():
-            texts = strategy_texts(rule, playbook, figures)
-            for field in JOINED:
-                assert texts[field], (key, field)
-                assert not re.search(r"[{}|]", texts[field]), (key, field, texts[field])
+            for name, field in itertools.product(rule.names, JOINED):
+                text = strategy_texts(rule, name, playbook, figures)[field]
+                assert text, (name, field)
+                assert not re.search(r"[{}|]", text), (name, field, text)
                 if field not in {"goal", "kpi"}:
-                    assert "does not say enough" not in texts[field], (key, field)
+                    assert "does not say enough" not in text, (name, field)
             own = dict.fromkeys(CUSTOMER_FIGURES, known)
             assert first_that_fits(rule.strategy.for_customer, own), key
 
@@ -83,7 +103,7 @@ def test_segment_figures_are_exactly_those_that_the_playbook_may_use():
          "second_category_title", "over_category_title", "next_category_title",
          "first_order_category_title", "buying_rate", "expected_spend", "peak_month",
          "expected_spend_per_customer", "top_country", "abroad_share", "retention", "fall_to",
-         "fall_share"),
+         "fall_share", "rise_to", "rise_share", "rise_gain", "over_lift"),
     )  # fmt: skip
     assert set(segment_figures(fact, 0.2, 90, "£")) == set(SEGMENT_FIGURES)
 

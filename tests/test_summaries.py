@@ -20,6 +20,7 @@ from pipeline.methods.summaries import (
 
 FACT = {
     "segment_id": 3,
+    "segment": "thankful",
     "play": "thank",
     "customers": 1200,
     "customer_share": 0.25,
@@ -54,6 +55,9 @@ FACT = {
     "top_country": "France",
     "abroad_share": 0.07,
     "retention": 0.8,
+    "rise_to": "loyal",
+    "rise_share": 0.06,
+    "rise_gain": 250.0,
     "fall_to": "at risk",
     "fall_share": 0.1,
 }
@@ -73,9 +77,8 @@ def spaced(text):
 def play(**sentences) -> SimpleNamespace:
     fields = dict.fromkeys(("goal", "offer", "channel", "cadence", "kpi", "do_not"), ())
     strategy = {**fields, "action": "Say thanks.", "cost_class": "low", "for_customer": ()}
-    return SimpleNamespace(
-        about="They come often.", strategy=SimpleNamespace(**{**strategy, **sentences})
-    )
+    own = SimpleNamespace(**{**strategy, **sentences})
+    return SimpleNamespace(about="They come often.", strategy=own, strategy_of=lambda _name: own)
 
 
 def playbook(**sentences) -> SimpleNamespace:
@@ -113,6 +116,10 @@ def test_every_figure_of_a_segment_is_written_as_people_write_it():
         "top_country": "France",
         "abroad_share": "7 %",
         "retention": "80 %",
+        "over_lift": "1.2",
+        "rise_to": "loyal",
+        "rise_share": "6 %",
+        "rise_gain": "£250",
         "fall_to": "at risk",
         "fall_share": "10 %",
     }
@@ -166,6 +173,7 @@ def test_profiles_carry_their_texts():
 def strategies(**changes) -> pd.Series:
     rows = strategy_rows(
         pd.DataFrame([FACT | changes]),
+        pd.DataFrame({"segment_id": [3, 3, 9], "play": ["thank", "thank", "else"]}),
         playbook(offer=("Offer {next_category} to {customers}.",)),
         lift=0.5,
         alpha=0.05,
@@ -185,6 +193,7 @@ def test_a_strategy_has_the_test_that_shows_it_and_the_money_that_it_would_bring
     assert found["cost_class"] == "low: a mail"
     assert found["offer"] == "Offer “Toys” to 1,200."
     assert found["goal"] == "The data does not say enough."
+    assert found["exceptions"] == ""
     money = ["value_at_stake", "value_at_stake_low", "value_at_stake_high"]
     assert found[money].tolist() == [10_000, 9_000, 11_500]
     assert found["at_stake"].startswith("£20")

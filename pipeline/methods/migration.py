@@ -92,15 +92,25 @@ def where_fallers_go(moves: pd.DataFrame) -> dict[int, tuple[str, float]]:
 
     The share is of all members, over whole months.
     """
+    return _where_most_go(moves, is_up=False)
+
+
+def where_risers_go(moves: pd.DataFrame) -> dict[int, tuple[str, float]]:
+    """The same for those who rise."""
+    return _where_most_go(moves, is_up=True)
+
+
+def _where_most_go(moves: pd.DataFrame, *, is_up: bool) -> dict[int, tuple[str, float]]:
     if moves.empty:
         return {}
     steps = moves[(moves["span"] == "month") & (moves["from_segment_id"] != NOT_YET_ID)]
     days = [(b - a).days for a, b in zip(steps["from_date"], steps["to_date"], strict=True)]
     steps = steps[np.array(days, dtype=int) >= WHOLE_MONTH]
     members = steps.groupby("from_segment_id")["customers"].sum()
-    fallen = steps[steps["to_segment_id"] > steps["from_segment_id"]]
+    sign = -1 if is_up else 1
+    moved = steps[sign * (steps["to_segment_id"] - steps["from_segment_id"]) > 0]
     found: dict[int, tuple[str, float]] = {}
-    for number, mine in fallen.groupby("from_segment_id"):
+    for number, mine in moved.groupby("from_segment_id"):
         targets = mine.groupby("to_segment")["customers"].sum().sort_index()
         share = float(targets.sum() / members.loc[number])
         found[int(str(number))] = (str(targets.idxmax()), share)

@@ -65,6 +65,18 @@ class Strategy(StageParams):
     do_not: tuple[str, ...] = Field(min_length=1)
 
 
+class Change(StageParams):
+    """What a segment of this name does otherwise than its rule says."""
+
+    action: str | None = None
+    goal: tuple[str, ...] = ()
+    offer: tuple[str, ...] = ()
+    channel: tuple[str, ...] = ()
+    cadence: tuple[str, ...] = ()
+    kpi: tuple[str, ...] = ()
+    do_not: tuple[str, ...] = ()
+
+
 class Rule(StageParams):
     """Which segments a play is for, what they are called, and what to do."""
 
@@ -72,6 +84,14 @@ class Rule(StageParams):
     about: str
     when: tuple[Box, ...] = ()
     strategy: Strategy
+    otherwise: dict[str, Change] = Field(default_factory=dict)
+
+    def strategy_of(self, name: str) -> Strategy:
+        """The strategy for the segment of this name."""
+        change = self.otherwise.get(name, Change())
+        return self.strategy.model_copy(
+            update={key: value for key, value in change.model_dump().items() if value}
+        )
 
 
 class Playbook(StageParams):
@@ -178,8 +198,7 @@ def own_plays(
     """The play for each customer: the segment's, but their own cell's where recency contradicts it.
 
     Who ordered last week is not to be treated as asleep because the spend is that of those who
-    are, nor who has been silent for a year as a champion: an early or late last order that the
-    play is not made for decides. Declared groups keep their play.
+    are, nor who has been silent for a year as a champion. Declared groups keep their play.
     """
     levels = segment_levels(customers, customers, playbook.levels)
     cells = rule_of_cell(playbook)
@@ -189,8 +208,10 @@ def own_plays(
     }
     found = []
     for play, *parts in zip(segment_plays, *(levels[d] for d in DIMENSIONS), strict=True):
-        usual = recency_of.get(play)
-        is_contrary = usual is not None and parts[0] != "mid" and parts[0] not in usual
+        usual = recency_of.get(play, set(LEVELS))
+        is_contrary = (parts[0] == "high" and "high" not in usual) or (
+            parts[0] == "low" and "low" not in usual and "high" in usual
+        )
         found.append(cells[_cell(parts)] if is_contrary else play)
     return found
 
@@ -253,3 +274,5 @@ def _name_problems(plays: Mapping[str, Rule]) -> Iterator[str]:
             if name in owner:
                 yield f"the name {name!r} stands in {owner[name]} and in {key}; names are unique"
             owner[name] = key
+        for name in set(rule.otherwise) - set(rule.names):
+            yield f"{key}.otherwise: {name!r} is none of its names ({', '.join(rule.names)})"

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.engines.door import Engine
-from pipeline.methods.migration import mean_retention, where_fallers_go
+from pipeline.methods.migration import mean_retention, where_fallers_go, where_risers_go
 from pipeline.methods.next_category import next_best
 from pipeline.methods.outlook import Outlook
 from pipeline.methods.profiles import SHARE_PREFIX, home_countries, top_category
@@ -210,7 +210,8 @@ def segment_facts(
     """Return one row per segment that has customers, with everything measured about it."""
     last = shop.last
     names = shop.names.set_index("segment_id")
-    stay, fall = mean_retention(retention), where_fallers_go(moves)
+    stay = mean_retention(retention)
+    rise, fall = where_risers_go(moves), where_fallers_go(moves)
     money = lines.money.set_index("segment_id")
     revenue = sum(last["monetary"], Decimal(0))
     expected: dict[Any, Any] = {
@@ -224,7 +225,7 @@ def segment_facts(
         name = names.loc[number]
         gross, net = int(money["gross"].get(number, 0)), int(money["net"].get(number, 0))
         own_revenue = sum(members["monetary"], Decimal(0))
-        falling = fall.get(int(str(number)), (None, None))
+        rising, falling = (way.get(int(str(number)), (None, None)) for way in (rise, fall))
         rows.append(
             {
                 "segment_id": number,
@@ -251,6 +252,8 @@ def segment_facts(
                 "return_rate": (gross - net) / gross if gross else 0.0,
                 "mean_confidence": members["confidence"].mean(),
                 "retention": stay.get(int(str(number)), np.nan),
+                "rise_to": rising[0],
+                "rise_share": rising[1],
                 "fall_to": falling[0],
                 "fall_share": falling[1],
                 "top_country": members["country"].mode().iloc[0],
@@ -263,6 +266,9 @@ def segment_facts(
             }
         )
     found = pd.DataFrame(rows)
+    each = dict(zip(found["segment"], found["expected_spend_per_customer"], strict=True))
+    above = found["rise_to"].map(each).astype("float64")
+    found["rise_gain"] = (above - found["expected_spend_per_customer"]).where(lambda gain: gain > 0)
     return found.round(6)
 
 

@@ -24,7 +24,8 @@ SEGMENT_FIGURES = (
     "gap", "quiet_days", "return_rate", "units_per_line", "top_category", "second_category",
     "over_category", "next_category", "first_category", "buying_rate", "target_rate", "lift",
     "expected_spend", "spend_per_customer", "at_stake", "discount_cost", "horizon", "peak_month",
-    "top_country", "abroad_share", "retention", "fall_to", "fall_share",
+    "top_country", "abroad_share", "retention", "rise_to", "rise_share", "rise_gain", "fall_to",
+    "fall_share", "over_lift",
 )  # fmt: skip
 CUSTOMER_FIGURES = (
     "top_category", "next_category", "recency_days", "orders", "spend", "expected_spend",
@@ -72,11 +73,13 @@ def check_figures(playbook: Playbook) -> None:
     """Raise InputError where a sentence asks for a figure that there is not."""
     problems: list[str] = []
     for key, rule in playbook.plays.items():
-        strategy = rule.strategy.model_dump()
         asked: list[tuple[str, str, tuple[str, ...]]] = [
-            (field, text, SEGMENT_FIGURES) for field in JOINED for text in strategy[field]
+            (field, text, SEGMENT_FIGURES)
+            for strategy in (rule.strategy, *rule.otherwise.values())
+            for field in JOINED
+            for text in getattr(strategy, field)
         ]
-        asked += [("for_customer", t, CUSTOMER_FIGURES) for t in strategy["for_customer"]]
+        asked += [("for_customer", t, CUSTOMER_FIGURES) for t in rule.strategy.for_customer]
         for field, text, known in asked:
             problems += [
                 f"playbook.yaml: {key}.strategy.{field}: unknown figure {{{name}}}; "
@@ -92,12 +95,30 @@ def check_figures(playbook: Playbook) -> None:
         raise InputError("\n".join(problems))
 
 
-def strategy_texts(rule: Rule, playbook: Playbook, figures: Figures) -> dict[str, str]:
-    """The strategy's fields as texts, filled."""
-    strategy = rule.strategy
+def strategy_texts(
+    rule: Rule, segment: str, playbook: Playbook, figures: Figures
+) -> dict[str, str]:
+    """The fields of the strategy for the segment of this name as texts, filled."""
+    strategy = rule.strategy_of(segment)
     texts = {field: put_together(getattr(strategy, field), figures) for field in JOINED}
     cost = f"{strategy.cost_class}: {playbook.cost_classes[strategy.cost_class]}"
     return {"action": strategy.action, "cost_class": cost, **texts}
+
+
+def exceptions_in_words(own: Mapping[str, int], customers: int, playbook: Playbook) -> str:
+    """How many members have a play of their own, and which; empty where nobody has.
+
+    `own` counts the members with each play that is not the segment's.
+    """
+    if not own:
+        return ""
+    ordered = sorted(own.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{words.count(n)} as {playbook.plays[play].names[0]}" for play, n in ordered]
+    return (
+        f"{words.count(sum(own.values()))} of the {words.count(customers)} ordered later or "
+        "earlier than the others and are better treated by their own last order, as segments.csv "
+        f"does: {', '.join(named)}."
+    )
 
 
 def plan_test(customers: int, base: float, lift: float, alpha: float, power: float) -> Test:

@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.methods.naming import Playbook
 from pipeline.methods.strategy import (
     Test,
+    exceptions_in_words,
     first_that_fits,
     holdout_in_words,
     plan_test,
@@ -79,6 +80,12 @@ def segment_figures(fact: Fact, lift: float, horizon: int, currency: str) -> dic
         "top_country": None if words.is_missing(fact["top_country"]) else str(fact["top_country"]),
         "abroad_share": share(fact["abroad_share"]),
         "retention": share(fact["retention"]),
+        "rise_to": None if words.is_missing(fact["rise_to"]) else str(fact["rise_to"]),
+        "rise_share": share(fact["rise_share"]),
+        "rise_gain": money(fact["rise_gain"]),
+        "over_lift": None
+        if words.is_missing(fact["over_lift"])
+        else words.number(fact["over_lift"], 2),
         "fall_to": None if words.is_missing(fact["fall_to"]) else str(fact["fall_to"]),
         "fall_share": share(fact["fall_share"]),
     }
@@ -124,13 +131,14 @@ def profile_rows(facts: pd.DataFrame, playbook: Playbook, currency: str) -> pd.D
     plays = playbook.plays
     return facts.assign(
         summary=[summary(f, plays[f["play"]].about, currency) for f in _records(facts)],
-        action=[plays[f["play"]].strategy.action for f in _records(facts)],
+        action=[plays[f["play"]].strategy_of(f["segment"]).action for f in _records(facts)],
         first_order_text=[first_order_text(f, currency) for f in _records(facts)],
     )
 
 
 def strategy_rows(
     facts: pd.DataFrame,
+    customers: pd.DataFrame,
     playbook: Playbook,
     *,
     lift: float,
@@ -139,7 +147,11 @@ def strategy_rows(
     horizon: int,
     currency: str,
 ) -> pd.DataFrame:
-    """Return one row per segment: the filled play, its fair test and the money at stake."""
+    """Return one row per segment: the filled play, its fair test and the money at stake.
+
+    `customers` has segment_id and the own play of each, at the last snapshot.
+    """
+    own = customers.groupby(["segment_id", "play"]).size()
     rows = []
     for fact in _records(facts):
         rate, size = fact["buying_rate"], int(fact["customers"])
@@ -150,6 +162,7 @@ def strategy_rows(
         )
         texts = strategy_texts(
             playbook.plays[fact["play"]],
+            fact["segment"],
             playbook,
             segment_figures(fact, lift, horizon, currency),
         )
@@ -158,6 +171,11 @@ def strategy_rows(
                 "segment_id": fact["segment_id"],
                 "play": fact["play"],
                 **texts,
+                "exceptions": exceptions_in_words(
+                    own.loc[fact["segment_id"]].drop(fact["play"], errors="ignore").to_dict(),
+                    size,
+                    playbook,
+                ),
                 "holdout": _holdout(test, size, horizon, alpha, power),
                 "at_stake": stake_in_words(fact, lift, horizon, currency),
                 "value_at_stake": _times(fact["expected_spend"], lift),

@@ -158,8 +158,8 @@ def customer_map(points: Rows, segments: Rows, currency: str) -> alt.TopLevelMix
             x=alt.X(
                 "recency_days:Q",
                 title="days since the last order (right = lately)",
-                scale=alt.Scale(type="symlog", reverse=True, nice=False),
-                axis=alt.Axis(values=[0, 3, 7, 14, 30, 60, 90, 180, 365, 730], format="d"),
+                scale=alt.Scale(type="symlog", reverse=True, nice=False, zero=False),
+                axis=alt.Axis(values=[1, 3, 7, 14, 30, 60, 90, 180, 365, 730], format="d"),
             ),
             y=alt.Y(
                 "monetary:Q",

@@ -1,4 +1,4 @@
-"""The flow picture of migration: bands from segments a year ago to segments now, as plain SVG."""
+"""The flow picture of migration: a column of segments for each snapshot, and bands between them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from markupsafe import Markup
 
 from pipeline.report.charts import FONT
 
-WIDTH, HEIGHT, NODE, GAP, MARGIN, LABEL = 860, 520, 14, 10, 165, 15.0
+WIDTH, HEIGHT, NODE, GAP, LABEL = 1000, 460, 9, 7, 16.0
+TOP, LEFT, RIGHT = 24, 6, 150
+LEAST_STEP = 40  # a snapshot's name needs so much room
 
 
 @dataclass(frozen=True)
 class Stop:
-    """A segment on one side of the picture."""
+    """A segment as it stands in every column."""
 
     segment_id: int
     name: str
     colour: str
-    note: str
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Customers who went from one segment to another."""
+    """Customers who went from one segment to another; who comes from none of them is new."""
 
     start: int
     end: int
@@ -32,65 +33,109 @@ class Flow:
     text: str
 
 
-def flow_picture(left: Sequence[Stop], right: Sequence[Stop], flows: Sequence[Flow]) -> Markup:
-    """Draw the flows between the stops of the left and those of the right side, in their order."""
-    sides = [(left, "start", MARGIN), (right, "end", WIDTH - MARGIN - NODE)]
-    total = sum(flow.customers for flow in flows) or 1
-    scale = (HEIGHT - GAP * (max(len(left), len(right)) - 1)) / total
-    tops: dict[tuple[str, int], float] = {}
-    parts: list[Markup] = []
-    for stops, side, x in sides:
-        y, label_y = 0.0, -LABEL
-        for stop in stops:
-            height = scale * sum(f.customers for f in flows if getattr(f, side) == stop.segment_id)
-            tops[side, stop.segment_id] = y
-            label_y = max(y + height / 2, label_y + LABEL)  # names of thin bands stay apart
-            parts.append(_node(stop, (x, y), height, label_y, is_left=side == "start"))
-            y += height + GAP
-    bands = [_band(flow, tops, scale, left) for flow in _in_order(flows, left, right)]
+@dataclass(frozen=True)
+class Column:
+    """A snapshot: its name and those who came into its segments; nobody does in the first."""
+
+    name: str
+    came: Sequence[Flow]
+
+
+def flow_picture(stops: Sequence[Stop], columns: Sequence[Column], first: Sequence[Flow]) -> Markup:
+    """Draw the columns from left to right; `first` leaves the first column, and says its sizes."""
+    order = {stop.segment_id: place for place, stop in enumerate(stops)}
+    sizes = [_sizes(order, [(f.start, f.customers) for f in first])]
+    sizes += [_sizes(order, [(f.end, f.customers) for f in c.came]) for c in columns[1:]]
+    largest = max(1, *(sum(size.values()) for size in sizes))
+    scale = (HEIGHT - GAP * (len(stops) - 1)) / largest
+    step = (WIDTH - LEFT - RIGHT - NODE) / max(len(columns) - 1, 1)
+    tops = [_tops(size, scale) for size in sizes]
+    bands: list[Markup] = []
+    nodes: list[Markup] = []
+    every = int(LEAST_STEP // step) + 1
+    for place, column in enumerate(columns):
+        x = LEFT + place * step
+        if (len(columns) - 1 - place) % every == 0:
+            nodes.append(_heading(column.name, x + NODE / 2))
+        nodes += [
+            _node(stop, (x, tops[place][stop.segment_id]), scale * sizes[place][stop.segment_id])
+            for stop in stops
+        ]
+        if place:
+            starts, ends = dict(tops[place - 1]), dict(tops[place])
+            for flow in sorted(
+                (f for f in column.came if f.start in order),
+                key=lambda f: (order[f.start], order[f.end]),
+            ):
+                thick = flow.customers * scale
+                corners = (x - step + NODE, starts[flow.start], x, ends[flow.end])
+                bands.append(_band(flow, corners, thick, stops[order[flow.start]].colour))
+                starts[flow.start] += thick
+                ends[flow.end] += thick
+    labels = _labels(stops, tops[-1], sizes[-1], scale)
     return Markup(
-        '<svg class="picture" focusable="false" viewBox="0 -8 {} {}" '
-        'font-family="{}" font-size="13">{}{}</svg>'
-    ).format(WIDTH, HEIGHT + 24, FONT, Markup("").join(bands), Markup("").join(parts))
+        '<svg class="picture" focusable="false" viewBox="0 0 {} {}" '
+        'font-family="{}" font-size="13">{}{}{}</svg>'
+    ).format(WIDTH, HEIGHT + TOP + 8, FONT, *(Markup("").join(p) for p in (bands, nodes, labels)))
 
 
-def _in_order(flows: Sequence[Flow], left: Sequence[Stop], right: Sequence[Stop]) -> list[Flow]:
-    starts = [stop.segment_id for stop in left]
-    ends = [stop.segment_id for stop in right]
-    return sorted(flows, key=lambda flow: (starts.index(flow.start), ends.index(flow.end)))
+def _sizes(order: dict[int, int], counts: Sequence[tuple[int, int]]) -> dict[int, int]:
+    found = dict.fromkeys(order, 0)
+    for number, customers in counts:
+        found[number] += customers
+    return found
 
 
-def _node(
-    stop: Stop, corner: tuple[float, float], height: float, label_y: float, *, is_left: bool
-) -> Markup:
-    x, y = corner
-    text_x, anchor = (x - 8, "end") if is_left else (x + NODE + 8, "start")
+def _tops(sizes: dict[int, int], scale: float) -> dict[int, float]:
+    """Where each segment's node begins; columns stand on one floor, so that growth shows."""
+    y = HEIGHT + TOP - sum(sizes.values()) * scale - GAP * (len(sizes) - 1)
+    found = {}
+    for number, customers in sizes.items():
+        found[number] = y
+        y += customers * scale + GAP
+    return found
+
+
+def _heading(name: str, x: float) -> Markup:
     return Markup(
-        '<g data-segment="{}"><rect x="{}" y="{:.1f}" width="{}" height="{:.1f}" fill="{}"/>'
-        '<text x="{}" y="{:.1f}" text-anchor="{}" fill="#1d2433">{}'
-        '<tspan fill="#5b6475"> {}</tspan></text></g>'
-    ).format(
-        stop.segment_id, x, y, NODE, max(height, 1), stop.colour,
-        text_x, label_y + 4.5, anchor, stop.name, stop.note,
-    )  # fmt: skip
+        '<text x="{:.1f}" y="12" text-anchor="middle" font-size="12" fill="#5b6475">{}</text>'
+    ).format(x, name)
+
+
+def _node(stop: Stop, corner: tuple[float, float], height: float) -> Markup:
+    return Markup(
+        '<rect data-segment="{}" x="{:.1f}" y="{:.1f}" width="{}" height="{:.1f}" fill="{}"/>'
+    ).format(stop.segment_id, *corner, NODE, max(height, 1), stop.colour)
+
+
+def _labels(
+    stops: Sequence[Stop], tops: dict[int, float], sizes: dict[int, int], scale: float
+) -> list[Markup]:
+    """The names beside the last column; names of thin nodes stay apart."""
+    found, low = [], -LABEL
+    for stop in stops:
+        number = stop.segment_id
+        low = max(tops[number] + sizes[number] * scale / 2, low + LABEL)
+        found.append(
+            Markup(
+                '<text data-segment="{}" x="{}" y="{:.1f}" fill="#1d2433">{}'
+                '<tspan fill="#5b6475"> {}</tspan></text>'
+            ).format(number, WIDTH - RIGHT + 8, low + 4.5, stop.name, f"{sizes[number]:,}")
+        )
+    return found
 
 
 def _band(
-    flow: Flow, tops: dict[tuple[str, int], float], scale: float, left: Sequence[Stop]
+    flow: Flow, corners: tuple[float, float, float, float], thick: float, colour: str
 ) -> Markup:
-    thick = flow.customers * scale
-    start, end = tops["start", flow.start], tops["end", flow.end]
-    tops["start", flow.start] += thick
-    tops["end", flow.end] += thick
-    colour = next(stop.colour for stop in left if stop.segment_id == flow.start)
-    x0, x1 = MARGIN + NODE, WIDTH - MARGIN - NODE
+    x0, start, x1, end = corners
     middle = (x0 + x1) / 2
     return Markup(
         '<path data-from="{}" data-to="{}" fill="{}" fill-opacity="{}" '
-        'd="M{},{:.1f}C{},{:.1f} {},{:.1f} {},{:.1f}V{:.1f}C{},{:.1f} {},{:.1f} {},{:.1f}Z">'
-        "<title>{}</title></path>"
+        'd="M{:.1f},{:.1f}C{:.1f},{:.1f} {:.1f},{:.1f} {:.1f},{:.1f}v{:.1f}'
+        'C{:.1f},{:.1f} {:.1f},{:.1f} {:.1f},{:.1f}Z"><title>{}</title></path>'
     ).format(
-        flow.start, flow.end, colour, 0.55 if flow.start != flow.end else 0.25,
-        x0, start, middle, start, middle, end, x1, end, end + thick,
+        flow.start, flow.end, colour, 0.6 if flow.start != flow.end else 0.2,
+        x0, start, middle, start, middle, end, x1, end, thick,
         middle, end + thick, middle, start + thick, x0, start + thick, flow.text,
     )  # fmt: skip

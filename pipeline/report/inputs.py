@@ -17,11 +17,13 @@ from pipeline.tables.contract import read_table
 from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
 from pipeline.tables.drift import DRIFT
 from pipeline.tables.exploration import EXPLORATION
+from pipeline.tables.latest_moves import LATEST_MOVES
 from pipeline.tables.migration import MIGRATION
 from pipeline.tables.product_categories import PRODUCT_CATEGORIES
 from pipeline.tables.profile_notes import PROFILE_NOTES
 from pipeline.tables.profiles import PROFILES
 from pipeline.tables.segment_categories import SEGMENT_CATEGORIES
+from pipeline.tables.segment_changes import SEGMENT_CHANGES
 from pipeline.tables.segment_countries import SEGMENT_COUNTRIES
 from pipeline.tables.segment_features import SEGMENT_FEATURES
 from pipeline.tables.segment_months import SEGMENT_MONTHS
@@ -53,11 +55,13 @@ class Inputs:
     customer_outlook: pd.DataFrame
     drift: pd.DataFrame
     exploration: pd.DataFrame
+    latest_moves: pd.DataFrame
     migration: pd.DataFrame
     product_categories: pd.DataFrame
     profile_notes: pd.DataFrame
     profiles: pd.DataFrame
     segment_categories: pd.DataFrame
+    segment_changes: pd.DataFrame
     segment_countries: pd.DataFrame
     segment_features: pd.DataFrame
     segment_months: pd.DataFrame
@@ -73,10 +77,10 @@ class Inputs:
 
 
 TABLES = (
-    CANDIDATES, CATEGORIES, CUSTOMER_OUTLOOK, DRIFT, EXPLORATION, MIGRATION, PRODUCT_CATEGORIES,
-    PROFILE_NOTES, PROFILES, SEGMENT_CATEGORIES, SEGMENT_COUNTRIES, SEGMENT_FEATURES,
-    SEGMENT_MONTHS, SEGMENT_RETENTION, SEGMENT_RULES, SELECTION_REASONS, STRATEGIES,
-    TYPICAL_CUSTOMERS, VALUE_CHECK,
+    CANDIDATES, CATEGORIES, CUSTOMER_OUTLOOK, DRIFT, EXPLORATION, LATEST_MOVES, MIGRATION,
+    PRODUCT_CATEGORIES, PROFILE_NOTES, PROFILES, SEGMENT_CATEGORIES, SEGMENT_CHANGES,
+    SEGMENT_COUNTRIES, SEGMENT_FEATURES, SEGMENT_MONTHS, SEGMENT_RETENTION, SEGMENT_RULES,
+    SELECTION_REASONS, STRATEGIES, TYPICAL_CUSTOMERS, VALUE_CHECK,
 )  # fmt: skip
 
 

@@ -17,11 +17,12 @@ from markupsafe import Markup
 
 from pipeline.report import words
 from pipeline.report.inputs import Inputs
+from pipeline.report.moves import changes, moves
 from pipeline.report.overview import glance, shop_facts
 from pipeline.report.patterns import goods, patterns
 from pipeline.report.rows import segments_of
 from pipeline.report.segment_pages import customer_map, segment_pages
-from pipeline.report.trust import ledger, moves, settings, trust
+from pipeline.report.trust import ledger, settings, trust
 
 HERE = Path(__file__).parent
 
@@ -53,6 +54,7 @@ def page(inputs: Inputs, look: Look) -> str:
         "pages": segment_pages(inputs, segments, look.currency),
         "patterns": patterns(inputs, look.currency, look.top_rows),
         "goods": goods(inputs, look.map_products),
+        "changes": changes(inputs, look.currency),
         "moves": moves(inputs, segments),
         "trust": trust(inputs, look.currency),
         "ledger": ledger(inputs),

@@ -50,6 +50,43 @@
   );
   for (const plot of document.querySelectorAll("[data-chart]")) watcher.observe(plot);
 
+  const folds = [...document.querySelectorAll("details")];
+  const pages = folds.filter((fold) => fold.classList.contains("page"));
+  const unfold = document.getElementById("unfold");
+  unfold.hidden = false;
+  unfold.addEventListener("click", () => {
+    const open = pages.some((page) => !page.open);
+    for (const page of pages) page.open = open;
+  });
+  for (const page of pages) page.addEventListener("toggle", nameUnfold);
+  function nameUnfold() {
+    unfold.textContent = pages.every((page) => page.open) ? "Close all" : "Open all";
+  }
+  nameUnfold();
+
+  // A link into something folded unfolds it; the contents fold again once they have led somewhere.
+  function reveal() {
+    const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+    if (!target) return;
+    for (let at = target; at; at = at.parentElement) if (at.matches("details")) at.open = true;
+    target.scrollIntoView();
+  }
+  window.addEventListener("hashchange", reveal);
+  reveal();
+  document.querySelector(".menu").addEventListener("click", (event) => {
+    if (event.target.closest("a")) event.currentTarget.firstElementChild.open = false;
+  });
+
+  // Paper unfolds nothing by itself.
+  let folded = [];
+  window.addEventListener("beforeprint", () => {
+    folded = folds.filter((fold) => fold.classList.contains("more") && !fold.open);
+    for (const fold of folded) fold.open = true;
+  });
+  window.addEventListener("afterprint", () => {
+    for (const fold of folded) fold.open = false;
+  });
+
   const chooser = document.getElementById("chooser");
   const buttons = [...chooser.querySelectorAll("button")];
   chooser.hidden = false;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pipeline.report import charts, words
@@ -43,10 +44,14 @@ def segment_pages(inputs: Inputs, segments: Sequence[Row], currency: str) -> lis
     countries = inputs.segment_countries.sort_values(
         ["segment_id", "customers", "country"], ascending=[True, False, True]
     )
+    spreads = _spreads(rows_of(inputs.segment_features))
     pages = []
     for segment in segments:
         number = segment["segment_id"]
-        features = of_segment(inputs.segment_features, number)
+        features = [
+            feature | {"spread": spreads.get((number, feature["feature"]))}
+            for feature in of_segment(inputs.segment_features, number)
+        ]
         categories = of_segment(inputs.segment_categories, number)
         months = of_segment(inputs.segment_months, number)
         pages.append(
@@ -68,6 +73,33 @@ def segment_pages(inputs: Inputs, segments: Sequence[Row], currency: str) -> lis
             }
         )
     return pages
+
+
+def _spreads(features: Sequence[Row]) -> dict[tuple[int, str], dict[str, str]]:
+    """Where each segment's quantiles stand on their feature's scale, in percent of its width.
+
+    One scale for a feature in all segments, logarithmic but for shares, so that rows compare.
+    """
+    ends: dict[str, list[float]] = {}
+    for row in features:
+        if row["q05"] is not None:
+            ends.setdefault(row["feature"], []).extend(_scaled(row, q) for q in ("q05", "q95"))
+    found = {}
+    for row in features:
+        if row["q05"] is None:
+            continue
+        low, high = min(ends[row["feature"]]), max(ends[row["feature"]])
+        found[row["segment_id"], row["feature"]] = {
+            q: f"{100 * min(max((_scaled(row, q) - low) / ((high - low) or 1), 0), 1):.1f}%"
+            for q in ("q05", "q25", "median", "q75", "q95", "rest_median")
+            if row[q] is not None
+        }
+    return found
+
+
+def _scaled(row: Row, figure: str) -> float:
+    value = float(row[figure])
+    return value if row["unit"] == "share" else math.copysign(math.log1p(abs(value)), value)
 
 
 def _legend(segments: Sequence[Row]) -> list[Row]:

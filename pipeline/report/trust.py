@@ -1,4 +1,4 @@
-"""Who moved, how the choice was made, how far to trust it, and where every line went."""
+"""How the choice was made, how far to trust it, and where every line went."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import pandas as pd
 
 from pipeline.report import charts, words
 from pipeline.report.charts import Picture, draw
-from pipeline.report.flow import Flow, Stop, flow_picture
 from pipeline.report.inputs import Inputs
-from pipeline.report.rows import Row, rows_of, title
+from pipeline.report.rows import Row, rows_of
 
-NEW = -1
 PLACES = {
     "duplicates": "exact repeats of a whole line",
     "stock_adjustments": "no description, no price, no customer",
@@ -43,119 +41,6 @@ SWEEPS = (
     ),
     ("silhouette", "Silhouette", None, "always likes few segments; shown, not used"),
 )
-
-
-def moves(inputs: Inputs, segments: Sequence[Row]) -> Row:
-    """The matrix and the flow of the whole span, the months' sizes, and the drift."""
-    whole = inputs.migration[inputs.migration["span"] == "whole"]
-    marks = {segment["segment_id"]: segment for segment in segments}
-    return {
-        "from_date": whole["from_date"].iloc[0] if len(whole) else None,
-        "to_date": whole["to_date"].iloc[0] if len(whole) else None,
-        "flow": _flow(whole, marks) if (whole["from_segment_id"] != NEW).any() else None,
-        "matrix": _matrix(whole),
-        "retention": _retention(inputs),
-        "drift": _drift(inputs),
-    }
-
-
-def _stops(whole: pd.DataFrame, side: str, marks: Mapping[int, Row]) -> list[Stop]:
-    names = whole[[f"{side}_segment_id", f"{side}_segment"]].drop_duplicates()
-    order = names.sort_values(f"{side}_segment_id")
-    known = [
-        Stop(
-            int(number),
-            title(name),
-            marks[number]["colour"] if number in marks else charts.REST,
-            "",
-        )
-        for number, name in order.itertuples(index=False)
-    ]
-    # Those who were not customers yet stand below the others.
-    return [s for s in known if s.segment_id != NEW] + [s for s in known if s.segment_id == NEW]
-
-
-def _flow(whole: pd.DataFrame, marks: Mapping[int, Row]) -> Any:
-    whole = whole[whole["from_segment_id"] != NEW]  # they would hide everyone else
-    flows = [
-        Flow(
-            int(row["from_segment_id"]),
-            int(row["to_segment_id"]),
-            int(row["customers"]),
-            f"{title(row['from_segment'])} → {title(row['to_segment'])}: "
-            f"{words.plural(row['customers'], 'customer', 'customers')}, "
-            f"{words.share(row['share'])}",
-        )
-        for row in rows_of(whole)
-    ]
-    return flow_picture(_stops(whole, "from", marks), _stops(whole, "to", marks), flows)
-
-
-def _matrix(whole: pd.DataFrame) -> Row:
-    starts = [stop.segment_id for stop in _stops(whole, "from", {})]
-    ends = [stop.segment_id for stop in _stops(whole, "to", {})]
-    names = {row["from_segment_id"]: title(row["from_segment"]) for row in rows_of(whole)}
-    names |= {row["to_segment_id"]: title(row["to_segment"]) for row in rows_of(whole)}
-    cells = {(row["from_segment_id"], row["to_segment_id"]): row for row in rows_of(whole)}
-    return {
-        "ends": [{"segment_id": end, "title": names[end]} for end in ends],
-        "rows": [
-            {
-                "segment_id": start,
-                "title": names[start],
-                "cells": [
-                    {"end": end, "is_same": start == end, "row": cells.get((start, end))}
-                    for end in ends
-                ],
-            }
-            for start in starts
-        ],
-    }
-
-
-def _retention(inputs: Inputs) -> Row:
-    rows = rows_of(inputs.segment_retention)
-    dates = sorted({row["to_date"] for row in rows})
-    numbers = list(dict.fromkeys(row["segment_id"] for row in rows))
-    cells = {(row["segment_id"], row["to_date"]): row for row in rows}
-    names = {row["segment_id"]: title(row["segment"]) for row in rows}
-    return {
-        "dates": [{"day": day, "short": f"{day.day} {day:%b %Y}"} for day in dates],
-        "rows": [
-            {
-                "segment_id": number,
-                "title": names[number],
-                "cells": [cells.get((number, day)) for day in dates],
-            }
-            for number in numbers
-        ],
-    }
-
-
-def _drift(inputs: Inputs) -> list[Row]:
-    """The last snapshot against the one before, and the first against the last, worst first."""
-    parts = []
-    for reference, which, heading in (
-        ("previous", "max", "Since the snapshot before"),
-        ("training", "min", "From the first snapshot to the last"),
-    ):
-        rows = inputs.drift[inputs.drift["reference"] == reference]
-        if len(rows):
-            day = rows["snapshot_date"].agg(which)
-            shown = rows_of(
-                rows[rows["snapshot_date"] == day].sort_values(
-                    ["psi", "measure"], ascending=[False, True]
-                )
-            )
-            parts.append(
-                {
-                    "title": heading,
-                    "day": day,
-                    "reference_day": shown[0]["reference_date"],
-                    "rows": shown,
-                }
-            )
-    return parts
 
 
 def trust(inputs: Inputs, currency: str) -> Row:

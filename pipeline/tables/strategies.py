@@ -23,6 +23,11 @@ STRATEGIES = Table(
         Column("kpi", pa.string(), "the one figure to watch, with its value today"),
         Column("holdout", pa.string(), "how many to leave out to see the effect, in a sentence"),
         Column("do_not", pa.string(), "what not to do"),
+        Column(
+            "exceptions",
+            pa.string(),
+            "members with a play of their own, in a sentence; empty where there are none",
+        ),
         Column("at_stake", pa.string(), "the money, in a sentence"),
         Column(
             "value_at_stake",
