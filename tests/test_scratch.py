@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from conftest import ROOT
@@ -34,6 +35,21 @@ def test_a_folder_is_removed_at_the_end(tmp_path):
         (folder / "deeper").mkdir()
         (folder / "deeper" / "spilled").write_text("x")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_taken_for_remains_before_it_was_locked_is_made_anew(tmp_path, monkeypatch):
+    made = []
+
+    def mkdtemp(**named):
+        made.append(real(**named))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    real = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    with scratch_folder(tmp_path) as folder:
+        assert [folder.exists(), len(made)] == [True, 2]
 
 
 def test_what_a_killed_process_left_is_removed_and_what_a_live_one_holds_is_not(tmp_path):

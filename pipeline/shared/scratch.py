@@ -33,9 +33,13 @@ def scratch_folder(parent: str | Path | None = None) -> Iterator[Path]:
 def _locked_folder(parent: Path) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        lock = os.open(folder, os.O_RDONLY)
+        # Before it is locked, another process may take it for remains: then once more.
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():  # else another process took it for remains before it was locked
+        if folder.exists():
             return folder, lock
         os.close(lock)
 
