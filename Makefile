@@ -21,7 +21,11 @@ test: $(VENV)/.dev ## run every test that this machine can run
 	@python -m pytest -n auto --dist loadfile $(TESTS)
 
 coverage: $(VENV)/.dev ## run every test, show which branches of pipeline/ none takes; fails below 95 %
-	@python -m pytest -n auto --dist loadfile --cov --cov-report=term $(TESTS)
+	@python -m pytest -n auto --dist loadfile --cov --cov-report=term \
+	  --cov-report=json:.coverage_figures.json $(TESTS)
+	@python -c "import json, sys; \
+	  share = json.load(open('.coverage_figures.json'))['totals']['percent_branches_covered']; \
+	  print(f'branches of pipeline/ that tests take: {share:.1f} % (limit 95 %)'); sys.exit(share < 95)"
 
 mutants: $(VENV)/.dev ## put small faults into pipeline/methods/, see whether tests notice; fails below 85 %
 	@python -m bench mutants
