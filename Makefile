@@ -13,7 +13,9 @@ export DVC_NO_ANALYTICS := 1
 .DEFAULT_GOAL := run
 .PHONY: run test coverage mutants check audit verify bench dag help spark online_retail docs lock format clean
 
+# DVC refuses these two where it was killed as it began to write them; it makes both anew.
 run: $(VENV)/.run ## run the pipeline (default: on the embedded sample) and show the segments
+	@find dvc.lock .dvc/tmp/rwlock -empty -delete 2>/dev/null || true
 	@dvc repro
 	@python -m pipeline.show_segments
 
