@@ -1,0 +1,33 @@
+"""One line, one customer, one product: a plain answer, or one message that says what is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from whole_way import go, rows_of_a_shop
+
+
+@pytest.mark.parametrize(
+    ("shop", "answer"),
+    [
+        ({"count": 1}, "select_model: data/customers.parquet: 1 customer on 2010-12-02"),
+        ({"count": 60}, "select_model: data/customers.parquet: 1 customer on"),
+        ({"count": 60, "customers": 5}, "give lines of more customers, or lower select.k_to"),
+        ({"count": 60, "customers": 50, "days": 30}, "which do not span two horizons of 90 days"),
+        ({"count": 60, "customers": 0}, "aggregate_rfm: data/sales.parquet: no sale has a"),
+        ({"count": 9, "quantities": [0]}, "clean: data/invoice_lines.parquet: none of its lines"),
+        ({"count": 9, "quantities": [-1]}, "clean: data/invoice_lines.parquet: none of its lines"),
+        ({"count": 9, "product": ("POST", "POSTAGE")}, "clean: data/invoice_lines.parquet: none"),
+        ({"count": 8, "quantities": [3, -3]}, "explore: data/sales.parquet: every order in it was"),
+    ],
+    ids=[
+        "one line", "one customer", "five customers", "one month", "nobody known", "no units",
+        "returns only", "fees only", "all taken back",
+    ],
+)  # fmt: skip
+def test_a_shop_too_small_is_told_at_which_stage_and_what_is_needed(
+    tmp_path, monkeypatch, shop, answer
+):
+    assert answer in (go(tmp_path, monkeypatch, rows_of_a_shop(**shop)) or "whole")
+    assert not Path("reports/segments.html").exists()
