@@ -141,10 +141,10 @@ def test_choosing_a_segment_highlights_it_everywhere_and_escape_ends_it(alive: W
     assert page.locator("#said").inner_text() == "Loyal are highlighted"
     opacities = "els => new Set(els.map(e => e.getAttribute('opacity'))).size"
     marks = "[data-chart=map] .live .mark-symbol path"
-    page.wait_for_function(f"({opacities})([...document.querySelectorAll('{marks}')]) === 2")
+    page.wait_for_function(f"() => ({opacities})([...document.querySelectorAll('{marks}')]) === 2")
     page.keyboard.press("Escape")
     assert page.locator(".is-faint").count() == 0
-    page.wait_for_function(f"({opacities})([...document.querySelectorAll('{marks}')]) === 1")
+    page.wait_for_function(f"() => ({opacities})([...document.querySelectorAll('{marks}')]) === 1")
 
 
 def test_choosing_twice_shows_all_again(desk: Watched) -> None:
@@ -211,7 +211,9 @@ def test_a_phone_has_a_menu_and_no_endless_page(phone: Watched) -> None:
     menu = page.get_by_label("Contents, folded")
     menu.get_by_text("Contents").click()
     menu.get_by_role("link", name="What changed").click()
-    page.wait_for_function("document.getElementById('moves').getBoundingClientRect().top < 200")
+    page.wait_for_function(
+        "() => document.getElementById('moves').getBoundingClientRect().top < 200"
+    )
     assert menu.get_by_role("link", name="What changed").is_hidden()
     assert menu.get_by_text("Contents").is_visible()  # the menu stays at hand
 
