@@ -31,3 +31,10 @@ def test_a_shop_too_small_is_told_at_which_stage_and_what_is_needed(
 ):
     assert answer in (go(tmp_path, monkeypatch, rows_of_a_shop(**shop)) or "whole")
     assert not Path("reports/segments.html").exists()
+
+
+def test_a_shop_of_one_product_gets_its_segments_and_its_report(tmp_path, monkeypatch):
+    assert go(tmp_path, monkeypatch, rows_of_a_shop(1500, 211)) is None
+    customers = Path("reports/segments.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert len(customers) == len({row[6] for row in rows_of_a_shop(1500, 211)})
+    assert "WHITE HEART MUG" in Path("reports/segments.html").read_text(encoding="utf-8")
