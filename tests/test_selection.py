@@ -96,3 +96,10 @@ def test_every_family_gets_one_verdict_with_its_numbers():
     assert list(why["verdict"]) == ["chosen", "runner-up", "rejected", "baseline"]
     assert "0.030 more of the variance" in why["reason"][1]
     assert "none of 1 passed; nearest: Jaccard 0.50, at least 0.75" in why["reason"][2]
+
+
+def test_two_segments_and_the_very_limits_pass_every_gate():
+    candidates = table((2, 0.03, 0.75, 0.2), (8, 0.03, 0.75, 0.2))
+    assert list(failed_gates(candidates, GATES)) == ["", ""]
+    weak = candidates.assign(prediction_strength=0.456)
+    assert failed_gates(weak, GATES)[0] == "prediction strength 0.46, at least 0.50"

@@ -1,0 +1,45 @@
+"""The report's patterns: a figure for each that there is, a finding where it was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from report_inputs import write_inputs
+
+from pipeline.report.inputs import Inputs, read_inputs
+from pipeline.report.patterns import patterns
+
+KEYS = ["months", "week", "concentration", "countries", "baskets", "orders", "returns", "cohorts"]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Inputs:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("patterns")
+        patch.chdir(folder)
+        write_inputs(folder)
+        return read_inputs()
+
+
+def test_every_pattern_has_a_figure_and_a_table_as_wide_as_its_head(inputs):
+    found = patterns(inputs, "£", 5)
+    assert [figure["key"] for figure in found] == KEYS
+    for figure in found:
+        assert figure["rows"]
+        assert {len(row) for row in figure["rows"]} == {len(figure["head"])}
+
+
+def test_without_the_figures_nothing_is_claimed(inputs):
+    told = {figure["key"]: figure["finding"] for figure in patterns(inputs, "£", 5)}
+    untold = patterns(replace(inputs, metrics={}), "£", 5)
+    assert [figure["key"] for figure in untold] == KEYS
+    for figure in untold:
+        assert len(figure["finding"]) <= len(told[figure["key"]])
+        assert "None" not in figure["finding"]
+    shorter = [f["key"] for f in untold if len(f["finding"]) < len(told[f["key"]])]
+    assert {"week", "concentration", "countries"} <= set(shorter)
+
+
+def test_a_pattern_without_rows_is_no_figure(inputs):
+    assert patterns(replace(inputs, exploration=inputs.exploration.iloc[:0]), "£", 5) == []
