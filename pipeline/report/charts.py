@@ -127,7 +127,7 @@ def _chosen() -> alt.Parameter:
     return alt.param(name=CHOSEN, value=NOBODY)
 
 
-def _dimmed(faint: float = 0.12, full: float = 1.0) -> Any:
+def _dimmed(faint: float, full: float) -> Any:
     return alt.when(IS_SHOWN).then(alt.value(full)).otherwise(alt.value(faint))
 
 
@@ -327,33 +327,6 @@ def season(rows: Rows, mark: Mapping[str, str]) -> alt.TopLevelMixin:
         base.mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1.5).encode(y="rest:Q"),
         base.mark_point(color=INK, filled=True, size=18).encode(y="rest:Q", tooltip=tips),
     ).properties(height=150)
-
-
-def segment_sizes(rows: Rows, segments: Rows) -> alt.TopLevelMixin:
-    """Customers of every segment at each snapshot, as lines with a shape on each point."""
-    colour, shape = _segment_scales(segments)
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X(
-            "label:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(labelAngle=0, grid=False, labelOverlap=True),
-        ),
-        y=alt.Y("customers:Q", title="customers", axis=alt.Axis(tickCount=5)),
-        color=colour,
-        opacity=_dimmed(),
-    )
-    return (
-        alt.layer(
-            base.mark_line(strokeWidth=2),
-            base.mark_point(filled=True, size=45, opacity=1).encode(
-                shape=shape,
-                tooltip=_tooltip(segment="segment", label="month", text="customers"),
-            ),
-        )
-        .add_params(_chosen())
-        .properties(height=300)
-    )
 
 
 def sweep(rows: Rows, gate: float | None, chosen_k: int) -> alt.TopLevelMixin:
