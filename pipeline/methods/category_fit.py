@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from pipeline.methods.category_discovery import discover, name_groups
+from pipeline.methods.category_discovery import discover, meanings_of, name_groups
 from pipeline.methods.category_model import (
     fit_classes,
     learn_vocabulary,
@@ -39,6 +39,7 @@ class Settings:
     """What the fit may be told; see section `categorize` of params.yaml."""
 
     discovered_categories: int
+    embedding: str | None
     dimensions: int
     copurchase_weight: float
     least_confidence: float
@@ -76,7 +77,7 @@ def fit_categories(
     vectors = copurchase_vectors(pairs, settings.dimensions, settings.seed)
     if taxonomy is not None:
         return _guided(texts, patterns, vectors, taxonomy, settings)
-    return _discovered(texts, heads, patterns, vectors, settings)
+    return _discovered(texts, patterns, vectors, settings, parts=parts, heads=heads)
 
 
 def texts_of(descriptions: Sequence[str], taxonomy: Taxonomy | None) -> list[list[str]]:
@@ -117,23 +118,38 @@ def _guided(
 
 def _discovered(
     texts: Texts,
-    heads: Sequence[str],
     patterns: Mapping[str, float],
     vectors: Floats,
     settings: Settings,
+    *,
+    parts: Texts,
+    heads: Sequence[str],
 ) -> Fit:
-    groups = discover(heads, vectors, settings.discovered_categories, settings.seed)
-    names = name_groups(groups, heads, patterns)
+    """Groups found on at most `most_training_products` products; a model puts the rest in them."""
+    drawn = _drawn(np.arange(len(texts)), settings)
+    drawn_heads = [heads[row] for row in drawn]
+    meanings = meanings_of(
+        [parts[row] for row in drawn],
+        drawn_heads,
+        patterns,
+        embedded=settings.embedding is not None,
+    )
+    groups = discover(
+        meanings, drawn_heads, vectors[drawn], settings.discovered_categories, settings.seed
+    )
+    names = name_groups(groups, drawn_heads, patterns)
     position = {group: at for at, group in enumerate(names)}
-    labels = np.array([position[int(group)] for group in groups], dtype=np.int64)
-    seeds = Seeds(labels, np.full(len(labels), 2.0), np.full(len(labels), "seed"))
+    labels = np.full(len(texts), -1)
+    labels[drawn] = [position[int(group)] for group in groups]
+    kinds = np.where(labels < 0, "none", "seed")
+    seeds = Seeds(labels, np.full(len(labels), 2.0), kinds)
     vocabulary = learn_vocabulary(texts, patterns)
     features = joined(vocabulary, texts, vectors, settings.copurchase_weight)
     most = settings.most_training_products
-    judged = cross_fitted(features, seeds, len(names), most, settings.seed)
+    chance = cross_fitted(features, seeds, len(names), most, settings.seed)
     # Half of the say to the group, half to a model that never saw the product: what the model
     # would have put elsewhere stays, but is unsure.
-    chance = (np.eye(len(names))[labels] + judged) / 2
+    chance[drawn] = (np.eye(len(names))[labels[drawn]] + chance[drawn]) / 2
     categories = {
         key: Category(title=title, about=f"Products such as {title.lower()}.")
         for key, title in names.values()
@@ -142,14 +158,17 @@ def _discovered(
     return Fit(categories, chance, decided, texts, patterns)
 
 
+def _drawn(rows: Positions, settings: Settings) -> Positions:
+    """The rows, or as many of them as a model may learn from."""
+    most = settings.most_training_products
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(settings.seed).choice(rows, most, replace=False))
+
+
 def text_model(fit: Fit, labels: Positions, settings: Settings) -> pd.DataFrame:
     """The categories as a model of text alone, for products that were never sold."""
-    rows = np.flatnonzero(fit.decided_by != "prior")
-    if len(rows) > settings.most_training_products:
-        chosen = np.random.default_rng(settings.seed).choice(
-            rows, settings.most_training_products, replace=False
-        )
-        rows = np.sort(chosen)
+    rows = _drawn(np.flatnonzero(fit.decided_by != "prior"), settings)
     texts = [fit.texts[int(row)] for row in rows]
     vocabulary = learn_vocabulary(texts, fit.patterns)
     features = joined(vocabulary, texts, np.zeros((len(texts), 0)), 0.0)
