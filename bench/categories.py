@@ -4,14 +4,19 @@ The labels in bench/labels have two halves. The taxonomy was written, and the me
 `tune` in view; `final` is for the last measurement only. `all` is these two. `fresh` is a later
 draw, labelled apart from the method, to be measured once when the method is frozen.
 
-Example: python -m bench.categories --half final
-         python -m bench.categories --sales data/sales.parquet --cost
+The cost is that of one fit on made-up shops of growing size, each in a process of its own.
+
+Example: python -m bench.categories --half final --no-cost
+         python -m bench.categories --cost-only --products 10000 100000 1000000
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -28,6 +33,7 @@ import numpy.typing as npt
 import pandas as pd
 import yaml
 from scipy import sparse
+from scipy.stats import binomtest
 from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
@@ -48,6 +54,8 @@ from pipeline.methods.copurchase import (
 from pipeline.methods.product_text import spellings_from
 from pipeline.methods.taxonomy import Taxonomy, find_taxonomy, read_taxonomy
 from pipeline.shared.params import load_params
+from pipeline.tables.product_categories import PRODUCT_CATEGORIES
+from pipeline.tables.sample_truth import SAMPLE_TRUTH
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = Path(__file__).parent / "labels" / "online_retail_categories.csv"
@@ -55,32 +63,111 @@ REAL_DATA = ROOT.parent / "shared" / "data" / "online_retail.zip"
 HALVES = {"tune": ["tune"], "final": ["final"], "all": ["tune", "final"], "fresh": ["fresh"]}
 RESAMPLES = 1000
 GUIDED_GOAL, DISCOVERED_GOAL = 0.70, 0.40
+GIGABYTES_LIMIT = 8
+
+# Every product is one of 40 things in one of 25 looks, of a line of its own; an order has 20 lines.
+THINGS = """mug,tea cup,bowl,plate,jug,cushion,clock,sign,photo frame,vase,candle,lantern,tlight
+holder,lunch box,bag,purse,necklace,bracelet,earrings,notebook,gift wrap,card,ribbon,pencil case,
+doll,jigsaw,puzzle,apron,cake tin,oven glove,storage tin,hook,drawer knob,basket,soap dish,
+hot water bottle,watering can,plant pot,bunting,christmas bauble""".replace("\n", " ")
+LOOKS = """red,blue,pink,ivory,retrospot,polkadot,floral,vintage,skull,union jack,paisley,striped,
+heart,star,owl,strawberry,woodland,spaceboy,rose,butterfly,gingham,zinc,wooden,glass,enamel"""
+MADE_UP = f"""
+copy (
+    with lines as (
+        select range as line, (hash(range) % {{products}})::bigint as product
+        from range({{products}} * 10)
+    )
+    select 'P' || lpad(product::varchar, 8, '0') as stock_code,
+        upper(
+            trim(split_part('{LOOKS}', ',', (hash(product, 1) % 25)::int + 1), chr(10) || ' ')
+            || ' ' || trim(split_part('{THINGS}', ',', (hash(product, 2) % 40)::int + 1))
+            || ' line ' || chr(97 + (hash(product, 3) % 26)::int)
+            || chr(97 + (hash(product, 4) % 26)::int) || 'x'
+        ) as description,
+        (line // 20)::varchar as invoice_id,
+        (1 + hash(product, 2) % 40)::decimal(18, 4) as unit_price,
+        (1 + hash(product, 2) % 40)::decimal(18, 4) as net_amount
+    from lines
+) to '{{path}}' (format parquet)
+"""
 
 Labels = npt.NDArray[np.object_]
 Pairs: TypeAlias = sparse.csr_array
 
 
 def main() -> None:
-    """Print agreement with the labels for every way, and the cost where asked."""
+    """Print agreement with the labels for every way, then the cost."""
     arguments = _arguments()
     params = load_params("categorize", Params, ROOT / "params.yaml")
+    if arguments.one_size:
+        print(json.dumps(fit_made_up_shop(arguments.one_size, params)))
+        return
+    if not arguments.cost_only:
+        print_sample_agreement(PRODUCT_CATEGORIES.path, SAMPLE_TRUTH.path)
+        quality(arguments, params)
+    if not arguments.no_cost:
+        cost(arguments.products)
+
+
+def print_sample_agreement(found: Path, planted: Path) -> None:
+    """Agreement of the last run with the categories that the sample's generator planted."""
+    if not (found.exists() and planted.exists()):
+        print("the sample's planted categories: run `make` first to compare with them\n")
+        return
+    truth = pd.read_parquet(planted).query("kind == 'product'").set_index("id")["truth"]
+    rows = pd.read_parquet(found).set_index("stock_code").join(truth, how="inner")
+    if rows.empty:
+        print("the sample's planted categories: the last run was not on the sample\n")
+        return
+    agreement = adjusted_mutual_info_score(rows["truth"], rows["category"])
+    print(f"planted categories of {len(rows)} products of the sample: AMI {agreement:.3f}\n")
+
+
+def quality(arguments: argparse.Namespace, params: Params) -> None:
+    """Print agreement with the labels for every way, and how often confidence is right."""
     taxonomy = read_taxonomy(find_taxonomy("gifts"))
     with sales_of_real_shop(arguments.sales) as sales, threadpool_limits(1):
         products, baskets = read(sales, params)
         pairs = pair_weights(baskets)
-        labels = pd.read_csv(LABELS, dtype=str)
-        chosen = labels[labels["half"].isin(HALVES[arguments.half])]
+        chosen = labelled(arguments.half)
         rows = pd.Index(products["stock_code"]).get_indexer(pd.Index(chosen["stock_code"]))
+        truth = chosen["category"].to_numpy(dtype=object)
         print(f"{len(chosen)} labelled products, half {arguments.half}\n")
         print(f"{'way':44s} {'AMI (95 %)':24s} {'accuracy (95 %)':24s} groups  seconds")
         for name, way in ways(products, pairs, taxonomy, params.settings).items():
+            if arguments.ways and not any(name.startswith(start) for start in arguments.ways):
+                continue
             start = time.perf_counter()
             found = way()[rows]
             seconds = time.perf_counter() - start
-            print(f"{name:44s} {_line(chosen['category'].to_numpy(), found)}  {seconds:6.1f}")
+            print(f"{name:44s} {_line(truth, found)}  {seconds:6.1f}", flush=True)
         print(f"\ngoals: guided {GUIDED_GOAL}, discovered {DISCOVERED_GOAL} AMI")
-        if arguments.cost:
-            cost(products, baskets, taxonomy, params.settings)
+        fit = fit_categories(products, pairs, taxonomy, params.settings)
+        keys = np.array(list(fit.categories), dtype=object)
+        right = truth == keys[fit.labels][rows]
+        print_reliability(fit.chance.max(axis=1)[rows], right)
+
+
+def labelled(half: str) -> pd.DataFrame:
+    """The labelled products of a half; `all` is tune and final, without the fresh ones."""
+    labels = pd.read_csv(LABELS, dtype=str)
+    return labels[labels["half"].isin(HALVES[half])]
+
+
+def print_reliability(confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> None:
+    """How often the guided way is right among products of like confidence (Wilson intervals)."""
+    print("\nconfidence       products  mean said  right (95 %)")
+    edges = [0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.01]
+    for low, high in [*itertools.pairwise(edges), (0.0, 1.01)]:
+        among = (confidence >= low) & (confidence < high)
+        if not among.any():
+            continue
+        held = binomtest(int(right[among].sum()), int(among.sum())).proportion_ci(method="wilson")
+        print(
+            f"{low:.2f} to {min(high, 1.0):.2f} {among.sum():12d} {confidence[among].mean():10.3f}"
+            f"  {right[among].mean():.3f} ({held.low:.3f} to {held.high:.3f})"
+        )
 
 
 def _arguments() -> argparse.Namespace:
@@ -89,7 +176,11 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--sales", type=Path, help="sales.parquet of online_retail, if at hand")
     parser.add_argument("--half", choices=list(HALVES), default="tune")
-    parser.add_argument("--cost", action="store_true", help="time at growing sizes")
+    parser.add_argument("--ways", nargs="+", help="only the ways whose names start so")
+    parser.add_argument("--no-cost", action="store_true", help="leave the cost out")
+    parser.add_argument("--cost-only", action="store_true", help="leave the labels out")
+    parser.add_argument("--products", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--one-size", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -142,6 +233,9 @@ def ways(
         "seeds alone, the rest `other`": lambda: seeds_alone(products, taxonomy),
         "seeds + plain logistic regression": lambda: seeds_and_regression(products, taxonomy),
         "discovered": lambda: fitted(None, settings),
+        "discovered, without the sentence model": lambda: fitted(
+            None, replace(settings, embedding=None)
+        ),
         "rival: noun counts + k-means": lambda: noun_counts(products),
         "rival: TF-IDF + SVD + k-means": lambda: k_means(text_vectors(products)),
         "rival: co-purchase PPMI + SVD + k-means": lambda: k_means(
@@ -247,16 +341,42 @@ def _with_interval(value: float, halves: Sequence[float]) -> str:
     return f"{value:.3f} ({low:.3f} to {min(high, 1.0):.3f})"
 
 
-def cost(products: pd.DataFrame, baskets: Pairs, taxonomy: Taxonomy, settings: Settings) -> None:
-    """Seconds of the guided fit as the shop is laid beside itself 1, 4 and 16 times."""
-    print("\nproducts   pairs        seconds of one guided fit")
-    for times in (1, 4, 16):
-        many = pd.concat([products] * times, ignore_index=True)
-        wide = sparse.block_diag([baskets] * times, format="csr")
-        pairs = pair_weights(sparse.csr_array(wide))
+def cost(sizes: Sequence[int]) -> None:
+    """Seconds and peak memory of reading and one guided fit, on made-up shops of these sizes."""
+    print(
+        f"\nproducts      lines   pairs kept  seconds  peak GB  (limit {GIGABYTES_LIMIT})"
+        "  microseconds each"
+    )
+    for size in sizes:
+        command = [sys.executable, "-m", "bench.categories", "--one-size", str(size)]
+        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        at = json.loads(done.stdout)
+        print(
+            f"{size:8d} {at['lines']:10d} {at['pairs']:12d} {at['seconds']:8.1f} "
+            f"{at['gigabytes']:8.2f} {1e6 * at['seconds'] / size:28.0f}",
+            flush=True,
+        )
+
+
+def fit_made_up_shop(products: int, params: Params) -> dict[str, float]:
+    """What it costs to read a shop of so many products and ten times as many lines, and to fit."""
+    with tempfile.TemporaryDirectory() as folder, open_duckdb() as engine, threadpool_limits(1):
+        sales = Path(folder) / "sales.parquet"
+        engine.database.execute(MADE_UP.format(products=products, path=sales))
         start = time.perf_counter()
-        fit_categories(many, pairs, taxonomy, settings)
-        print(f"{len(many):8d} {pairs.nnz:11d} {time.perf_counter() - start:8.1f}")
+        goods = read_products(engine.database, sales)
+        baskets = read_baskets(
+            engine.database,
+            sales,
+            goods["stock_code"],
+            longest=params.longest_basket,
+            most_pairs=params.most_pairs,
+        )
+        pairs = pair_weights(baskets)
+        fit_categories(goods, pairs, read_taxonomy(find_taxonomy("gifts")), params.settings)
+        seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"lines": 10 * products, "pairs": pairs.nnz, "seconds": seconds, "gigabytes": peak}
 
 
 if __name__ == "__main__":
