@@ -123,7 +123,7 @@ def main() -> None:
             log.warning(
                 "%.0f %% of the products are in the category %s: the words of the taxonomy %s are "
                 "not this shop's; categorize.taxonomy: null in params.yaml finds groups without "
-                "it, and docs/extending.md shows how to write one",
+                "it (run `make discover` once), and docs/extending.md shows how to write one",
                 100 * unknown,
                 taxonomy.rest,
                 params.taxonomy,
