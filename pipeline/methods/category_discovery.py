@@ -46,7 +46,7 @@ def discover(
     blocks = np.hstack([meanings, BOUGHT * vectors, NOUN_BOUGHT * noun_bought])
     size = min(DIMENSIONS, *blocks.shape)
     reduced = PCA(size, svd_solver="covariance_eigh").fit_transform(blocks)
-    most = min(max(SMALL_GROUPS, 2 * groups), max(2, len(np.unique(heads)) // 2), len(reduced))
+    most = min(max(SMALL_GROUPS, 2 * groups), max(groups, len(np.unique(heads))), len(reduced))
     clusters = KMeans(most, n_init=STARTS, max_iter=ROUNDS, random_state=seed)
     small = np.unique(clusters.fit(reduced).labels_, return_inverse=True)[1]
     if small.max() < groups:
