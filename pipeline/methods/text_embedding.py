@@ -49,7 +49,7 @@ def _embedded(text: str) -> Floats:
         "token_type_ids": np.zeros_like(ids),
     }
     hidden = np.asarray(_session().run(None, given)[0], dtype=np.float64)
-    return unit_rows(hidden.mean(axis=1))[0]
+    return np.asarray(unit_rows(hidden.mean(axis=1))[0])
 
 
 def _pieces(word: str, words: dict[str, int]) -> Iterator[str]:
