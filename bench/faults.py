@@ -222,7 +222,7 @@ def settle(shop: Shop, verdict: Verdict) -> None:
     done = shop.repro(*target)
     if done.code:
         verdict.is_remedied, verdict.said = True, done.said
-        subprocess.run(REMEDY, shell=True, cwd=shop.folder, check=True, capture_output=True)
+        subprocess.run(["sh", "-ec", REMEDY], cwd=shop.folder, check=True, capture_output=True)
         done = shop.repro(*filter(None, [shop.target]))
     if done.code:
         verdict.wrong.append(f"the next dvc repro fails: {done.said[-500:]}")
