@@ -28,12 +28,12 @@ def sh(cwd: Path, command: str) -> str:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A committed clone with its own origin, in which the pipeline ran on 3,000 lines."""
+    """A committed clone with its own origin, in which the pipeline ran on 6,000 lines."""
     folder = tmp_path_factory.mktemp("experiments")
     clone = scratch_clone(folder)
     params = clone / "params.yaml"
     text = params.read_text(encoding="utf-8")
-    params.write_text(text.replace("lines: 60000", "lines: 3000"), encoding="utf-8")
+    params.write_text(text.replace("lines: 60000", "lines: 6000"), encoding="utf-8")
     sh(clone, "dvc repro")
     subprocess.run(["git", "init", "--quiet", "--bare", str(folder / "origin.git")], check=True)
     sh(clone, f"git remote set-url origin {folder / 'origin.git'}")
