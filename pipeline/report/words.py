@@ -8,7 +8,8 @@ from typing import Any
 
 NOTHING = "–"
 SPACE = "\u00a0"  # a number and its unit stay on one line
-SCALES = ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
+# From what size a word is used: 999.6 million rounds to a billion; below 10,000 money is written out.
+SCALES = ((1e9, 0.9995e9, "billion"), (1e6, 0.9995e6, "million"), (1e3, 1e4, "thousand"))
 
 
 def is_missing(value: Any) -> bool:
@@ -42,10 +43,8 @@ def money(value: Any, currency: str) -> str:
         return NOTHING
     value = float(value)
     sign, size = "−" if value < 0 else "", abs(value)
-    for scale, word in SCALES:
-        if scale == 1e3 and size < 10_000:
-            break
-        if size >= scale * 0.9995:
+    for scale, least, word in SCALES:
+        if size >= least:
             return f"{sign}{currency}{number(size / scale)}{SPACE}{word}"
     if 0 < size < 10 and size != round(size):
         return f"{sign}{currency}{size:.2f}"
