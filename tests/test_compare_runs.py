@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import run, scratch_clone
 
+from pipeline import compare_runs as command
 from pipeline.compare_runs import (
     Run,
     as_html,
@@ -168,6 +170,77 @@ def test_every_form_says_the_same_and_hostile_text_stays_text():
     assert content["top_moves"][0]["customer_id"] == hostile
     titles = [title for title, _ in tables(comparison)]
     assert titles[0] == "Customers"
+
+
+@pytest.fixture
+def versions(monkeypatch, tmp_path):
+    """Call the command on versions that are at hand; returns what was asked for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    loaded: list[str] = []
+    metrics = {"HEAD": {"eta": 0.25, "seed": 1}, "workspace": {"eta": 0.5}}
+
+    def load(revision: str) -> Run:
+        loaded.append(revision)
+        after = {**BEFORE, "b": "lost"} if revision == "workspace" else BEFORE
+        return a_run(revision, after, metrics=metrics.get(revision, {}))
+
+    def call(*arguments: str) -> list[str]:
+        loaded.clear()
+        monkeypatch.setattr(sys, "argv", ["compare_runs", *arguments])
+        command.main()
+        return loaded
+
+    monkeypatch.setattr(command, "load_run", load)
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "compared"),
+    [
+        ([], ["HEAD", "workspace"]),
+        (["v1"], ["v1", "workspace"]),
+        (["v1", "main"], ["v1", "main"]),
+    ],
+)
+def test_a_version_that_is_not_named_is_head_before_and_the_workspace_after(
+    versions, arguments, compared
+):
+    assert versions(*arguments) == compared
+
+
+def test_a_third_version_is_refused(versions, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        versions("v1", "v2", "v3")
+    assert exit_.value.code == 1
+    assert capsys.readouterr().err == (
+        "error: two versions at most: python -m pipeline.compare_runs REV [REV]\n"
+    )
+
+
+def test_the_terminal_gets_tables_with_a_dash_for_what_one_side_has_not(versions, capsys):
+    versions()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    cells = [[cell for cell in row if cell != "│"] for row in rows]
+    assert ["eta", "0.25", "0.5", "0.25"] in cells
+    assert ["seed", "1", "–", "–"] in cells
+    assert ["b", "loyal", "lost", "200.00"] in cells
+
+
+def test_markdown_and_json_are_printed_where_asked_for(versions, capsys):
+    versions("--md")
+    assert capsys.readouterr().out.startswith("# HEAD → workspace\n\n## Customers\n")
+    versions("--json")
+    assert json.loads(capsys.readouterr().out)["customers"]["moved"] == 1
+
+
+def test_a_page_is_written_beside_what_is_printed(versions, capsys):
+    versions("--html", "a.html")
+    assert capsys.readouterr().out == "a.html\n"
+    versions("--html", "b.html", "--md")
+    assert capsys.readouterr().out.startswith("b.html\n# HEAD → workspace")
+    assert Path("a.html").read_bytes() == Path("b.html").read_bytes()
+    assert "<h1>HEAD → workspace</h1>" in Path("a.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.dvc
