@@ -43,3 +43,17 @@ def test_without_the_figures_nothing_is_claimed(inputs):
 
 def test_a_pattern_without_rows_is_no_figure(inputs):
     assert patterns(replace(inputs, exploration=inputs.exploration.iloc[:0]), "£", 5) == []
+
+
+def test_pale_columns_are_explained_only_where_there_are_some(inputs):
+    told = "Pale columns are months that the data does not cover whole."
+    whole = replace(inputs, segment_months=inputs.segment_months.assign(is_whole=True))
+    for found, is_told in ((inputs, True), (whole, False)):
+        months = patterns(found, "£", 5)[0]
+        assert (told in months["finding"]) is is_told
+
+
+def test_orders_three_months_on_are_claimed_only_where_measured(inputs):
+    explore = {**inputs.metrics["explore"], "retention": {"month_1": 0.22}}
+    found = patterns(replace(inputs, metrics={"explore": explore}), "£", 5)
+    assert found[-1]["finding"] == "22\u00a0% of new customers order again one month later."
