@@ -111,7 +111,7 @@ def test_the_real_shop_gets_its_report(real_shop):
 
 def test_a_broken_input_is_an_error_and_the_earlier_outputs_come_back(tmp_path):
     clone = scratch_clone(tmp_path)
-    set_sample_lines(clone, 3000)
+    set_sample_lines(clone, 6000)
     run("dvc", "repro", cwd=clone)
     run("git", "add", "--all", cwd=clone)
     run("git", *AUTHOR, "commit", "--quiet", "-m", "As it stands", cwd=clone)
@@ -133,7 +133,7 @@ def test_a_broken_input_is_an_error_and_the_earlier_outputs_come_back(tmp_path):
 
 def test_the_sample_ends_with_segments_in_the_terminal_and_the_path_of_the_report(tmp_path):
     clone = scratch_clone(tmp_path)
-    set_sample_lines(clone, 3000)
+    set_sample_lines(clone, 6000)
     run("dvc", "repro", cwd=clone)
     shown = run("python", "-m", "pipeline.show_segments", cwd=clone).stdout
     assert "reports/segments.html" in shown
