@@ -215,8 +215,12 @@ def category_facts(
         f"""
         select category, cast(date_trunc('month', sold_at) as date) as month,
             cast(sum(quantity) as bigint) as units_sold,
-            cast(sum(net_amount) as decimal(18, 4)) as revenue
-        {named} group by all order by all
+            cast(sum(net_amount) as decimal(18, 4)) as revenue,
+            round(
+                revenue / nullif(sum(revenue) over (partition by month), 0)
+                / nullif(sum(revenue) over (partition by category) / sum(revenue) over (), 0), 4
+            ) as season_index
+        {named} group by 1, 2 order by 1, 2
         """,
         given,
     )

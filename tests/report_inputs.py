@@ -18,6 +18,7 @@ import pandas as pd
 
 from pipeline.tables.candidates import CANDIDATES
 from pipeline.tables.categories import CATEGORIES as CATEGORY_FACTS
+from pipeline.tables.category_months import CATEGORY_MONTHS
 from pipeline.tables.contract import Table, write_table
 from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
 from pipeline.tables.drift import DRIFT
@@ -116,12 +117,15 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
         SELECTION_REASONS: [_reason("kmeans", "chosen"), _reason("ward", "rejected")],
         EXPLORATION: _exploration(),
         CATEGORY_FACTS: [_category_facts(key) for key in CATEGORIES],
+        CATEGORY_MONTHS: [
+            _category_month(month, i, key) for i, key in enumerate(CATEGORIES) for month in MONTHS
+        ],
         PRODUCT_CATEGORIES: [_product(n, chance) for n in range(60)],
     }  # fmt: skip
     if bare:
         for table in (
-            SEGMENT_CATEGORIES, MIGRATION, LATEST_MOVES, SEGMENT_CHANGES, SEGMENT_RETENTION, DRIFT,
-            VALUE_CHECK,
+            CATEGORY_MONTHS, SEGMENT_CATEGORIES, MIGRATION, LATEST_MOVES, SEGMENT_CHANGES,
+            SEGMENT_RETENTION, DRIFT, VALUE_CHECK,
         ):  # fmt: skip
             found[table] = []
         for row in found[PROFILES] + found[CUSTOMER_OUTLOOK]:
@@ -459,6 +463,15 @@ def _exploration() -> list[dict[str, Any]]:
         for pattern, rows in buckets.items()
         for position, (bucket, sub, share) in enumerate(rows, 1)
     ]  # fmt: skip
+
+
+def _category_month(month: date, rank: int, key: str) -> dict[str, Any]:
+    """The first category sells as usual, the second most in November, the third not in January."""
+    index = 1.0 if rank == 0 else (2.2 if month.month == 11 else 0.8)
+    return {
+        "category": key, "month": month, "units_sold": 100, "revenue": Decimal(500),
+        "season_index": None if rank == 2 and month.month == 1 else index,
+    }  # fmt: skip
 
 
 def _category_facts(key: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The stage as a whole, on a small shop and, where it is present, on the real one."""
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pipeline.categorize_products import Params
 from pipeline.methods.category_fit import Fit, fit_categories
 from pipeline.shared.metrics import read_metrics
 from pipeline.shared.params import load_params
+from pipeline.tables.category_months import CATEGORY_MONTHS
 from pipeline.tables.contract import write_table
 from pipeline.tables.product_categories import PRODUCT_CATEGORIES
 from pipeline.tables.sales import SALES
@@ -84,6 +86,22 @@ def test_every_product_is_in_one_category_by_what_it_is(shop):
     rows = pq.read_table(PRODUCT_CATEGORIES.path).to_pandas()
     assert rows["stock_code"].is_unique
     assert read_metrics("categorize")["products"] == 26
+
+
+def test_a_months_season_index_is_the_share_of_it_against_the_share_of_all(shop):
+    sales = small_shop()
+    sales.loc[sales["description"] == "RED MUG", "sold_at"] += pd.Timedelta(days=31)
+    write_table(SALES, sales)
+    categorize(shop)
+    months = pq.read_table(CATEGORY_MONTHS.path).to_pandas()
+    assert sorted(months["month"].astype(str).unique()) == ["2011-01-01", "2011-02-01"]
+    revenue = months["revenue"].astype(float)
+    of_month = revenue / revenue.groupby(months["month"]).transform("sum")
+    of_all = revenue.groupby(months["category"]).transform("sum") / revenue.sum()
+    np.testing.assert_allclose(months["season_index"], of_month / of_all, atol=1e-4)
+    dining = months[months["category"] == "dining"].set_index("month")["season_index"]
+    assert dining[date(2011, 2, 1)] > 2
+    assert dining[date(2011, 1, 1)] < 1
 
 
 def test_a_taxonomy_of_other_goods_is_noticed(shop):

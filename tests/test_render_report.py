@@ -174,6 +174,7 @@ def test_a_report_without_values_categories_and_moves_says_so(
     assert "With one snapshot alone nobody can be seen to move." in html
     assert 'class="news"' not in html
     assert "What they buy" not in html
+    assert "The season of each category" not in html
     assert "No candidate passed every gate; this is the least bad." in html
     assert "nan" not in re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL).lower().split()
 
@@ -341,6 +342,17 @@ def test_every_month_and_the_whole_span_have_their_matrix(html: str) -> None:
     section = html.partition('id="moves"')[2].partition("</section>")[0]
     assert "31 October 2011 to 30 November 2011; framed = stayed" in section
     assert section.count('class="matrix"') == 4
+
+
+def test_each_category_has_its_season_in_figures_and_shades(html: str) -> None:
+    goods = html.partition('id="goods"')[2].partition("</section>")[0]
+    season = goods.partition('<table class="matrix season">')[2].partition("</table>")[0]
+    _, usual, most, late = season.partition("<tbody>")[2].partition("</tbody>")[0].split("<tr>")
+    assert 'scope="col">Nov 2011</th><th scope="col">Dec 2011*</th>' in season
+    assert usual.count('<td style="--share:0.50">1.0</td>') == 12
+    assert '<td class="plain">Nov 2011</td>' in most
+    assert most.count('<td style="--share:1.00">2.2</td>') == 1
+    assert '<td style="--share:0.00"><span aria-label="none">·</span></td>' in late
 
 
 def test_features_show_their_distributions_on_one_scale(html: str) -> None:

@@ -13,6 +13,7 @@ from pipeline.shared.metrics import METRICS, read_metrics
 from pipeline.shared.params import PARAMS_FILE
 from pipeline.tables.candidates import CANDIDATES
 from pipeline.tables.categories import CATEGORIES
+from pipeline.tables.category_months import CATEGORY_MONTHS
 from pipeline.tables.contract import read_table
 from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
 from pipeline.tables.drift import DRIFT
@@ -52,6 +53,7 @@ class Inputs:
 
     candidates: pd.DataFrame
     categories: pd.DataFrame
+    category_months: pd.DataFrame
     customer_outlook: pd.DataFrame
     drift: pd.DataFrame
     exploration: pd.DataFrame
@@ -77,8 +79,8 @@ class Inputs:
 
 
 TABLES = (
-    CANDIDATES, CATEGORIES, CUSTOMER_OUTLOOK, DRIFT, EXPLORATION, LATEST_MOVES, MIGRATION,
-    PRODUCT_CATEGORIES, PROFILE_NOTES, PROFILES, SEGMENT_CATEGORIES, SEGMENT_CHANGES,
+    CANDIDATES, CATEGORIES, CATEGORY_MONTHS, CUSTOMER_OUTLOOK, DRIFT, EXPLORATION, LATEST_MOVES,
+    MIGRATION, PRODUCT_CATEGORIES, PROFILE_NOTES, PROFILES, SEGMENT_CATEGORIES, SEGMENT_CHANGES,
     SEGMENT_COUNTRIES, SEGMENT_FEATURES, SEGMENT_MONTHS, SEGMENT_RETENTION, SEGMENT_RULES,
     SELECTION_REASONS, STRATEGIES, TYPICAL_CUSTOMERS, VALUE_CHECK,
 )  # fmt: skip

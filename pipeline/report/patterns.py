@@ -11,6 +11,7 @@ from pipeline.report.charts import draw
 from pipeline.report.inputs import Inputs
 from pipeline.report.rows import Row, rows_of, spread_evenly
 
+FULL_SHADE = 2.0  # a category that sells twice its usual share has the darkest cell
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -340,10 +341,48 @@ def goods(inputs: Inputs, limit: int) -> Row:
         "categories": rows_of(
             inputs.categories.sort_values(["revenue", "category"], ascending=[False, True])
         ),
+        "seasons": seasons(inputs),
         "top": {
             name: rows_of(inputs.exploration[inputs.exploration["pattern"] == name])[:10]
             for name in ("product_by_revenue", "product_by_returns")
         },
+    }
+
+
+def seasons(inputs: Inputs) -> Row | None:
+    """The season of each category, in the order of revenue; None where nothing can differ."""
+    months = sorted(inputs.category_months["month"].unique())
+    titles = inputs.categories.sort_values(["revenue", "category"], ascending=[False, True])
+    if len(months) < 2 or len(titles) < 2:
+        return None
+    parts = set(inputs.segment_months.loc[~inputs.segment_months["is_whole"], "month"])
+    found = {
+        (row["category"], row["month"]): row["season_index"]
+        for row in rows_of(inputs.category_months)
+    }
+    rows = []
+    for category in rows_of(titles):
+        cells = [found.get((category["category"], month)) for month in months]
+        whole = [
+            (index, month)
+            for index, month in zip(cells, months, strict=True)
+            if index is not None and month not in parts
+        ]
+        rows.append(
+            {
+                "title": category["category_title"],
+                "cells": [
+                    {"index": index, "shade": min(max((index or 0) / FULL_SHADE, 0), 1)}
+                    for index in cells
+                ],
+                "strongest": words.month(max(whole, key=lambda each: each[0])[1])
+                if whole
+                else words.NOTHING,
+            }
+        )
+    return {
+        "months": [{"short": words.month(m), "is_part": m in parts} for m in months],
+        "rows": rows,
     }
 
 

@@ -15,6 +15,12 @@ CATEGORY_MONTHS = Table(
         Column("month", pa.date32(), "the month's first day"),
         Column("units_sold", pa.int64(), "units sold, before returns", unit="units"),
         Column("revenue", MONEY, "net of returns", unit="currency"),
+        Column(
+            "season_index",
+            pa.float64(),
+            "its share of the month's revenue over its share of all revenue; 1 = as usual",
+            nullable=True,
+        ),
     ),
     key=("category", "month"),
     order=("category", "month"),
