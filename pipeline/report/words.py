@@ -8,7 +8,7 @@ from typing import Any
 
 NOTHING = "–"
 SPACE = "\u00a0"  # a number and its unit stay on one line
-# From what size a word is used: 999.6 million rounds to a billion; below 10,000 money is written out.
+# From what size a word is used: 999.6 million is a billion; below 10,000 money is written out.
 SCALES = ((1e9, 0.9995e9, "billion"), (1e6, 0.9995e6, "million"), (1e3, 1e4, "thousand"))
 
 
