@@ -271,7 +271,8 @@ def customer_rows(shop: Shop, outlook: Outlook, playbook: Playbook, params: Para
     places = map_places(shop.last)
     found["map_x"], found["map_y"] = places["map_x"].to_numpy(), places["map_y"].to_numpy()
     plays = dict(zip(shop.names["segment_id"].astype(int), shop.names["play"], strict=True))
-    found["play"] = own_plays(found, [plays[number] for number in found["segment_id"]], playbook)
+    given = [plays[number] for number in found["segment_id"]]
+    found["play"] = own_plays(found, given, playbook, shop.last)
     return found.assign(action=customer_actions(found, playbook, params.currency))
 
 

@@ -112,15 +112,15 @@ def test_ties_stand_at_the_middle_of_their_rank():
 
 def test_a_customer_whose_recency_contradicts_the_segment_gets_the_play_of_the_own_cell():
     frame = shop()
-    plays = own_plays(frame, ["lost"] * 9, read_playbook())
+    plays = own_plays(frame, ["lost"] * 9, read_playbook(), frame)
     assert plays[0] == "new"  # the latest order, the fewest orders, the least spend
     assert plays[4:] == ["lost"] * 5
-    asleep = own_plays(frame, ["about_to_sleep"] * 9, read_playbook())
+    asleep = own_plays(frame, ["about_to_sleep"] * 9, read_playbook(), frame)
     assert asleep[0] == "new"
     assert asleep[4:] == ["about_to_sleep"] * 5  # who sleeps is not contrary to it
-    assert own_plays(frame, ["loyal"] * 9, read_playbook())[-1] == "cannot_lose"
-    assert own_plays(frame, ["champions"] * 9, read_playbook())[-1] == "cannot_lose"
-    assert own_plays(frame, ["wholesale"] * 9, read_playbook()) == ["wholesale"] * 9
+    assert own_plays(frame, ["loyal"] * 9, read_playbook(), frame)[-1] == "cannot_lose"
+    assert own_plays(frame, ["champions"] * 9, read_playbook(), frame)[-1] == "cannot_lose"
+    assert own_plays(frame, ["wholesale"] * 9, read_playbook(), frame) == ["wholesale"] * 9
 
 
 @settings(max_examples=50, deadline=None)

@@ -193,14 +193,15 @@ def segment_levels(
 
 
 def own_plays(
-    customers: pd.DataFrame, segment_plays: Sequence[str], playbook: Playbook
+    customers: pd.DataFrame, segment_plays: Sequence[str], playbook: Playbook, shop: pd.DataFrame
 ) -> list[str]:
     """The play for each customer: the segment's, but their own cell's where recency contradicts it.
 
     Who ordered last week is not to be treated as asleep because the spend is that of those who
-    are, nor who has been silent for a year as a champion. Declared groups keep their play.
+    are, nor who has been silent for a year as a champion. Declared groups keep their play. `shop`
+    are the customers to stand among, all of one snapshot.
     """
-    levels = segment_levels(customers, customers, playbook.levels)
+    levels = segment_levels(customers, shop, playbook.levels)
     cells = rule_of_cell(playbook)
     recency_of = {
         play: {box_level for box in rule.when for box_level in box.recency}

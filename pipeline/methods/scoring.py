@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.methods.category_model import INTERCEPT, categorize_texts
 from pipeline.methods.drift import DRIFTED, SEGMENT_SHARES, noise_level, psi, verdict
-from pipeline.methods.naming import Playbook
+from pipeline.methods.naming import Playbook, own_plays
 from pipeline.methods.next_category import Habits, learn_habits, next_best
 from pipeline.methods.product_text import mended_spellings, product_counts, words_of
 from pipeline.methods.profiles import SHARE_PREFIX, top_category
@@ -112,7 +112,12 @@ def score(trained: Trained, customers: pd.DataFrame) -> pd.DataFrame:
         segment=[trained.name_of[s] for s in segment],
         confidence=given["confidence"],
         segment_before=customers["customer_id"].map(trained.before),
-        play=[trained.play_of[s] for s in segment],
+        play=own_plays(
+            customers,
+            [trained.play_of[s] for s in segment],
+            trained.playbook,
+            trained.customers,
+        ),
         top_category_title=pd.Series(
             [title_of[key] for key in top_category(customers, keys)], customers.index, dtype=object
         ),
