@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import Field
 from threadpoolctl import threadpool_limits
 
@@ -221,6 +222,7 @@ def describe(
         facts,
         customers,
         playbook,
+        later_spends(shop),
         lift=power.lift,
         alpha=power.alpha,
         power=power.power,
@@ -274,6 +276,19 @@ def customer_rows(shop: Shop, outlook: Outlook, playbook: Playbook, params: Para
     given = [plays[number] for number in found["segment_id"]]
     found["play"] = own_plays(found, given, playbook, shop.last)
     return found.assign(action=customer_actions(found, playbook, params.currency))
+
+
+def later_spends(shop: Shop) -> dict[int, NDArray[np.float64]]:
+    """What each member of each segment spent in the last horizon that is over."""
+    if not len(shop.later):
+        return {}
+    last = shop.later[shop.later["snapshot_date"] == shop.later["snapshot_date"].max()]
+    members = shop.customers[["snapshot_date", "customer_id", "segment_id"]]
+    joined = last.merge(members, on=["snapshot_date", "customer_id"])
+    return {
+        int(str(number)): np.sort(rows["later_spend"].to_numpy(dtype=float))
+        for number, rows in joined.groupby("segment_id")
+    }
 
 
 def declared_segments(shop: Shop) -> list[int]:

@@ -20,9 +20,11 @@ from pipeline.methods.strategy import (
     fill,
     first_that_fits,
     holdout_in_words,
+    plan_spend_test,
     plan_test,
     power_of,
     put_together,
+    spend_test_in_words,
     stake_in_words,
     strategy_texts,
 )
@@ -129,6 +131,55 @@ def test_simulated_campaigns_show_the_effect_as_often_as_promised():
     sent = rng.binomial(test.treated, test.target, 4000) / test.treated
     error = np.sqrt(left * (1 - left) / test.holdout + sent * (1 - sent) / test.treated)
     assert np.mean((sent - left) / error > 1.96) == pytest.approx(0.8, abs=0.03)
+
+
+def test_the_size_of_a_spend_test_is_the_one_worked_out_by_hand():
+    """100 who spend 1 and 100 who spend 3: unit 2, logs 0.4055 and 0.9163, lifted 0.4700, 1.0296.
+
+    The means 0.6609 and 0.7498 rise by 0.0889; the variances are 0.0656 and 0.0787 (of 200). Of
+    halves of n: n = (1.960 + 0.8416)^2 (0.0656 + 0.0787) / 0.0889^2 = 143.3.
+    """
+    spends = np.repeat([1.0, 3.0], 100)
+    enough = plan_spend_test(288, spends, 0.2, 0.05, 0.8)
+    assert enough.holdout + enough.treated == 288
+    few = plan_spend_test(286, spends, 0.2, 0.05, 0.8)
+    assert (few.unit, few.holdout, few.rounds) == (2.0, None, 2)
+    assert 0.2 < few.detectable < 0.201
+    assert plan_spend_test(288, 100 * spends, 0.2, 0.05, 0.8).holdout == enough.holdout
+    assert plan_spend_test(96, spends, 0.2, 0.05, 0.8).rounds == 3
+    large = plan_spend_test(1000, spends, 0.2, 0.05, 0.8)
+    error = np.sqrt(0.0656 / large.holdout + 0.0787 / large.treated)
+    assert 0.0889 / error == pytest.approx(2.8016, abs=0.02)
+
+
+def test_simulated_campaigns_that_raise_spend_show_it_as_often_as_promised():
+    rng = np.random.default_rng(3)
+    spends = np.exp(rng.normal(6, 0.7, 5000)) * (rng.random(5000) < 0.97)
+    plan = plan_spend_test(1200, spends, 0.2, 0.05, 0.8)
+    assert plan.holdout < 600
+    drawn = np.log1p(rng.choice(spends, (4000, 1200)) / plan.unit)
+    left = drawn[:, : plan.holdout]
+    sent = np.log1p(np.expm1(drawn[:, plan.holdout :]) * 1.2)
+    error = np.sqrt(left.var(axis=1) / plan.holdout + sent.var(axis=1) / plan.treated)
+    seen = (sent.mean(axis=1) - left.mean(axis=1)) / error > 1.96
+    assert seen.mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_spend_test_needs_thirty_who_bought_and_may_take_too_long():
+    assert plan_spend_test(500, np.repeat([0.0, 9.0], [400, 29]), 0.2, 0.05, 0.8) is None
+    assert plan_spend_test(3, np.repeat(9.0, 40), 0.2, 0.05, 0.8) is None
+    test = plan_test(40, 0.97, 0.2, 0.05, 0.8)
+    wide = np.exp(np.random.default_rng(5).normal(5, 1.5, 200))
+    how = {"horizon": 90, "alpha": 0.05, "power": 0.8, "currency": "£"}
+    long = plan_spend_test(40, wide, 0.2, 0.05, 0.8)
+    assert spend_test_in_words(test, long, 40, **how).endswith("ask them instead.")
+    alike = plan_spend_test(40, np.repeat([8.0, 9.0], 100), 0.2, 0.05, 0.8)
+    text = spend_test_in_words(test, alike, 40, **how).replace("\u00a0", " ")
+    assert text.startswith(
+        "Too few customers to show a rise of those who order from 97 % to 98 %, so test what "
+        "they spend: leave 20 of the 40 out at random"
+    )
+    assert "compare the means of log(1 + spend / £8.50) over 90 days." in text
 
 
 @settings(max_examples=100, deadline=None)

@@ -170,11 +170,12 @@ def test_profiles_carry_their_texts():
     assert found["first_order_text"].startswith("Half of the first orders")
 
 
-def strategies(**changes) -> pd.Series:
+def strategies(spends=None, **changes) -> pd.Series:
     rows = strategy_rows(
         pd.DataFrame([FACT | changes]),
         pd.DataFrame({"segment_id": [3, 3, 9], "play": ["thank", "thank", "else"]}),
         playbook(offer=("Offer {next_category} to {customers}.",)),
+        {} if spends is None else {3: spends},
         lift=0.5,
         alpha=0.05,
         power=0.8,
@@ -214,6 +215,20 @@ def test_without_a_rate_there_is_no_size_of_a_test(rate):
     unknown = ["baseline_rate", "target_rate", "holdout_customers", "treated_customers",
                "detectable_rate", "value_at_stake"]  # fmt: skip
     assert found[unknown].isna().all()
+
+
+def test_where_the_share_cannot_rise_so_far_spend_is_tested():
+    spends = np.exp(np.random.default_rng(1).normal(5, 0.4, 300))
+    found = strategies(spends, customers=400, buying_rate=0.98)
+    assert (found["compares"], found["is_testable"]) == ("spend", True)
+    assert found["holdout_customers"] + found["treated_customers"] == 400
+    assert "so test what they spend: leave" in found["holdout"]
+    few = strategies(spends, customers=20, buying_rate=0.98)
+    assert (few["compares"], few["is_testable"]) == ("spend", False)
+    assert few["test_rounds"] > 1
+    assert few["detectable_lift"] > 0.5
+    assert f"{few['test_rounds']} rounds of 90 days" in few["holdout"]
+    assert strategies(spends, customers=1200)["compares"] == "buyers"
 
 
 def test_too_few_customers_for_a_test_are_not_testable():

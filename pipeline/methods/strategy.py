@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from pipeline.methods.naming import Playbook, Rule
@@ -32,6 +34,9 @@ CUSTOMER_FIGURES = (
 )  # fmt: skip
 LEAST_TEST = 2  # customers on the smaller side of a test
 HIGHEST_RATE = 0.999
+HIGHEST_LIFT = 9.0  # ten times the spend
+LEAST_SPENDERS = 30  # below that their spread is not known well enough to compute a size from
+LONGEST_TEST = 730  # days of rounds; beyond two years nobody waits for a result
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,23 @@ class Test:
     target: float
     holdout: int | None
     treated: int | None
+    detectable: float | None
+
+
+@dataclass(frozen=True)
+class SpendTest:
+    """A comparison of the mean of log(1 + spend / unit) that sees everybody spend `lift` more.
+
+    `unit` is the mean spend of those who bought. `holdout` and `treated` are None where no split
+    suffices; then `rounds` of halves, drawn anew, do together. `detectable` is the least lift that
+    halves show at once; None where not even tenfold spend shows.
+    """
+
+    lift: float
+    unit: float
+    holdout: int | None
+    treated: int | None
+    rounds: int
     detectable: float | None
 
 
@@ -128,7 +150,9 @@ def plan_test(customers: int, base: float, lift: float, alpha: float, power: flo
     for Rates and Proportions", 1981), both sides out of `customers`.
     """
     target = min(base * (1 + lift), (1 + base) / 2)
-    holdout = _smallest_holdout(customers, base, target, alpha, power)
+    holdout = _smallest_holdout(
+        customers, power, lambda left, sent: power_of(left, sent, base, target, alpha)
+    )
     return Test(
         base=base,
         target=target,
@@ -143,9 +167,53 @@ def power_of(holdout: int, treated: int, base: float, target: float, alpha: floa
     if min(holdout, treated) < LEAST_TEST or target <= base:
         return 0.0
     error = math.sqrt(base * (1 - base) / holdout + target * (1 - target) / treated)
-    if error == 0:
-        return 1.0
-    return float(norm.cdf((target - base) / error - norm.ppf(1 - alpha / 2)))
+    return chance_to_see(target - base, error, alpha)
+
+
+def chance_to_see(rise: float, error: float, alpha: float) -> float:
+    """The chance that a two-sided test of level `alpha` sees a rise with this standard error."""
+    return 1.0 if error == 0 else float(norm.cdf(rise / error - norm.ppf(1 - alpha / 2)))
+
+
+def plan_spend_test(
+    customers: int, spends: NDArray[np.float64], lift: float, alpha: float, power: float
+) -> SpendTest | None:
+    """Return the test of a relative `lift` of spend, for where the share that buys cannot rise.
+
+    `spends` are those of a horizon with nothing done, zeros too; None where too few bought. The
+    logarithm keeps one large order from drowning the others. Two-sided test of two means with the
+    standard deviations measured on `spends`, and on them with the lift.
+    """
+    bought = spends[spends > 0]
+    if len(bought) < LEAST_SPENDERS or customers < 2 * LEAST_TEST:
+        return None
+    unit = float(bought.mean())
+    before = np.log1p(spends / unit)
+
+    def seen(lift: float, left: float, sent: float) -> tuple[float, float]:
+        after = np.log1p(spends * (1 + lift) / unit)
+        error = math.sqrt(before.var(ddof=1) / left + after.var(ddof=1) / sent)
+        return float(after.mean() - before.mean()), error
+
+    half = customers // 2
+    rise, error = seen(lift, half, half)
+    needed = float(norm.ppf(1 - alpha / 2) + norm.ppf(power))
+    holdout = _smallest_holdout(
+        customers,
+        power,
+        lambda left, sent: chance_to_see(*seen(lift, left, sent), alpha),
+        least=min(LEAST_SPENDERS, half),  # a mean of fewer need not be near the normal curve
+    )
+    return SpendTest(
+        lift=lift,
+        unit=unit,
+        holdout=holdout,
+        treated=None if holdout is None else customers - holdout,
+        rounds=max(1, math.ceil((needed * error / rise) ** 2)),
+        detectable=_least(
+            0.0, HIGHEST_LIFT, power, lambda lift: chance_to_see(*seen(lift, half, half), alpha)
+        ),
+    )
 
 
 def holdout_in_words(test: Test, customers: int, horizon: int, alpha: float, power: float) -> str:
@@ -173,6 +241,46 @@ def holdout_in_words(test: Test, customers: int, horizon: int, alpha: float, pow
     )
 
 
+def spend_test_in_words(
+    test: Test,
+    spend: SpendTest,
+    customers: int,
+    *,
+    horizon: int,
+    alpha: float,
+    power: float,
+    currency: str,
+) -> str:
+    """What spend shows where the share that buys shows too little."""
+    compared = (
+        f"the means of log(1 + spend / {words.money(spend.unit, currency)}) over {horizon} days"
+    )
+    too_few = (
+        f"Too few customers to show a rise of those who order from {words.share(test.base)} to "
+        f"{words.share(test.target)}"
+    )
+    if spend.holdout is not None:
+        return (
+            f"{too_few}, so test what they spend: leave {words.count(spend.holdout)} of the "
+            f"{words.count(customers)} out at random, address the other "
+            f"{words.count(spend.treated)} and compare {compared}. If these spend "
+            f"{words.share(spend.lift)} more, the difference shows with a chance of "
+            f"{words.share(power)} (and by mere luck in {words.share(alpha)} of cases)."
+        )
+    halves = f"halves of {words.count(customers // 2)}"
+    at_once = (
+        f", and {halves} show no less than {words.share(spend.detectable)} more spend"
+        if spend.detectable
+        else ""
+    )
+    if spend.rounds * horizon > LONGEST_TEST:
+        return f"{too_few}{at_once}; ask them instead."
+    return (
+        f"{too_few}{at_once}. {words.count(spend.rounds)} rounds of {horizon} days, with halves "
+        f"drawn anew each time, do show {words.share(spend.lift)} more: compare {compared}."
+    )
+
+
 def stake_in_words(row: Mapping[str, Any], lift: float, horizon: int, currency: str) -> str:
     """The money that is expected, and what the lift would add to it."""
     if words.is_missing(row["expected_spend"]):
@@ -189,14 +297,15 @@ def stake_in_words(row: Mapping[str, Any], lift: float, horizon: int, currency: 
 
 
 def _smallest_holdout(
-    customers: int, base: float, target: float, alpha: float, power: float
+    customers: int, power: float, chance: Callable[[int, int], float], least: int = LEAST_TEST
 ) -> int | None:
-    low, high = LEAST_TEST, customers // 2
-    if high < low or power_of(high, customers - high, base, target, alpha) < power:
+    """The least hold-out group for which `chance` of it and of the others reaches `power`."""
+    low, high = least, customers // 2
+    if high < low or chance(high, customers - high) < power:
         return None
     while low < high:
         middle = (low + high) // 2
-        if power_of(middle, customers - middle, base, target, alpha) >= power:
+        if chance(middle, customers - middle) >= power:
             high = middle
         else:
             low = middle + 1
@@ -205,12 +314,18 @@ def _smallest_holdout(
 
 def _detectable(customers: int, base: float, alpha: float, power: float) -> float | None:
     half = customers // 2
-    low, high = base, HIGHEST_RATE
-    if power_of(half, customers - half, base, high, alpha) < power:
+    return _least(
+        base, HIGHEST_RATE, power, lambda rate: power_of(half, customers - half, base, rate, alpha)
+    )
+
+
+def _least(low: float, high: float, power: float, chance: Callable[[float], float]) -> float | None:
+    """The least value for which `chance` reaches `power`; None where `high` does not."""
+    if chance(high) < power:
         return None
     for _ in range(40):
         middle = (low + high) / 2
-        if power_of(half, customers - half, base, middle, alpha) >= power:
+        if chance(middle) >= power:
             high = middle
         else:
             low = middle

@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.methods.naming import Playbook
 from pipeline.methods.strategy import (
+    SpendTest,
     Test,
     exceptions_in_words,
     first_that_fits,
     holdout_in_words,
+    plan_spend_test,
     plan_test,
+    spend_test_in_words,
     stake_in_words,
     strategy_texts,
 )
@@ -140,6 +145,7 @@ def strategy_rows(
     facts: pd.DataFrame,
     customers: pd.DataFrame,
     playbook: Playbook,
+    spends: Mapping[int, NDArray[np.float64]],
     *,
     lift: float,
     alpha: float,
@@ -149,7 +155,8 @@ def strategy_rows(
 ) -> pd.DataFrame:
     """Return one row per segment: the filled play, its fair test and the money at stake.
 
-    `customers` has segment_id and the own play of each, at the last snapshot.
+    `customers` has segment_id and the own play of each, at the last snapshot; `spends` what the
+    members of each segment spent in the last whole horizon.
     """
     own = customers.groupby(["segment_id", "play"]).size()
     rows = []
@@ -160,6 +167,13 @@ def strategy_rows(
             if words.is_missing(rate) or rate <= 0
             else plan_test(size, float(rate), lift, alpha, power)
         )
+        by_spend = (
+            plan_spend_test(size, spends[fact["segment_id"]], lift, alpha, power)
+            if test is not None and test.holdout is None and fact["segment_id"] in spends
+            else None
+        )
+        if test and by_spend and by_spend.holdout is None and test.detectable is not None:
+            by_spend = None  # neither shows it at once, and buyers are the plainer figure
         texts = strategy_texts(
             playbook.plays[fact["play"]],
             fact["segment"],
@@ -176,7 +190,15 @@ def strategy_rows(
                     size,
                     playbook,
                 ),
-                "holdout": _holdout(test, size, horizon, alpha, power),
+                "holdout": _holdout(
+                    test,
+                    by_spend,
+                    size,
+                    horizon=horizon,
+                    alpha=alpha,
+                    power=power,
+                    currency=currency,
+                ),
                 "at_stake": stake_in_words(fact, lift, horizon, currency),
                 "value_at_stake": _times(fact["expected_spend"], lift),
                 "value_at_stake_low": _times(fact["expected_spend_low"], lift),
@@ -190,10 +212,13 @@ def strategy_rows(
                 "alpha": alpha,
                 "power": power,
                 "customers": size,
-                "holdout_customers": None if test is None else test.holdout,
-                "treated_customers": None if test is None else test.treated,
-                "is_testable": test is not None and test.holdout is not None,
+                "compares": None if test is None else "spend" if by_spend else "buyers",
+                "holdout_customers": (by_spend or test).holdout if test else None,
+                "treated_customers": (by_spend or test).treated if test else None,
+                "is_testable": test is not None and (by_spend or test).holdout is not None,
                 "detectable_rate": None if test is None else test.detectable,
+                "detectable_lift": by_spend.detectable if by_spend else None,
+                "test_rounds": by_spend.rounds if by_spend else None,
             }
         )
     return pd.DataFrame(rows)
@@ -252,11 +277,24 @@ def _customer_sentence(row: Fact, currency: str) -> str:
     return f"{text}, most of it {title}." if title else f"{text}."
 
 
-def _holdout(test: Test | None, customers: int, horizon: int, alpha: float, power: float) -> str:
+def _holdout(
+    test: Test | None,
+    by_spend: SpendTest | None,
+    customers: int,
+    *,
+    horizon: int,
+    alpha: float,
+    power: float,
+    currency: str,
+) -> str:
     if test is None:
         return (
             "How many of them buy with nothing done is not known, so no size can be computed; "
             "leave out a tenth and compare."
+        )
+    if by_spend is not None:
+        return spend_test_in_words(
+            test, by_spend, customers, horizon=horizon, alpha=alpha, power=power, currency=currency
         )
     return holdout_in_words(test, customers, horizon, alpha, power)
 

@@ -62,6 +62,13 @@ STRATEGIES = Table(
         Column("power", pa.float64(), "declared chance to see the lift"),
         Column("customers", pa.int64(), "members", rule="customers > 0"),
         Column(
+            "compares",
+            pa.string(),
+            "what the test compares: share of buyers, or spend where their share shows too little",
+            nullable=True,
+            rule="compares in ('buyers', 'spend')",
+        ),
+        Column(
             "holdout_customers",
             pa.int64(),
             "to leave out; null where no size suffices",
@@ -73,6 +80,18 @@ STRATEGIES = Table(
             "detectable_rate",
             pa.float64(),
             "least rate that halves of the segment would show",
+            nullable=True,
+        ),
+        Column(
+            "detectable_lift",
+            pa.float64(),
+            "least rise of spend that halves of the segment would show",
+            nullable=True,
+        ),
+        Column(
+            "test_rounds",
+            pa.int64(),
+            "horizons, each with halves drawn anew, that together show the lift of spend",
             nullable=True,
         ),
     ),
