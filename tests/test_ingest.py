@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime as dt
+import errno
 import gzip
 import io
 import json
@@ -12,6 +13,7 @@ import os
 import zipfile
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shops import Shop, shop_in
 
+from pipeline.methods import sources
 from pipeline.shared.errors import InputError
 from pipeline.tables.invoice_lines import INVOICE_LINES
 
@@ -64,6 +67,12 @@ READ = [
         "country": "France",
     },
 ]
+
+
+class Free(NamedTuple):
+    """What shutil.disk_usage says, as far as it is asked."""
+
+    free: int
 
 
 @pytest.fixture
@@ -397,6 +406,104 @@ def test_one_row_may_settle_how_dates_are_written(shop):
     assert shop.read(layout="order_log")[0]["sold_at"] == moment(2011, 2, 1)
 
 
+def test_a_date_that_means_one_day_either_way_needs_no_setting(shop):
+    shop.write("customer,date,amount\nann,01/01/2011,10\nbob,02/02/2011,5\n")
+    rows = shop.read(layout="order_log")
+    assert [row["sold_at"] for row in rows] == [moment(2011, 1, 1), moment(2011, 2, 2)]
+
+
+def test_each_file_of_a_folder_may_write_its_dates_in_its_own_way(shop):
+    shop.write("customer,date,amount\nann,2011-01-25,10\n", "many/1.csv")
+    shop.write("customer,date,amount\nbob,26.01.2011,5\n", "many/2.csv")
+    rows = shop.read("many", layout="order_log")
+    assert [row["sold_at"] for row in rows] == [moment(2011, 1, 25), moment(2011, 1, 26)]
+
+
+def test_points_in_a_file_of_decimal_commas_are_asked_about(shop):
+    content = (
+        GOOD.replace("2.55", '"2,55"').replace("27.50", '"27,50"').replace("3.39", '"1.003,39"')
+    )
+    refused(
+        shop, content, "x.csv, row 4, column UnitPrice: '1.003,39' is not a number below 10^14; if "
+        'points part thousands, set source.thousands: "."\n', decimal=",",
+    )  # fmt: skip
+
+
+def test_one_mark_cannot_part_both_thousands_and_decimals(shop):
+    message = refused(shop, GOOD, decimal=",", thousands=",")
+    assert message == "source.decimal and source.thousands are both ','"
+
+
+def test_a_bad_cell_of_parquet_is_named_with_its_row(shop):
+    names = HEADER.split(",")
+    cells = [line.split(",") for line in (LINE, RETURN, SECOND.replace(",6,", ",six,"))]
+    table = pa.table({name: list(column) for name, *column in zip(names, *cells, strict=True)})
+    pq.write_table(table, shop.folder / "x.parquet")
+    refused(
+        shop, None, "x.parquet, row 3, column Quantity: 'six' is not a whole number\n",
+        name="x.parquet",
+    )  # fmt: skip
+
+
+def test_a_line_of_more_than_the_longest_is_named(shop):
+    message = refused(shop, GOOD.replace("WHITE", "x" * (17 << 20)))
+    assert message == (
+        "x.csv, row 2: a line longer than 16 MB (a quote that never closes?); correct the row or "
+        "export the file again"
+    )
+
+
+def test_a_folder_without_such_files_says_what_it_holds(shop):
+    shop.write(GOOD, "many/1.dat")
+    message = refused(shop, None, name="many", files="*.csv")
+    assert message == "many: no file matches *.csv; the folder holds 1.dat"
+    (shop.folder / "none").mkdir()
+    refused(shop, None, "none: no file matches *.csv *.gz", "the folder holds nothing", name="none")
+
+
+def test_an_archive_without_such_files_has_nothing_to_read(shop):
+    with zipfile.ZipFile(shop.folder / "x.zip", "w") as archive:
+        archive.writestr("orders.csv", GOOD)
+        archive.writestr("notes.csv", "about,this\n1,2\n")
+    assert shop.read("x.zip", files="orders.*") == READ
+    with pytest.raises(InputError, match=r"^x\.zip: nothing in it can be read; expected \*\.csv "):
+        shop.read("x.zip", files="sales.*")
+
+
+def test_a_disk_that_fills_while_unpacking_is_not_told_as_a_bad_archive(shop, monkeypatch):
+    def fill(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sources, "_copy", fill)
+    with zipfile.ZipFile(shop.folder / "x.zip", "w") as archive:
+        archive.writestr("x.csv", GOOD)
+    shop.write(gzip.compress(GOOD.encode()), "x.gz")
+    for name in ("x.zip", "x.gz"):
+        with pytest.raises(OSError, match="No space left on device"):
+            shop.read(name)
+
+
+def test_a_file_that_finds_no_room_to_unpack_is_told_where_to_look(shop, monkeypatch):
+    monkeypatch.setattr(sources, "HARMLESS", 10)
+    shop.write(gzip.compress(GOOD.encode()), "x.gz")
+    monkeypatch.setenv("PIPELINE_SPILL", str(shop.folder))
+    assert shop.read("x.gz") == READ
+    monkeypatch.setattr(sources.shutil, "disk_usage", lambda _: Free(free=0))
+    told = (
+        r"^x\.gz unpacks to 0\.0 GB and .* has not that much room; set PIPELINE_SPILL to a folder"
+    )
+    with pytest.raises(InputError, match=told):
+        shop.read("x.gz")
+
+
+def test_what_is_no_utf8_in_the_first_megabyte_stays_so_to_the_end(shop):
+    lines = [LINE.replace("536365", f"{500000 + n}") for n in range(20_000)]
+    shop.write("\n".join([HEADER, RETURN.replace("Discount", "£"), *lines]).encode("iso-8859-1"))
+    rows = shop.read()
+    assert len(rows) == 20_001
+    assert rows[0]["description"] == "£"
+
+
 def test_a_zip_that_climbs_out_is_refused(shop):
     with zipfile.ZipFile(shop.folder / "x.zip", "w") as archive:
         archive.writestr("../../x.csv", GOOD)
@@ -496,6 +603,15 @@ def test_lines_without_the_headers_number_of_cells_are_set_apart_too(shop):
     assert [row["invoice_id"] for row in rows] == ["536365"]
     assert [(q["row"], q["line_id"]) for q in shop.quarantined()] == [(3, None), (4, 2)]
     assert shop.figures()["lines_read"] == 3
+
+
+def test_an_open_quote_cannot_be_set_apart_with_the_lines_of_odd_length(shop):
+    content = GOOD.replace(RETURN, f"{RETURN},x").replace("71053,,", '71053,"WHITE,')
+    message = refused(shop, content, on_bad_rows="quarantine")
+    assert message == (
+        "x.csv, row 4: Value with unterminated quote found.: such a row cannot be set apart; "
+        "correct it or export the file again"
+    )
 
 
 def test_an_empty_quarantine_is_written_too(shop):

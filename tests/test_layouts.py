@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from shops import Shop, shop_in
 
 from bench.inputs.workbooks import write_workbook
@@ -33,6 +34,15 @@ def test_layouts_name_only_known_columns(layout):
     for fields in (layout.optional, layout.order_level, layout.constants, layout.fallbacks):
         assert set(fields) <= set(FIELDS)
     assert set(layout.optional) <= set(layout.columns)
+
+
+def test_a_layout_may_not_name_a_column_of_its_own(tmp_path):
+    file = tmp_path / "layouts.yaml"
+    file.write_text(
+        "shop: {title: Shop, columns: {colour: Colour}, encodings: [utf-8], dates: [iso]}\n"
+    )
+    with pytest.raises(ValidationError, match=r"\['colour'\] are no columns; there are invoice_id"):
+        load_layouts(file)
 
 
 # online_retail_ii, and workbooks
@@ -123,6 +133,50 @@ def test_sheets_are_chosen_by_name_and_others_must_fit(shop):
     assert len(shop.read("x.xlsx", layout="online_retail_ii", sheets=["Lines"])) == 1
     with pytest.raises(InputError, match=r"no sheet 'Line' .* it has Notes, Lines"):
         shop.read("x.xlsx", layout="online_retail_ii", sheets=["Line"])
+
+
+@pytest.mark.parametrize("rows", [[[""]], [["", ""], [None, ""]]])
+def test_a_sheet_of_empty_texts_alone_has_no_header(shop, rows):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": rows})
+    with pytest.raises(InputError) as error:
+        shop.read("x.xlsx", layout="online_retail_ii")
+    assert str(error.value) == "x.xlsx/Lines is empty: not even a header; export it again"
+
+
+def test_truth_values_of_a_sheet_are_read_as_excel_writes_them(shop):
+    cells = [f'<c t="b"><v>{value}</v></c>' for value in (1, 0)]
+    lines = [[*LIGHT[:2], cell, *LIGHT[3:]] for cell in cells]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, *lines]})
+    rows = shop.read("x.xlsx", layout="online_retail_ii")
+    assert [row["description"] for row in rows] == ["TRUE", "FALSE"]
+
+
+def test_a_chart_is_no_sheet_of_lines_and_a_torn_sheet_is_named(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Plot": [["a"]], "Lines": [II, LIGHT]})
+    with zipfile.ZipFile(shop.folder / "x.xlsx") as book:
+        members = {name: book.read(name) for name in book.namelist()}
+    sheet, links = "xl/worksheets/sheet1.xml", "xl/_rels/workbook.xml.rels"
+    torn = {**members, sheet: members[sheet][:150]}
+    chart = {name: content for name, content in members.items() if name != sheet}
+    chart["xl/chartsheets/sheet1.xml"] = (
+        members[sheet].split(b"<sheetData>")[0].replace(b"<worksheet", b"<chartsheet")
+        + b"</chartsheet>"
+    )
+    chart[links] = members[links].replace(
+        b'worksheet" Target="worksheets/sheet1', b'chartsheet" Target="chartsheets/sheet1'
+    )
+    assert chart[links] != members[links]
+    for name, content in (("chart.xlsx", chart), ("torn.xlsx", torn)):
+        with zipfile.ZipFile(shop.folder / name, "w") as book:
+            for member, text in content.items():
+                book.writestr(member, text)
+    assert len(shop.read("chart.xlsx", layout="online_retail_ii")) == 1
+    assert len(shop.read("torn.xlsx", layout="online_retail_ii", sheets=["Lines"])) == 1
+    with pytest.raises(
+        InputError,
+        match=r"^torn\.xlsx/Plot cannot be read: .*; save the workbook again, or name the sheets",
+    ):
+        shop.read("torn.xlsx", layout="online_retail_ii")
 
 
 def test_an_empty_workbook_is_named(shop):
@@ -219,6 +273,55 @@ def test_woocommerce_items_have_a_price_from_their_total_and_returns(shop):
         ("ann@x.org", -1, Decimal("2.5000")),
         ("bob@x.org", -2, Decimal("2.5000")),
     ]
+
+
+WOO_LINE = "17,2024-02-03 14:05:06,ann@x.org,S-1,Soap"
+WOO_HEAD = "order_id,order_date,customer_email,item_sku,item_name,item_quantity"
+
+
+def test_items_that_came_back_may_be_told_without_a_status_and_as_negative_units(shop):
+    shop.write(f"{WOO_HEAD},item_price,item_refunded_qty\n{WOO_LINE},4,2.50,-1\n")
+    rows = shop.read(layout="woocommerce_order_items")
+    assert [row["quantity"] for row in rows] == [4, -1]
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ("2,,ten", "item_total: 'ten' is not a number below 10^14"),
+        ("2,,", "item_total: it is empty"),
+        ("0,,10.00", "item_total: '10.00' for '0' units gives no price"),
+        ("x,,10.00", "item_quantity: 'x' is not a whole number"),
+        (
+            "x,,t",
+            "item_quantity: 'x' is not a whole number; item_total: 't' is not a number below 10^14",
+        ),
+    ],
+)
+def test_a_price_that_does_not_follow_from_a_total_is_told_by_what_keeps_it(shop, cells, problem):
+    shop.write(f"{WOO_HEAD},item_price,item_total\n{WOO_LINE},{cells}\n")
+    with pytest.raises(InputError) as error:
+        shop.read(layout="woocommerce_order_items")
+    assert str(error.value).splitlines()[0] == f"x.csv, row 2, column {problem}"
+
+
+def test_items_without_a_price_or_a_total_do_not_fit(shop):
+    shop.write(f"{WOO_HEAD}\n{WOO_LINE},4\n")
+    with pytest.raises(InputError, match="no column item_price or Item Cost or item_cost or price"):
+        shop.read(layout="woocommerce_order_items")
+
+
+def test_a_product_without_a_code_and_a_name_is_named_by_the_column_that_is_not_there(shop):
+    head, line = (
+        text.replace(",item_sku", "").replace(",S-1", "") for text in (WOO_HEAD, WOO_LINE)
+    )
+    nameless = line.replace("Soap", "")
+    shop.write(f"{head},item_price\n{line},4,2.50\n{nameless},4,2.50\n")
+    with pytest.raises(InputError) as error:
+        shop.read(layout="woocommerce_order_items")
+    assert str(error.value).splitlines()[0] == (
+        "x.csv, row 3, column stock_code: no value and no column to take it from"
+    )
 
 
 # order_log

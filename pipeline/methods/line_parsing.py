@@ -519,9 +519,9 @@ def bad_rows(
     rows = f"select *, {flags} from ({_converted(source)})"
     bad = f"select * from ({rows}) where {any_bad}"
     count = database.execute(f"select count(*) from ({bad})").fetchall()[0][0]
-    if not count:
-        return 0, []
     columns = ["line_id", "part", *used, *(f"bad_{name}" for name in REQUIRED)]
+    if "amount" in used:
+        columns.append("n_amount")
     chosen = ", ".join(columns)
     cut = f" limit {limit}" if limit else ""
     found = database.execute(f"select {chosen} from ({bad}) order by line_id{cut}").fetchall()
@@ -533,11 +533,18 @@ def _bad_row(source: Source, row: Mapping[str, Any], starts: Mapping[int, int]) 
     part = source.parts[row["part"]]
     position = row["line_id"] - starts[row["part"]] + 1
     cells = {f: row[f] for f in part.fields}
+    bad = [name for name in REQUIRED if row[f"bad_{name}"]]
+    has_amount = row.get("n_amount") is not None
+    if has_amount and row["bad_quantity"]:  # no price follows, but for want of units alone
+        bad = [name for name in bad if name != "unit_price"]
     problems = [
-        (*_problem(source, part, name, cells), name) for name in REQUIRED if row[f"bad_{name}"]
+        (f"{cells['amount']!r} for {cells.get('quantity')!r} units gives no price", "amount")
+        if has_amount and name == "unit_price"
+        else _problem(source, part, name, cells)
+        for name in bad
     ]
-    problem, cell_field, _ = problems[0]
-    also = "".join(f"; {_shown(part, f)}: {p}" for p, f, _ in problems[1:])
+    problem, cell_field = problems[0]
+    also = "".join(f"; {_shown(part, f)}: {p}" for p, f in problems[1:])
     return BadRow(
         file=part.part.name,
         row=_row_number(part, position),
@@ -580,9 +587,8 @@ def _problem(
             f"{shown} is {formats}, as most are, from {FIRST_DAY[:4]} to 2099{_date_hint(layout)}",
             name,
         )
-    if name in {"quantity", "unit_price", "amount"}:
-        return f"{shown} is not a {_kind(name)}{_number_hint(value, layout)}", name
-    return f"{shown} cannot be read", name
+    # Ids are never wrong but where they are empty: what is left is a number.
+    return f"{shown} is not a {_kind(name)}{_number_hint(value, layout)}", name
 
 
 def _kind(name: str) -> str:

@@ -314,12 +314,10 @@ def _used(scratch: Path) -> int:
 
 
 def _scratch_file(scratch: Path, ending: str = "") -> Path:
-    for number in itertools.count(1):
-        file = scratch / f"part_{number}{ending}"
-        if not file.exists():
-            file.touch()
-            return file
-    raise AssertionError  # the count has no end
+    names = (scratch / f"part_{number}{ending}" for number in itertools.count(1))
+    file = next(name for name in names if not name.exists())
+    file.touch()
+    return file
 
 
 # Sheets
@@ -379,10 +377,11 @@ def _sheets(
         try:
             sheet = book.get_sheet_by_name(title)
         except CalamineError as error:
-            if sheets or "chart" not in str(error).lower():
-                raise InputError(f"{name}/{title} cannot be read: {error}") from None
-            continue
-        if sheet.height == 0:  # an empty sheet beside the others is what Excel makes by default
+            raise InputError(
+                f"{name}/{title} cannot be read: {error}; save the workbook again, or name the "
+                "sheets to read in source.sheets"
+            ) from None
+        if sheet.height == 0:  # Excel makes empty sheets by default; a chart's has no cell either
             continue
         empty = False
         target = _scratch_file(scratch, ".parquet")
