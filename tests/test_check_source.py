@@ -166,3 +166,45 @@ def test_ingest_hands_over_to_it(shop):
         check=True,
     )
     assert "x.csv as online_retail" in done.stdout
+
+
+def test_commas_without_points_say_nothing_of_thousands(shop, capsys):
+    shop.write(GERMAN.replace("1.019,90", "19,90"), encoding="cp1252")
+    out = look(capsys, "x.csv")
+    assert "decimal: ','" in out
+    assert "thousands" not in out
+
+
+def test_a_mistake_that_no_setting_mends_names_none(shop, capsys):
+    shop.write("")
+    with pytest.raises(SystemExit):
+        look(capsys, "x.csv")
+    assert capsys.readouterr().err == "error: x.csv is empty: not even a header; export it again\n"
+
+
+def test_what_stands_in_several_parts_is_counted(shop, capsys):
+    shop.write(GOOD, "many/1.csv")
+    shop.write(GOOD, "many/2.csv")
+    out = look(capsys, "many", "--layout", "online_retail", "--set", "overlapping=true")
+    assert "8 lines in 2 parts, 4 to keep" in out
+    assert "4 lines stand in several parts: once" in out
+
+
+def test_told_returns_are_counted_and_refunds_in_part_said_to_be_left(shop, capsys):
+    shop.write(
+        "Name,Email,Financial Status,Created at,Lineitem quantity,Lineitem name,Lineitem price\n"
+        "#1,ann@x.org,refunded,2023-05-02 08:59:00 -0400,3,Mug,8.50\n"
+        "#2,eve@x.org,partially_refunded,2023-05-03 09:00:00 -0400,3,Mug,8.50\n"
+    )
+    out = look(capsys, "x.csv")
+    assert "x.csv as shopify_orders" in out
+    assert "1 lines the file says were taken back" in out
+    assert "refunds of a part of an order do not say of which line: counted, not netted" in out
+
+
+def test_a_look_from_elsewhere_has_no_cleaning_ledger(shop, capsys):
+    shop.write(GOOD)
+    (shop.folder / "params.yaml").unlink()
+    out = look(capsys, "x.csv")
+    assert "no params.yaml here, so no cleaning ledger" in out
+    assert "in the cleaning ledger\n" not in out.replace("no cleaning ledger", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.shared.errors import InputError
+from pipeline.tables import contract
 from pipeline.tables.contract import (
     Column,
     ContractError,
@@ -166,3 +168,46 @@ def test_a_folder_of_parts_is_one_table():
     SHOPS.path.rename(parts.path / "c.parquet")
     with pytest.raises(ContractError, match="2 rows for"):
         check(parts)
+
+
+LINES = Table(
+    name="lines",
+    path=Path("lines.parquet"),
+    row="a line",
+    columns=(Column("line_id", pa.int64(), "its number"), Column("note", pa.string(), "a note")),
+    key=("line_id",),
+    order=("line_id",),
+    by_lines=True,
+)
+
+
+def of_lines(*numbers: int, group: int = 2) -> Path:
+    notes = pa.array(["x"] * len(numbers), pa.string())
+    rows = pa.table({"line_id": pa.array(numbers, pa.int64()), "note": notes})
+    pq.write_table(rows, LINES.path, row_group_size=group)
+    return LINES.path
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"), [((1, 3, 2), "2 follows 3"), ((1, 2, 2), "2 follows 2")]
+)
+def test_a_key_of_lines_that_does_not_rise_is_named_also_across_batches(monkeypatch, numbers, told):
+    monkeypatch.setattr(contract, "ROW_GROUP", 2)
+    check(LINES, of_lines(1, 2, 3, 7))
+    check(LINES, of_lines())
+    with pytest.raises(ContractError) as error:
+        check(LINES, of_lines(*numbers))
+    assert str(error.value) == f"lines: line_id {told}; it must rise"
+
+
+def test_a_table_may_have_neither_a_rule_nor_a_key():
+    column = Column("remark", pa.string(), "a remark", nullable=True)
+    remarks = replace(SHOPS, name="remarks", columns=(column,), key=(), order=(), rules=())
+    pq.write_table(pa.table({"remark": pa.array([None, "a", "a"], pa.string())}), SHOPS.path)
+    check(remarks)
+
+
+def test_a_column_that_the_contract_does_not_know_is_shown_beside_those_expected():
+    pq.write_table(pa.table({"line_id": [1], "note": ["x"], "extra": [1]}), LINES.path)
+    with pytest.raises(ContractError, match="extra"):
+        check(LINES)

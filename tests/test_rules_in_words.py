@@ -127,3 +127,26 @@ def test_a_segment_told_wholly_by_several_rules_has_a_recall_of_one():
     ]
     judged = judged_rules(rules, frame, np.zeros(6, dtype=int), "£")
     assert segment_rule(judged, 0)["rule_recall"] == 1
+
+
+def test_where_declared_segments_are_everybody_no_tree_is_learnt():
+    often, much = [1.0] * 10 + [5.0] * 10, [9.0] * 10 + [3.0] * 10
+    frame = customers(20).assign(frequency=often, units_per_line=much)
+    rules = learnt(frame, [0] * 10 + [1] * 10, declared=(1, 0))
+    assert [rule.segment_id for rule in rules] == [1, 0]
+    assert fidelity(rules, frame, np.repeat([0, 1], 10)) == 1
+
+
+def test_a_bound_between_numbers_that_no_digits_part_is_the_lower_one():
+    low = 1 / 3
+    high = float(np.nextafter(low, 1))
+    frame = customers(20).assign(frequency=3, units_per_line=[low] * 10 + [high] * 10)
+    rule = learnt(frame, [0] * 10 + [1] * 10, declared=(1,))[0]
+    assert (rule.segment_id, rule.low[COLUMNS.index("units_per_line")]) == (1, low)
+
+
+def test_a_split_that_rounding_takes_away_leaves_one_rule():
+    frame = customers(40).assign(**dict.fromkeys(COLUMNS, 5.0))
+    frame["monetary"] = [1231.0] * 20 + [1234.0] * 20
+    (rule,) = learnt(frame, [0] * 20 + [1] * 20)
+    assert (apply_rules([rule], frame) == 0).all()

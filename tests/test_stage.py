@@ -1,6 +1,9 @@
 """A stage as a command: help, exit codes, and tracebacks only on demand."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from pipeline.shared import stage as stage_module
 from pipeline.shared.errors import InputError
@@ -35,3 +38,15 @@ def test_progress_yields_everything_and_is_silent_where_no_one_watches(capsys):
     assert list(progress([1, 2, 3], "counting")) == [1, 2, 3]
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("items", "total", "shown"),
+    [([1, 2, 3], None, "3/3"), (iter([1, 2, 3]), 3, "3/3"), (map(int, "123"), None, "/?")],
+)
+def test_progress_shows_on_a_terminal_what_is_done_of_how_many(monkeypatch, items, total, shown):
+    screen = io.StringIO()
+    monkeypatch.setattr(stage_module, "console", Console(file=screen, force_terminal=True))
+    assert list(progress(items, "counting", total)) == [1, 2, 3]
+    assert "counting" in screen.getvalue()
+    assert shown in screen.getvalue()
