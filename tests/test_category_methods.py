@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -15,7 +15,8 @@ from pipeline.methods.category_model import (
 )
 from pipeline.methods.category_overrides import read_overrides
 from pipeline.methods.category_quality import coherence, copurchase_lift
-from pipeline.methods.category_seeds import lexicon_of, seed_product
+from pipeline.methods.category_seeds import Seeds, lexicon_of, seed_product
+from pipeline.methods.category_spread import cross_fitted, joined, training_rows
 from pipeline.methods.copurchase import copurchase_vectors, pair_weights, positive_pmi
 from pipeline.methods.head_nouns import head_nouns, naming_words, pattern_scores
 from pipeline.methods.product_map import product_map
@@ -87,6 +88,7 @@ def test_each_basket_gives_each_of_its_products_weight_one():
     assert pairs.toarray()[0].tolist() == [0, 1.5, 0.5, 0]
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(st.lists(st.sets(st.integers(0, 3), min_size=2), min_size=1, max_size=6))
 def test_pairs_are_symmetric_and_their_information_is_positive(rows):
     pairs = pair_weights(baskets(*rows))
@@ -171,3 +173,42 @@ def test_a_wrong_correction_is_named_with_its_line(tmp_path, text, message):
 def test_a_missing_corrections_file_says_how_to_make_it(tmp_path):
     with pytest.raises(InputError, match="make it with the header `stock_code,category`"):
         read_overrides(tmp_path / "none.csv", [], set())
+
+
+def test_with_examples_of_one_category_alone_it_gets_every_chance():
+    features = sparse.csr_array(np.eye(2))
+    coefficients, intercepts = fit_classes(features, np.array([1, 1]), np.ones(2), 3)
+    assert not coefficients.any()
+    assert intercepts.argmax() == 1
+    assert intercepts[[0, 2]].max() < intercepts[1] - 10
+
+
+def test_without_a_word_or_a_basket_there_is_no_coherence():
+    labels = np.array([0, 1])
+    assert coherence(baskets([0, 1], products=2), [[], []], labels) == 0
+    assert coherence(sparse.csr_array((0, 2)), [["mug"], ["saw"]], labels) == 0
+
+
+def test_at_most_so_many_products_teach_and_only_those_plainly_seeded():
+    kinds = np.array(["seed", "none", "always", "hint", "seed", "seed"])
+    seeds = Seeds(np.zeros(6, dtype=np.int64), np.zeros(6), kinds)
+    assert training_rows(seeds, 4, seed=1).tolist() == [0, 2, 4, 5]
+    drawn = training_rows(seeds, 2, seed=1).tolist()
+    assert drawn == sorted(set(drawn) & {0, 2, 4, 5})
+    assert len(drawn) == 2
+
+
+def test_vectors_of_no_weight_leave_the_text_as_it_is():
+    texts = [["red", "mug"], ["saw"]]
+    vocabulary = learn_vocabulary(texts, {})
+    text = vocabulary.matrix(texts).toarray()
+    vectors = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert joined(vocabulary, texts, vectors, 0).toarray().tolist() == text.tolist()
+    beside = joined(vocabulary, texts, vectors, 0.5).toarray()
+    assert beside.tolist() == np.hstack([text, 0.5 * vectors]).tolist()
+
+
+def test_too_few_examples_teach_nothing_and_every_category_has_one_chance():
+    seeds = Seeds(np.zeros(2, dtype=np.int64), np.zeros(2), np.array(["seed", "none"]))
+    chance = cross_fitted(sparse.csr_array(np.eye(2)), seeds, 4, most=9, seed=1)
+    assert chance.tolist() == [[0.25] * 4] * 2

@@ -6,6 +6,7 @@ import pytest
 from line_stages import STAGES, copy_inputs, differences, prepare, run_stage
 
 from pipeline.engines.door import open_engine
+from pipeline.engines.duckdb import open_duckdb
 from pipeline.shared.errors import InputError
 
 
@@ -25,3 +26,10 @@ def test_an_engine_that_does_not_exist_is_an_error_that_names_those_that_do(monk
         open_engine(),
     ):
         pass
+
+
+def test_duckdb_takes_no_more_memory_than_it_is_given(monkeypatch):
+    monkeypatch.setenv("PIPELINE_MEMORY", "100MiB")
+    with open_duckdb() as engine:
+        (limit,) = engine.database.execute("select current_setting('memory_limit')").fetchone()
+    assert limit == "100.0 MiB"

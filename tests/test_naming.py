@@ -188,3 +188,7 @@ def test_broken_yaml_is_an_error(tmp_path):
     path.write_text("rules: [", encoding="utf-8")
     with pytest.raises(InputError, match="not valid YAML"):
         read_playbook(path)
+
+
+def test_in_an_empty_shop_everything_stands_in_the_middle():
+    assert standing(np.array([1.0, 7.0]), np.array([])).tolist() == [0.5, 0.5]

@@ -164,3 +164,8 @@ def test_rfm_rules_are_the_trades_table_of_recency_by_worth():
         2: [{9}, {9}, {7}, {7}, {8}],
         1: [{9}, {9}, {7}, {7}, {8}],
     }
+
+
+def test_a_kind_of_partition_that_nobody_knows_is_named():
+    with pytest.raises(ValueError, match=r"^unknown kind of partition 'spiral'$"):
+        assign_parts(partitions.Partition("spiral", 2), np.zeros((1, 2)))

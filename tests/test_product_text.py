@@ -41,6 +41,10 @@ def test_a_rare_word_with_one_slip_is_mended_and_an_honest_word_is_not():
     assert mended == {"strawbery": ("strawberry",), "paisely": ("paisley",)}
 
 
+def test_a_word_without_its_first_letter_is_not_mended():
+    assert mended_spellings({"trawberry": 1, "strawberry": 9}, set()) == {}
+
+
 def test_two_known_words_run_together_are_parted():
     assert mended_spellings({"drawerknob": 1, "drawer": 9}, {"knob"}) == {
         "drawerknob": ("drawer", "knob")

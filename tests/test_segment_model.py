@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 
 from pipeline.methods.partitions import fit_partitions
 from pipeline.methods.segment_model import (
@@ -125,3 +126,11 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
     (tmp_path / "model.skops").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(InputError, match=r"model.skops is no model"):
         load_model(tmp_path / "model.skops")
+
+
+def test_a_file_of_something_else_is_no_model(tmp_path):
+    file = tmp_path / "model.skops"
+    file.write_bytes(skops.io.dumps({"segments": 4}))
+    with pytest.raises(InputError) as error:
+        load_model(file)
+    assert str(error.value) == f"{file} is no model but a dict"

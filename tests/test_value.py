@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -356,3 +357,9 @@ def test_the_outlook_is_clipped_and_rounded_and_counts_what_it_learnt_from():
     assert found.by_segment["spend"].sum() == pytest.approx(found.expected[:, 2].sum())
     assert set(found.check["snapshot_date"]) == set(DAYS[2:4])
     assert set(found.check.loc[found.check["grouping"] == "segment", "label"]) == {"x", "y"}
+
+
+def test_a_snapshot_without_outcomes_is_none_that_was_held_out():
+    unjudged = replace(snapshot(DAYS[0], 1), outcomes=None)
+    with pytest.raises(ValueError, match="a held-out snapshot has outcomes"):
+        _ = HeldOut(unjudged, {}).outcomes
