@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from pipeline.methods import copurchase
 from pipeline.methods.category_discovery import discover, meanings_of, name_groups
 from pipeline.methods.category_model import (
     categorize_texts,
@@ -94,6 +95,13 @@ def test_pairs_are_symmetric_and_their_information_is_positive(rows):
     pairs = pair_weights(baskets(*rows))
     assert np.allclose(pairs.toarray(), pairs.toarray().T)
     assert (positive_pmi(pairs).data > 0).all()
+
+
+def test_in_a_large_shop_only_what_is_most_bought_describes_the_others(monkeypatch):
+    pairs = pair_weights(baskets([0, 1], [0, 1], [0, 2], [1, 3], [0, 1, 2], [2, 3]))
+    whole = positive_pmi(pairs).toarray()
+    monkeypatch.setattr(copurchase, "MOST_CONTEXTS", 3)  # 0, 1 and 2 are in more baskets than 3
+    assert np.array_equal(positive_pmi(pairs).toarray(), whole[:, :3])
 
 
 def test_a_shop_without_pairs_has_vectors_of_zero():

@@ -15,6 +15,8 @@ from pipeline.tables.contract import parquet_glob
 
 Floats = npt.NDArray[np.float64]
 
+MOST_CONTEXTS = 20_000  # products that others are described by; the cost grows with their pairs
+
 # The distinct products of each basket. A very long invoice says little about each of its pairs
 # and has very many, so it is cut to a declared number of its products; and baskets are taken in
 # an order of their own (md5, the same on every machine) until their pairs fill the budget.
@@ -76,11 +78,16 @@ def positive_pmi(pairs: sparse.csr_array, smoothing: float = 0.75) -> sparse.csr
 
     Contexts are smoothed (Levy, Goldberg & Dagan 2015, "Improving distributional similarity with
     lessons learned from word embeddings"): without it rare products seem tied to everything.
+    In a shop of very many products the columns are only those most bought with others.
     """
-    entries = pairs.tocoo()
     mass = np.asarray(pairs.sum(axis=1)).ravel()
     context = np.where(mass > 0, np.maximum(mass, 1e-12) ** smoothing, 0.0)
-    expected = mass[entries.row] * context[entries.col] / max(context.sum(), 1e-12)
+    whole = max(context.sum(), 1e-12)
+    if len(mass) > MOST_CONTEXTS:
+        columns = np.sort(np.argsort(-mass, kind="stable")[:MOST_CONTEXTS])
+        pairs, context = pairs[:, columns], context[columns]
+    entries = pairs.tocoo()
+    expected = mass[entries.row] * context[entries.col] / whole
     information = np.log(entries.data / np.maximum(expected, 1e-12))
     kept = information > 0
     return sparse.csr_array(
