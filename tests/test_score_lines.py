@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -29,8 +31,14 @@ from pipeline import (
     score_lines,
     select_model,
 )
+from pipeline.engines.duckdb import open_duckdb
+from pipeline.methods.canonical_lines import Reading
 from pipeline.methods.scoring import SCORED, DriftCounts, categorize_new
 from pipeline.methods.segment_model import load_model
+from pipeline.score_lines import read_lines
+from pipeline.shared.errors import InputError
+from pipeline.tables.contract import read_table, write_table
+from pipeline.tables.segment_names import SEGMENT_NAMES
 
 SAMPLE = "data/raw/sample.csv"
 Score = Callable[..., tuple[int, pd.DataFrame, str]]
@@ -382,3 +390,48 @@ def test_without_a_trained_run_the_message_says_what_makes_one(
     code, _, messages = score(trained / SAMPLE)
     assert code == 1
     assert "data/model.skops is missing; `dvc repro select_model` makes it" in messages
+
+
+HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+LINE = "536365,85123A,HEART,6,12/1/2010 8:26,2.55,17850,France"
+
+
+def test_lines_that_cannot_be_read_are_left_out_and_told_where_that_is_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [LINE, LINE.replace(",6,", ",six,")]
+    file = write_csv(tmp_path / "x.csv", HEADER, lines)
+    reading = Reading(path=file, layout="online_retail", on_bad_rows="quarantine")
+    log = logging.getLogger("score")
+    with caplog.at_level(logging.INFO), open_duckdb() as engine:
+        read = engine.collect(read_lines(engine, reading, tmp_path, log))
+    assert read["invoice_id"].tolist() == ["536365"]
+    assert [r.message for r in caplog.records if r.levelno == logging.WARNING] == [
+        f"left out: {file}, row 3, column Quantity: 'six' is not a whole number",
+        "1 lines cannot be read and are left out (source.on_bad_rows)",
+    ]
+
+
+def test_a_file_without_a_line_is_nobody_to_score(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "x.csv", HEADER, [])
+    reading = Reading(path=file, layout="online_retail")
+    with pytest.raises(InputError) as error, open_duckdb() as engine:
+        read_lines(engine, reading, tmp_path, logging.getLogger("score"))
+    assert str(error.value) == f"{file}: a header and no line that can be read"
+
+
+def test_parts_of_two_runs_are_not_scored_with(
+    tmp_path: Path, trained: Path, score: Score, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    monkeypatch.chdir(other)
+    names = read_table(SEGMENT_NAMES)
+    SEGMENT_NAMES.path.unlink()
+    write_table(SEGMENT_NAMES, names.iloc[1:])
+    code, rows, messages = score(SAMPLE)
+    assert (code, len(rows)) == (1, 0)
+    assert (
+        "error: data/model.skops, data/segment_names.parquet and data/customers.parquet are not of "
+        "one run; `dvc repro profile_segments` makes them anew"
+    ) in messages
