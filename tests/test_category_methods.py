@@ -220,3 +220,13 @@ def test_too_few_examples_teach_nothing_and_every_category_has_one_chance():
     seeds = Seeds(np.zeros(2, dtype=np.int64), np.zeros(2), np.array(["seed", "none"]))
     chance = cross_fitted(sparse.csr_array(np.eye(2)), seeds, 4, most=9, seed=1)
     assert chance.tolist() == [[0.25] * 4] * 2
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+def test_products_of_fewer_kinds_than_groups_asked_for_are_as_many_groups_as_kinds():
+    parts = [["red", "mug"]] * 4 + [["blue", "saw"]] * 4
+    heads = [part[-1] for part in parts]
+    meanings = meanings_of(parts, heads, {}, embedded=False)
+    groups = discover(meanings, heads, np.repeat(np.eye(2), 4, axis=0), 5, seed=1)
+    assert len(set(groups[:4])) == len(set(groups[4:])) == 1
+    assert groups[0] != groups[4]

@@ -298,3 +298,9 @@ def test_the_sample_is_the_one_whose_results_are_committed(folder, truths):
     wanted = {out["path"]: out["md5"] for out in made["outs"]}["data/raw/sample.csv"]
     found = hashlib.md5((folder / f"{max(truths)}.csv").read_bytes()).hexdigest()
     assert found == wanted
+
+
+def test_without_lines_no_invoice_number_is_used_up():
+    none = gift_lines.Lines(*(np.zeros(0, dtype=np.int64) for _ in range(9)))
+    numbers, following = gift_lines.invoice_numbers(none, 536365)
+    assert (len(numbers), following) == (0, 536365)

@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from pipeline.report import words
+from pipeline.report.page import sentence
 
 NAN = float("nan")
 
@@ -124,3 +125,11 @@ def test_days_and_months_are_read_from_dates_and_from_text():
 )
 def test_a_figure_is_written_in_its_contracts_unit(unit, text):
     assert words.quantity(12, unit, "£") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("  ", ""), (" ends here", "Ends here."), ("why?", "Why?"), ("two:", "Two:")],
+)
+def test_a_sentence_has_a_capital_and_a_stop_and_nothing_stays_nothing(text, told):
+    assert sentence(text) == told
