@@ -173,6 +173,11 @@ def test_a_spend_test_needs_thirty_who_bought_and_may_take_too_long():
     how = {"horizon": 90, "alpha": 0.05, "power": 0.8, "currency": "£"}
     long = plan_spend_test(40, wide, 0.2, 0.05, 0.8)
     assert spend_test_in_words(test, long, 40, **how).endswith("ask them instead.")
+    narrow = np.exp(np.random.default_rng(5).normal(5, 0.4, 200))
+    rounds = plan_spend_test(40, narrow, 0.2, 0.05, 0.8)
+    text = spend_test_in_words(test, rounds, 40, **how).replace("\u00a0", " ")
+    assert "and halves of 20 show no less than 43 % more spend. 4 rounds of 90 days, with " in text
+    assert "halves drawn anew each time, do show 20 % more: compare the means of log(1 + " in text
     alike = plan_spend_test(40, np.repeat([8.0, 9.0], 100), 0.2, 0.05, 0.8)
     text = spend_test_in_words(test, alike, 40, **how).replace("\u00a0", " ")
     assert text.startswith(
