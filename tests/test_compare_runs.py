@@ -247,7 +247,7 @@ def test_a_page_is_written_beside_what_is_printed(versions, capsys):
 def test_a_real_clone_compares_head_with_the_workspace(tmp_path: Path, monkeypatch):
     clone = scratch_clone(tmp_path)
     params = clone / "params.yaml"
-    text = params.read_text(encoding="utf-8").replace("lines: 60000", "lines: 3000")
+    text = params.read_text(encoding="utf-8").replace("lines: 60000", "lines: 6000")
     params.write_text(text, encoding="utf-8")
     run("dvc", "repro", cwd=clone)
     run("git", "add", "--all", cwd=clone)

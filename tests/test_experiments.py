@@ -105,7 +105,7 @@ def test_a_queue_over_a_grid_gives_one_experiment_for_each_value(shop: Path):
 def test_a_fresh_clone_pulls_outputs_and_an_experiment_without_running_anything(
     shop: Path, tmp_path: Path
 ):
-    sh(shop, "dvc exp run -S rfm.as_of=2011-08-31 -n shared")
+    sh(shop, "dvc exp run -S rfm.as_of=2011-11-15 -n shared")
     sh(shop, "git checkout --quiet params.yaml dvc.lock metrics")
     sh(shop, "dvc checkout")
     sh(shop, "dvc push")
@@ -120,4 +120,4 @@ def test_a_fresh_clone_pulls_outputs_and_an_experiment_without_running_anything(
     assert "up to date" in sh(fresh, "dvc status")
     sh(fresh, "dvc exp pull origin shared")
     sh(fresh, "dvc exp apply shared")
-    assert "2011-08-31" in (fresh / "params.yaml").read_text(encoding="utf-8")
+    assert "2011-11-15" in (fresh / "params.yaml").read_text(encoding="utf-8")

@@ -10,10 +10,12 @@ import os
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from conftest import run, skip_unless
 
 from bench import faults
+from pipeline.shared.limits import limit_reached
 
 pytestmark = pytest.mark.dvc
 
@@ -91,6 +93,12 @@ def test_no_room_to_spill_is_one_line(shop, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: no room is left on the disk")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_thread_that_finds_no_memory_is_told_as_missing_memory():
+    said = "Unknown error: Failed to launch worker thread: Resource temporarily unavailable"
+    assert limit_reached(pa.ArrowException(said)).startswith("memory ran out")
+    assert limit_reached(pa.ArrowInvalid("a column is missing")) is None
 
 
 @pytest.mark.parametrize("bounds", [{"PIPELINE_MEMORY": "3MB"}, {}])

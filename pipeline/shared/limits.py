@@ -6,8 +6,9 @@ import errno
 from concurrent.futures import BrokenExecutor
 
 import duckdb
+import pyarrow as pa
 
-LIMITS = (OSError, MemoryError, BrokenExecutor, duckdb.Error)
+LIMITS = (OSError, MemoryError, BrokenExecutor, duckdb.Error, pa.ArrowException)
 NO_ROOM = (
     "no room is left on the disk; free some and run again "
     "(PIPELINE_SPILL=FOLDER puts what does not fit in memory on another disk)"
@@ -37,6 +38,8 @@ def limit_reached(error: Exception) -> str | None:
         return NO_MEMORY
     if isinstance(error, BrokenExecutor):
         return f"a worker process was killed: most likely {NO_MEMORY}"
+    if isinstance(error, pa.ArrowException):
+        return NO_MEMORY if "launch worker thread" in str(error) else None
     return _limit_of_duckdb(error)
 
 
