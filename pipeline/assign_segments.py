@@ -9,10 +9,12 @@ Example: python -m pipeline.assign_segments
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from pipeline.methods.naming import Playbook, name_segments, read_playbook
@@ -20,7 +22,7 @@ from pipeline.methods.segment_model import SegmentModel, assign, load_model
 from pipeline.shared.metrics import METRICS, write_metrics
 from pipeline.shared.outputs import write_text
 from pipeline.shared.stage import run_stage, stage
-from pipeline.tables.contract import read_table, write_table
+from pipeline.tables.contract import check, write_table
 from pipeline.tables.customers import CUSTOMERS
 from pipeline.tables.segment_names import SEGMENT_NAMES
 from pipeline.tables.segments import SEGMENTS
@@ -31,10 +33,14 @@ SEGMENT_SIZES = METRICS / "plots" / "segment_sizes.csv"
 def main() -> None:
     """Read the model and the customers, assign, name, write."""
     with stage("assign_segments") as log:
-        model, customers = load_model(), read_table(CUSTOMERS)
+        model = load_model()
+        check(CUSTOMERS)
         with threadpool_limits(1):
-            names = segment_names(model, customers, read_playbook())
-            segments = assign_all(model, customers, names)
+            names = segment_names(model, snapshot_of(model.snapshot_date), read_playbook())
+            # One snapshot after the other: a large shop's customers of a year are many.
+            segments = pd.concat(
+                [assign_all(model, snapshot_of(date), names) for date in snapshot_dates()]
+            )
         write_table(SEGMENT_NAMES, names)
         write_table(SEGMENTS, segments)
         write_text(SEGMENT_SIZES, segment_sizes(segments, names))
@@ -42,13 +48,27 @@ def main() -> None:
         log.info("%d rows in %d segments", len(segments), len(names))
 
 
-def segment_names(model: SegmentModel, customers: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
+def snapshot_dates() -> list[str]:
+    """The dates that there are customers of, in their order."""
+    dates = pq.read_table(CUSTOMERS.path, columns=["snapshot_date"])["snapshot_date"].unique()
+    return sorted(str(date) for date in dates.to_pylist())
+
+
+def snapshot_of(date: str) -> pd.DataFrame:
+    """The customers of one snapshot."""
+    wanted = dt.date.fromisoformat(date)
+    rows: pd.DataFrame = pq.read_table(
+        CUSTOMERS.path, filters=[("snapshot_date", "==", wanted)]
+    ).to_pandas()
+    return rows
+
+
+def segment_names(model: SegmentModel, rows: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
     """One row per segment: its name and the levels that it was named by.
 
-    Segments are named once, at the snapshot that the model was fitted on, so that a name means
-    the same in every snapshot.
+    Segments are named once, by the customers `rows` of the snapshot that the model was fitted
+    on, so that a name means the same in every snapshot.
     """
-    rows = customers[customers["snapshot_date"].astype(str) == model.snapshot_date]
     size = len(model.order)
     group = np.full(size, "", dtype=object)
     for name, part in model.groups.items():

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
@@ -331,7 +332,7 @@ def measure_all(
 
 def _cost(family: Family) -> float:
     """About how long a family takes, in comparison with the others."""
-    return len(family.sizes) * (4.0 if family.algorithm in ("tree", *MIXTURES) else 1.0)
+    return len(family.sizes) * (4.0 if family.algorithm in MIXTURES else 1.0)
 
 
 def measure_ceilings(origins: Sequence[Origin], params: Params) -> dict[str, LaterFigures]:
@@ -385,9 +386,9 @@ def kept_model(
     columns = feature_columns(params.feature_sets[family.features], list(customers.columns))
     with threadpool_limits(1):
         fitted = fit_family(family, now, past, effort, family.seed(effort.seed))[0]
-        value = value_of_parts(fitted, past[-1], len(GROUPS))
+        size = fitted.partition.size
+        value = value_of_parts(fitted.parts(past[-1]), past[-1].outcomes, size + len(GROUPS))
         parts = fitted.parts(now)
-    size = fitted.partition.size
     present = [g for g in GROUPS if g == KEPT_NOTHING or params.wholesale.is_apart]
     value = value[: size + len(present)]
     value[size + present.index(KEPT_NOTHING)] = -np.inf  # who kept nothing stands last
@@ -517,7 +518,9 @@ def _in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:
 
 def _single_threaded(work: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     # One thread each: the work is spread over families, and a sum's bits depend on threads.
-    with threadpool_limits(1), warnings.catch_warnings():
+    # The tables were checked as they were read: scikit-learn need not look for NaN in each fit.
+    sure = config_context(assume_finite=True, skip_parameter_validation=True)
+    with threadpool_limits(1), sure, warnings.catch_warnings():
         # Fewer parts than were asked for are no surprise where customers are alike.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return work(*arguments, **named)

@@ -58,7 +58,8 @@ def test_declared_groups_follow_the_models_parts_by_their_number():
 
 
 def test_the_value_of_a_part_is_its_mean_and_that_of_all_where_nobody_is():
-    assert value_of_parts(at_five(), of_four(), 2) == pytest.approx([1, 7, 4.75, 4])
+    values = value_of_parts(at_five().parts(of_four()), of_four().outcomes, 4)
+    assert values == pytest.approx([1, 7, 4.75, 4])
 
 
 def test_a_family_is_seeded_by_its_name_alone():
@@ -161,7 +162,8 @@ def test_later_figures_are_means_over_the_origins_and_errors_those_over_resample
     for origin in origins:
         two = fit_family(KMEANS, origin.cut, origin.past, EFFORT, 7)[0]
         parts = two.parts(origin.cut)
-        ranking = value_of_parts(two, origin.past[-1], EFFORT.groups)[parts]
+        known, size = origin.past[-1], two.partition.size + EFFORT.groups
+        ranking = value_of_parts(two.parts(known), known.outcomes, size)[parts]
         wanted.append(vars(later_figures(parts, ranking, origin.cut.outcomes, origin.cut.spend)))
         resampled.append(eta_squared(parts, origin.cut.outcomes, weights))
     figures, spread = found[0]

@@ -69,7 +69,9 @@ def test_what_customers_buy_after_a_cut_moves_neither_segments_nor_their_order(
     learnt = []
     for each in (origin, told):
         (fitted,) = fit_family(family, each.cut, each.past, EFFORT, 1)
-        learnt.append((fitted.parts(each.cut), value_of_parts(fitted, each.past[-1], 2)))
+        known, size = each.past[-1], fitted.partition.size + 2
+        values = value_of_parts(fitted.parts(known), known.outcomes, size)
+        learnt.append((fitted.parts(each.cut), values))
     assert not np.array_equal(origin.cut.outcomes, told.cut.outcomes)
     np.testing.assert_array_equal(learnt[0][0], learnt[1][0])
     np.testing.assert_array_equal(learnt[0][1], learnt[1][1])
@@ -155,7 +157,8 @@ def test_what_selection_learns_at_a_cut_knows_nothing_that_came_after_it(shop):
         for algorithm, transform in FAMILIES:
             family = Family(algorithm, "rfm", transform, (3,), False)
             (fitted,) = fit_family(family, origin.cut, origin.past, EFFORT, 1)
-            values = value_of_parts(fitted, origin.past[-1], 2)
+            known, size = origin.past[-1], fitted.partition.size + 2
+            values = value_of_parts(fitted.parts(known), known.outcomes, size)
             learnt[-1] += [fitted.parts(origin.cut), values]
         learnt[-1].append(origin.cut.outcomes)
     *before, outcomes = learnt[0]

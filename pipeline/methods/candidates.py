@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_samples
+from sklearn.metrics import (
+    calinski_harabasz_score,
+    davies_bouldin_score,
+    pairwise_distances,
+    silhouette_samples,
+)
 
 from pipeline.methods.partitions import (
     SUPERVISED_ALGORITHMS,
@@ -124,9 +129,18 @@ class Fitted:
 
     def parts(self, snapshot: Snapshot) -> Labels:
         """Part of each row; declared groups come after the partition's parts."""
-        labels = self.partition.size + snapshot.group
-        labels[snapshot.rows(None)] = assign_parts(self.partition, self.points(snapshot))
-        return np.asarray(labels, dtype=np.int64)
+        return parts_at_each_size([self], snapshot)[0]
+
+
+def parts_at_each_size(fitted: Sequence[Fitted], snapshot: Snapshot) -> list[Labels]:
+    """Part of each row for each of a family's sizes, which share one transform."""
+    points, free = fitted[0].points(snapshot), snapshot.rows(None)
+    found = []
+    for each in fitted:
+        labels = each.partition.size + snapshot.group
+        labels[free] = assign_parts(each.partition, points)
+        found.append(np.asarray(labels, dtype=np.int64))
+    return found
 
 
 def fit_family(
@@ -172,13 +186,11 @@ def _laid_out(kind: str, lessons: Sequence[Lesson]) -> tuple[Matrix, Matrix]:
     return np.vstack(points), np.concatenate([outcomes for _, outcomes in lessons])
 
 
-def value_of_parts(fitted: Fitted, known: Snapshot, groups: int) -> Matrix:
-    """Mean log1p later spend of each part at `known`, groups included; the mean where empty."""
-    parts, later = fitted.parts(known), known.outcomes
-    size = fitted.partition.size + groups
+def value_of_parts(parts: Labels, outcomes: Matrix, size: int) -> Matrix:
+    """Mean outcome (n,) of each of `size` parts (n,); the mean of all where a part is empty."""
     count = np.bincount(parts, minlength=size)
-    total = np.bincount(parts, weights=later, minlength=size)
-    return np.where(count > 0, total / np.maximum(count, 1), later.mean())
+    total = np.bincount(parts, weights=outcomes, minlength=size)
+    return np.where(count > 0, total / np.maximum(count, 1), outcomes.mean())
 
 
 def measure_family(
@@ -233,14 +245,15 @@ def shape_figures(
     center, spread = space.mean(axis=0), space.std(axis=0)
     space = (space - center) / np.where(spread > 0, spread, 1.0)
     gaps = _gaps(family, space, effort, seed)
+    apart = pairwise_distances(space)
     return [
-        _shape(each, points, some, space, len(now.group)) | gap
+        _shape(each, points, some, space, apart, everyone=len(now.group)) | gap
         for each, gap in zip(fitted, gaps, strict=True)
     ]
 
 
 def _shape(
-    fitted: Fitted, points: Matrix, some: Labels, space: Matrix, everyone: int
+    fitted: Fitted, points: Matrix, some: Labels, space: Matrix, apart: Matrix, *, everyone: int
 ) -> dict[str, float | None]:
     labels = assign_parts(fitted.partition, points)
     shares = np.unique(labels, return_counts=True)[1] / everyone
@@ -257,7 +270,7 @@ def _shape(
         figures["bic"] = float(fitted.partition.model.bic(points))
     here = labels[some]
     if 2 <= len(np.unique(here)) < len(here):
-        each = silhouette_samples(space, here)
+        each = silhouette_samples(apart, here, metric="precomputed")
         figures["silhouette"] = float(each.mean())
         figures["silhouette_se"] = float(each.std() / np.sqrt(len(each)))
         figures["calinski_harabasz"] = float(calinski_harabasz_score(space, here))
@@ -302,16 +315,15 @@ def stability_figures(
     a part is its mean over the resamples; the least part's is what the gate asks.
     """
     free = now.rows(None)
-    labels = [each.parts(now)[free] for each in fitted]
+    labels = [parts[free] for parts in parts_at_each_size(fitted, now)]
     sizes = [each.partition.size for each in fitted]
     found: list[list[Matrix]] = [[] for _ in fitted]
     for number in range(effort.resamples):
         rng = np.random.default_rng((effort.seed, 1, number))
         times = rng.multinomial(effort.customers, np.full(effort.customers, 1 / effort.customers))
-        for position, again in enumerate(
-            fit_family(family, now, past, effort, seed + number, times=times)
-        ):
-            similar = jaccard_by_part(labels[position], again.parts(now)[free], sizes[position])
+        again = fit_family(family, now, past, effort, seed + number, times=times)
+        for position, parts in enumerate(parts_at_each_size(again, now)):
+            similar = jaccard_by_part(labels[position], parts[free], sizes[position])
             found[position].append(similar)
     strengths: list[list[float]] = [[] for _ in fitted]
     for number in range(effort.splits):
@@ -321,10 +333,11 @@ def stability_figures(
             family, now, past, effort, seed + number, times=(~half).astype(np.int64)
         )
         rows = free[~half[now.customer[free]]]
-        for position, (one, other) in enumerate(zip(trained, tested, strict=True)):
+        theirs, its_own = parts_at_each_size(trained, now), parts_at_each_size(tested, now)
+        for position, other in enumerate(tested):
             strengths[position].append(
                 prediction_strength(
-                    other.parts(now)[rows], one.parts(now)[rows], other.partition.size
+                    its_own[position][rows], theirs[position][rows], other.partition.size
                 )
             )
     return [_stability(np.array(j), np.array(s)) for j, s in zip(found, strengths, strict=True)]
@@ -362,11 +375,12 @@ def later_purchase_figures(
         outcomes = origin.cut.outcomes
         spend = np.expm1(outcomes)
         own_weights = weights[:, origin.cut.customer]
-        for position, fitted in enumerate(
-            fit_family(family, origin.cut, origin.past, effort, seed)
-        ):
-            parts = fitted.parts(origin.cut)
-            ranking = value_of_parts(fitted, origin.past[-1], effort.groups)[parts]
+        known = origin.past[-1]
+        fitted = fit_family(family, origin.cut, origin.past, effort, seed)
+        here, there = parts_at_each_size(fitted, origin.cut), parts_at_each_size(fitted, known)
+        for position, (parts, earlier) in enumerate(zip(here, there, strict=True)):
+            size = fitted[position].partition.size + effort.groups
+            ranking = value_of_parts(earlier, known.outcomes, size)[parts]
             figures[position].append(vars(later_figures(parts, ranking, outcomes, spend)))
             resampled = resampled_figures(ranking, spend, own_weights)
             resampled["eta_squared"] = eta_squared(parts, outcomes, own_weights)
