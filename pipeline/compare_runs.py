@@ -1,4 +1,4 @@
-"""Say what differs between two versions of the method, and which customers it moved.
+"""Say what differs between two versions of the method, whether it is better, whom it moved.
 
 A version is any git revision or DVC experiment; without a second one, the workspace.
 
@@ -40,6 +40,20 @@ from pipeline.tables.segments import SEGMENTS
 
 WORKSPACE = "workspace"
 TOP_MOVES = 10
+LONGEST = 40  # rows that a terminal is shown
+SOURCE = "ingest.source.sha256"
+# What makes a method better, more of each being better; `<key>_se` is its standard error.
+HEADLINES = {
+    "select.chosen.eta_squared": "later spend explained",
+    "select.chosen.top20_capture": "later spend of the top fifth",
+    "select.chosen.auc": "telling who buys again",
+    "select.chosen.jaccard": "stability of the least stable",
+    "select.chosen.prediction_strength": "agreement of two halves",
+    "profile.rules.fidelity": "retold by rules in words",
+    "profile.next_category.hit_rate": "next category foretold",
+    "categorize.coherence_npmi": "coherence of categories",
+    "categorize.held_out_copurchase_lift": "categories bought together",
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,8 @@ class Comparison:
     after: str
     snapshots: tuple[str, str]
     params: pd.DataFrame  # key, before, after
+    verdicts: pd.DataFrame  # figure, key, before, after, change, error, verdict
+    is_same_data: bool  # whether both were judged on the same order lines and days
     metrics: pd.DataFrame  # key, before, after, change
     stages: pd.DataFrame  # stage, reason
     matched: dict[str, str]  # segment before → the segment after that it became
@@ -181,6 +197,9 @@ def compare_runs(before: Run, after: Run) -> Comparison:
         after=after.name,
         snapshots=(before.snapshot, after.snapshot),
         params=differences(before.params, after.params),
+        verdicts=verdicts(before.metrics, after.metrics),
+        is_same_data=before.snapshot == after.snapshot
+        and before.metrics.get(SOURCE) == after.metrics.get(SOURCE),
         metrics=with_change(differences(before.metrics, after.metrics)),
         stages=changed_stages(before.stages, after.stages),
         matched=matched,
@@ -235,6 +254,35 @@ def with_change(rows: pd.DataFrame) -> pd.DataFrame:
         for before, after in zip(rows["before"], rows["after"], strict=True)
     ]
     return rows.assign(change=pd.Series(change, dtype=object, index=rows.index))
+
+
+def verdicts(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFrame:
+    """Return for each headline figure of both sides whether it became better.
+
+    `error` is the standard error of the difference, as if the two were judged on different
+    customers; on the same customers it is less, so that "no clear difference" is said rather too
+    often than too seldom. Of a figure without a standard error only the direction is said.
+    """
+    rows = []
+    for key, figure in HEADLINES.items():
+        if not (_is_number(before.get(key)) and _is_number(after.get(key))):
+            continue
+        one, other = float(before[key]), float(after[key])
+        errors = [side[f"{key}_se"] for side in (before, after) if f"{key}_se" in side]
+        error = math.hypot(*errors) if len(errors) == 2 else None
+        change = float(f"{other - one:.4g}")
+        if change == 0:
+            verdict = "equal"
+        elif error is None:
+            verdict = "higher" if change > 0 else "lower"
+        elif abs(change) < error:
+            verdict = "no clear difference"
+        else:
+            verdict = "better" if change > 0 else "worse"
+        error = None if error is None else float(f"{error:.2g}")
+        rows.append((figure, key, one, other, change, error, verdict))
+    columns = ["figure", "key", "before", "after", "change", "error", "verdict"]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
 def _is_number(value: Any) -> bool:
@@ -301,8 +349,14 @@ def tables(comparison: Comparison) -> list[tuple[str, pd.DataFrame]]:
     names = [f"{a} → {b}" for a, b in c.matched.items() if a != b]
     moves = c.moves.astype(str).rename_axis(None, axis=1).reset_index(names="from \\ to")
     top = c.top_moves.assign(monetary=[f"{m:,.2f}" for m in c.top_moves["monetary"]])
+    judged = c.verdicts.drop(columns="key")
+    better = "Is it better?" if c.is_same_data else "Is it better? (other data: judge with care)"
     found = [
         ("Customers", pd.DataFrame(summary, columns=["", c.before, c.after])),
+        (
+            better,
+            judged.set_axis(["", c.before, c.after, "change", "its error", "verdict"], axis=1),
+        ),
         ("Segments with another name", pd.DataFrame({"matched by their customers": names})),
         ("Who moved where (customers)", moves),
         ("Moved with the most money", top.set_axis(["customer", "from", "to", "spend"], axis=1)),
@@ -320,9 +374,12 @@ def _text(value: Any) -> str:
 
 
 def print_tables(comparison: Comparison) -> None:
-    """Print the comparison to the terminal."""
+    """Print the comparison to the terminal; of long lists only how long they are."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     for title, rows in tables(comparison):
+        if len(rows) > LONGEST:
+            console.print(f"{title}: {len(rows)} differ; --md, --json and --html FILE list them")
+            continue
         table = RichTable(title=title, title_justify="left", title_style="bold")
         for name in rows.columns:
             table.add_column(str(name), overflow="fold")
@@ -351,12 +408,13 @@ def as_json(comparison: Comparison) -> str:
     c = comparison
     records = {
         name: json.loads(getattr(c, name).to_json(orient="records", double_precision=15))
-        for name in ("params", "metrics", "stages", "top_moves")
+        for name in ("params", "verdicts", "metrics", "stages", "top_moves")
     }
     content = {
         "before": c.before,
         "after": c.after,
         "snapshots": list(c.snapshots),
+        "is_same_data": c.is_same_data,
         "customers": c.customers,
         "adjusted_rand_index": c.adjusted_rand_index,
         "matched": c.matched,

@@ -102,6 +102,52 @@ def test_parameters_and_metrics_that_differ_are_listed_with_their_change():
     assert comparison.metrics["change"].tolist() == [pytest.approx(0.1), None]
 
 
+@pytest.mark.parametrize(
+    ("after", "change", "error", "verdict"),
+    [
+        ({"select.chosen.auc": 0.7, "select.chosen.auc_se": 0.03}, 0.0, 0.05, "equal"),
+        ({"select.chosen.auc": 0.74, "select.chosen.auc_se": 0.03}, 0.04, 0.05, "no clear"),
+        ({"select.chosen.auc": 0.76, "select.chosen.auc_se": 0.03}, 0.06, 0.05, "better"),
+        ({"select.chosen.auc": 0.62, "select.chosen.auc_se": 0.03}, -0.08, 0.05, "worse"),
+        ({"profile.rules.fidelity": 0.91}, 0.01, None, "higher"),
+        ({"profile.rules.fidelity": 0.87}, -0.03, None, "lower"),
+    ],
+)
+def test_a_version_is_better_where_the_difference_passes_its_error(after, change, error, verdict):
+    before = {
+        "select.chosen.auc": 0.7,
+        "select.chosen.auc_se": 0.04,
+        "profile.rules.fidelity": 0.9,
+        "select.chosen.jaccard": None,
+    }
+    (row,) = command.verdicts(before, after).to_dict("records")
+    assert row["change"] == pytest.approx(change)
+    assert row["error"] == error
+    assert row["verdict"].startswith(verdict)
+
+
+def test_versions_with_other_data_are_to_be_judged_with_care():
+    def titles(**after) -> list[str]:
+        figures = {"ingest.source.sha256": "1", "profile.rules.fidelity": 0.9}
+        before = a_run("HEAD", BEFORE, metrics=figures)
+        fields = {"metrics": figures, **after}
+        return [title for title, _ in tables(compare_runs(before, a_run("new", BEFORE, **fields)))]
+
+    assert "Is it better?" in titles()
+    other = {"ingest.source.sha256": "2", "profile.rules.fidelity": 0.8}
+    assert "Is it better? (other data: judge with care)" in titles(metrics=other)
+    assert "Is it better? (other data: judge with care)" in titles(snapshot="2011-11-10")
+
+
+def test_every_headline_is_explained_and_better_where_it_is_higher():
+    rows = Path("docs/metrics.md").read_text(encoding="utf-8").splitlines()
+    for key in command.HEADLINES:
+        stage, figure = key.split(".", 1)
+        assert any(
+            row.startswith(f"| `{figure}` |") and row.endswith("| higher |") for row in rows
+        ), f"{stage}: {figure}"
+
+
 def test_flat_gives_dotted_keys():
     assert flat({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
 
@@ -225,6 +271,16 @@ def test_the_terminal_gets_tables_with_a_dash_for_what_one_side_has_not(versions
     assert ["eta", "0.25", "0.5", "0.25"] in cells
     assert ["seed", "1", "–", "–"] in cells
     assert ["b", "loyal", "lost", "200.00"] in cells
+
+
+def test_of_a_long_list_the_terminal_is_told_its_length(capsys):
+    metrics = {f"figure {number}": number for number in range(command.LONGEST + 1)}
+    comparison = compare_runs(a_run("HEAD", BEFORE), a_run("new", BEFORE, metrics=metrics))
+    command.print_tables(comparison)
+    told = capsys.readouterr().out
+    assert f"Metrics: {len(metrics)} differ; --md, --json and --html FILE list them" in told
+    assert "figure 7" not in told
+    assert "figure 7" in as_markdown(comparison)
 
 
 def test_markdown_and_json_are_printed_where_asked_for(versions, capsys):
