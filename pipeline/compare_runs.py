@@ -35,6 +35,7 @@ from sklearn.metrics import adjusted_rand_score
 from pipeline.shared.errors import InputError
 from pipeline.shared.outputs import write_text
 from pipeline.shared.stage import command_parser, run_command
+from pipeline.shared.unchanged import refuse_misrecorded
 from pipeline.tables.customers import CUSTOMERS
 from pipeline.tables.segments import SEGMENTS
 
@@ -99,6 +100,7 @@ def main() -> None:
     def command() -> None:
         if len(arguments.revisions) > 2:
             raise InputError("two versions at most: python -m pipeline.compare_runs REV [REV]")
+        refuse_misrecorded()
         before, after = [*(arguments.revisions or ["HEAD"]), WORKSPACE][:2]
         comparison = compare_runs(load_run(before), load_run(after))
         if arguments.html:

@@ -66,6 +66,7 @@ from pipeline.shared.errors import InputError
 from pipeline.shared.params import StageParams, load_params
 from pipeline.shared.scratch import scratch_folder
 from pipeline.shared.stage import command_parser, progress, run_command, stage
+from pipeline.shared.unchanged import refuse_misrecorded
 from pipeline.tables.contract import check, read_table
 from pipeline.tables.customers import CUSTOMERS
 from pipeline.tables.invoice_lines import INVOICE_LINES
@@ -101,6 +102,7 @@ def main() -> None:
     arguments = parsed_arguments()
 
     def command() -> None:
+        refuse_misrecorded()
         drifted = score_file(request_of(arguments))
         if drifted and arguments.fail_on_drift:
             sys.exit(DRIFT_EXIT)

@@ -23,6 +23,7 @@ from pipeline.report import words
 from pipeline.report.inputs import params_text
 from pipeline.report.rows import segments_of, title
 from pipeline.shared.stage import run_stage
+from pipeline.shared.unchanged import refuse_misrecorded
 from pipeline.tables.contract import read_table
 from pipeline.tables.profiles import PROFILES
 from pipeline.tables.strategies import STRATEGIES
@@ -33,6 +34,7 @@ WIDTH_OF_A_FILE = 120  # where no terminal says how wide it is
 
 def main() -> None:
     """Read the profiles and print them."""
+    refuse_misrecorded()
     profiles, strategies = read_table(PROFILES), read_table(STRATEGIES)
     params = yaml.safe_load(params_text())
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE

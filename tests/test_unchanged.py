@@ -12,7 +12,7 @@ from conftest import ROOT
 import pipeline
 from pipeline.shared import unchanged
 from pipeline.shared.errors import InputError
-from pipeline.shared.unchanged import unchanged_meanwhile
+from pipeline.shared.unchanged import refuse_misrecorded, unchanged_meanwhile
 
 DAG = """
 stages:
@@ -133,3 +133,55 @@ def test_a_stage_ends_when_the_dvc_that_ran_it_is_killed():
     started.wait()
     # The pipe that both hold ends when the last of them has.
     assert started.stdout.read() == ""
+
+
+def ended(name: str, recorded: str) -> None:
+    """The stage has run with the parameters as they stand; then DVC recorded these."""
+    Path("out.parquet").write_text("whole", encoding="utf-8")
+    run(lambda: None)
+    entry = f"{{params: {{params.yaml: {{clean: {recorded}}}}}}}"
+    write("dvc.lock", f"stages: {{{name}: {entry}}}\n")()
+
+
+@pytest.fixture
+def with_output(project):
+    dag = f"{DAG}    outs: [out.parquet]\n  next: {{deps: [out.parquet]}}\n"
+    (project / "dvc.yaml").write_text(dag, encoding="utf-8")
+
+
+@pytest.mark.usefixtures("with_output")
+def test_an_edit_between_the_end_of_a_stage_and_dvcs_look_is_noticed_by_what_comes_next(
+    monkeypatch,
+):
+    ended("clean", recorded="{fee: 2}")
+    with pytest.raises(InputError) as raised:
+        refuse_misrecorded()
+    assert str(raised.value) == (
+        "params.yaml: clean: edited in the moment when clean ended: dvc.lock holds the new values "
+        "beside outputs made with the old; run `dvc repro --force --single-item clean`, then "
+        "`dvc repro`"
+    )
+    run(lambda: None)  # the remedy runs the stage itself
+    monkeypatch.setenv("DVC_STAGE", "../dvc.yaml:next")
+    with pytest.raises(InputError, match="edited in the moment when clean ended"):
+        run(lambda: None)
+
+
+@pytest.mark.usefixtures("with_output")
+@pytest.mark.parametrize(
+    ("used", "recorded"),
+    [("{fee: 1}", "{fee: 1.0}"), ("{fee: 3e-2}", "{fee: 0.03}"), ("{of: [a, 1]}", "{of: [a, 1]}")],
+)
+def test_what_dvc_recorded_as_it_was_used_is_right_however_it_is_written(used, recorded):
+    params(used)()
+    ended("clean", recorded)
+    refuse_misrecorded()
+
+
+@pytest.mark.usefixtures("with_output")
+def test_outputs_from_elsewhere_are_not_held_to_what_was_used_here():
+    ended("clean", recorded="{fee: 2}")
+    Path("out.parquet").write_text("brought by dvc checkout", encoding="utf-8")
+    refuse_misrecorded()
+    ended("another", recorded="{fee: 2}")
+    refuse_misrecorded()

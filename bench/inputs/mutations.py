@@ -710,6 +710,12 @@ def packed(shop: Shop) -> Iterator[Mutation]:
             "a path that leads out of the archive",
             "pack it again",
         )
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as opened:
+        opened.writestr("x.csv", text)
+        opened.writestr(nameless := zipfile.ZipInfo("x"), b"lost")
+        nameless.filename = ""
+    yield kept("ZIP, a member without a name", _file(content.getvalue(), "x.zip"))
     yield none("ZIP of nothing", _archive({}), "nothing in it can be read", "*.csv")
     yield none("ZIP of other files", _archive({"x.exe": text}), "nothing in it can be read")
     link = zipfile.ZipInfo("x.csv")

@@ -230,7 +230,10 @@ def _zip_parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
                 yield from _sheet_parts(name, file, opened)
                 return
             visible = [
-                m for m in members if not m.is_dir() and not _hidden_member(name, m.filename)
+                m
+                for m in members
+                # zipfile's own is_dir() stumbles over a member without a name.
+                if not m.filename.endswith("/") and not _hidden_member(name, m.filename)
             ]
             wanted = [m for m in visible if _selected(m.filename, opened.files)]
             if opened.files is None:
