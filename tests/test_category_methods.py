@@ -17,7 +17,7 @@ from pipeline.methods.category_model import (
 from pipeline.methods.category_overrides import read_overrides
 from pipeline.methods.category_quality import coherence, copurchase_lift
 from pipeline.methods.category_seeds import Seeds, lexicon_of, seed_product
-from pipeline.methods.category_spread import cross_fitted, joined, training_rows
+from pipeline.methods.category_spread import cross_fitted, joined, spread_seeds, training_rows
 from pipeline.methods.copurchase import copurchase_vectors, pair_weights, positive_pmi
 from pipeline.methods.head_nouns import head_nouns, naming_words, pattern_scores
 from pipeline.methods.product_map import product_map
@@ -230,3 +230,20 @@ def test_products_of_fewer_kinds_than_groups_asked_for_are_as_many_groups_as_kin
     groups = discover(meanings, heads, np.repeat(np.eye(2), 4, axis=0), 5, seed=1)
     assert len(set(groups[:4])) == len(set(groups[4:])) == 1
     assert groups[0] != groups[4]
+
+
+@pytest.mark.parametrize("kind", ["always", "seed"])
+def test_what_always_leads_somewhere_does_however_much_says_otherwise(kind):
+    # Forty mugs are dining; two of their like are said to be elsewhere.
+    texts = [["mug", "red"], ["mug", "blue"]] * 20 + [["saw", "steel"]] * 40 + [["mug", "red"]] * 2
+    category = np.array([0] * 40 + [1] * 40 + [1] * 2)
+    kinds = np.array(["seed"] * 80 + [kind] * 2)
+    seeds = Seeds(category, np.full(82, 2.0), kinds)
+    spread = spread_seeds(
+        texts, seeds, np.zeros((82, 0)), {}, categories=3, rest=2, least_confidence=0.3,
+        copurchase_weight=0.0, most_training=1000, seed=1,
+    )  # fmt: skip
+    is_moved = spread.chance[-2:].argmax(axis=1) == 1
+    assert is_moved.all() if kind == "always" else not is_moved.any()
+    assert (spread.decided_by[-2:] == ("seed" if kind == "always" else "spread")).all()
+    np.testing.assert_allclose(spread.chance.sum(axis=1), 1.0)

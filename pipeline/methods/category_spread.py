@@ -17,6 +17,7 @@ Positions = npt.NDArray[np.int64]
 
 FOLDS = 3
 CLOSE = 0.5  # a seed that leads by less shares its say
+DECLARED = 0.99  # how sure what a taxonomy says always leads to a category is
 # Seed and model learn from one taxonomy and are wrong together, so their pooled chances are too
 # sure. This softens them (temperature scaling, Guo et al. 2017, "On calibration of modern neural
 # networks") until mean confidence is accuracy on 300 products of the real shop labelled by reading.
@@ -48,7 +49,8 @@ def spread_seeds(
 
     A logistic regression on words and co-purchase learns from the plain seeds. No product is
     judged by a model that learnt from it: the model's word is then independent of the seed, so
-    the two can be weighed against each other, each by how often it is right.
+    the two can be weighed against each other, each by how often it is right. `always` is not
+    weighed: it decides.
     """
     vocabulary = learn_vocabulary(texts, patterns)
     features = joined(vocabulary, texts, vectors, copurchase_weight)
@@ -58,7 +60,10 @@ def spread_seeds(
     seeded = seeds.category >= 0
     for stratum in sorted(set(strata[seeded])):
         rows = np.flatnonzero((strata == stratum) & seeded)
-        trust = reliability(chance[rows], seeds.category[rows])
+        if stratum == "always":
+            evidence[rows], trust = 0.0, DECLARED
+        else:
+            trust = reliability(chance[rows], seeds.category[rows])
         others = (1 - trust) / max(categories - 1, 1)
         evidence[rows] += np.log(others)
         evidence[rows, seeds.category[rows]] += np.log(trust) - np.log(others)
