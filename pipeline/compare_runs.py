@@ -34,8 +34,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from pipeline.shared.errors import InputError
 from pipeline.shared.outputs import write_text
+from pipeline.shared.recorded import refuse_misrecorded
 from pipeline.shared.stage import command_parser, run_command
-from pipeline.shared.unchanged import refuse_misrecorded
 from pipeline.tables.customers import CUSTOMERS
 from pipeline.tables.segments import SEGMENTS
 

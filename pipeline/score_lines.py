@@ -64,9 +64,9 @@ from pipeline.methods.scoring import (
 from pipeline.methods.segment_model import MODEL, load_model
 from pipeline.shared.errors import InputError
 from pipeline.shared.params import StageParams, load_params
+from pipeline.shared.recorded import refuse_misrecorded
 from pipeline.shared.scratch import scratch_folder
 from pipeline.shared.stage import command_parser, progress, run_command, stage
-from pipeline.shared.unchanged import refuse_misrecorded
 from pipeline.tables.contract import check, read_table
 from pipeline.tables.customers import CUSTOMERS
 from pipeline.tables.invoice_lines import INVOICE_LINES

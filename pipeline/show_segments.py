@@ -22,8 +22,8 @@ from rich.text import Text
 from pipeline.report import words
 from pipeline.report.inputs import params_text
 from pipeline.report.rows import segments_of, title
+from pipeline.shared.recorded import refuse_misrecorded
 from pipeline.shared.stage import run_stage
-from pipeline.shared.unchanged import refuse_misrecorded
 from pipeline.tables.contract import read_table
 from pipeline.tables.profiles import PROFILES
 from pipeline.tables.strategies import STRATEGIES

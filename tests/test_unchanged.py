@@ -3,16 +3,21 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
+from conftest import run as call
 
 import pipeline
+from pipeline.shared import recorded as recorded_as
 from pipeline.shared import unchanged
 from pipeline.shared.errors import InputError
-from pipeline.shared.unchanged import refuse_misrecorded, unchanged_meanwhile
+from pipeline.shared.recorded import refuse_misrecorded
+from pipeline.shared.unchanged import unchanged_meanwhile
 
 DAG = """
 stages:
@@ -135,25 +140,19 @@ def test_a_stage_ends_when_the_dvc_that_ran_it_is_killed():
     assert started.stdout.read() == ""
 
 
-def ended(name: str, recorded: str) -> None:
-    """The stage has run with the parameters as they stand; then DVC recorded these."""
-    Path("out.parquet").write_text("whole", encoding="utf-8")
-    run(lambda: None)
-    entry = f"{{params: {{params.yaml: {{clean: {recorded}}}}}}}"
-    write("dvc.lock", f"stages: {{{name}: {entry}}}\n")()
+def ended(used: str, recorded: str) -> None:
+    """The stage has run, then DVC recorded these parameters, and what was left behind looked."""
+    sections = {"clean": recorded_as.as_text(yaml.safe_load(used))}
+    outs = "outs: [{path: out.parquet, md5: 1}]"
+    entry = f"{{params: {{params.yaml: {{clean: {recorded}}}}}, {outs}}}"
+    write("dvc.lock", f"stages: {{clean: {entry}}}\n")()
+    recorded_as.main("clean", sections, dvc=os.getpid(), stamp="")
 
 
-@pytest.fixture
-def with_output(project):
-    dag = f"{DAG}    outs: [out.parquet]\n  next: {{deps: [out.parquet]}}\n"
-    (project / "dvc.yaml").write_text(dag, encoding="utf-8")
-
-
-@pytest.mark.usefixtures("with_output")
 def test_an_edit_between_the_end_of_a_stage_and_dvcs_look_is_noticed_by_what_comes_next(
     monkeypatch,
 ):
-    ended("clean", recorded="{fee: 2}")
+    ended("{fee: 1}", recorded="{fee: 2}")
     with pytest.raises(InputError) as raised:
         refuse_misrecorded()
     assert str(raised.value) == (
@@ -162,26 +161,68 @@ def test_an_edit_between_the_end_of_a_stage_and_dvcs_look_is_noticed_by_what_com
         "`dvc repro`"
     )
     run(lambda: None)  # the remedy runs the stage itself
+    write("dvc.yaml", f"{DAG}  next: {{deps: [out.parquet]}}\n  other: {{deps: [lines.csv]}}\n")()
+    monkeypatch.setenv("DVC_STAGE", "../dvc.yaml:other")
+    run(lambda: None)
     monkeypatch.setenv("DVC_STAGE", "../dvc.yaml:next")
     with pytest.raises(InputError, match="edited in the moment when clean ended"):
         run(lambda: None)
 
 
-@pytest.mark.usefixtures("with_output")
 @pytest.mark.parametrize(
     ("used", "recorded"),
     [("{fee: 1}", "{fee: 1.0}"), ("{fee: 3e-2}", "{fee: 0.03}"), ("{of: [a, 1]}", "{of: [a, 1]}")],
 )
 def test_what_dvc_recorded_as_it_was_used_is_right_however_it_is_written(used, recorded):
-    params(used)()
-    ended("clean", recorded)
+    ended("{fee: 7}", recorded)
+    with pytest.raises(InputError):
+        refuse_misrecorded()
+    ended(used, recorded)
     refuse_misrecorded()
 
 
-@pytest.mark.usefixtures("with_output")
-def test_outputs_from_elsewhere_are_not_held_to_what_was_used_here():
-    ended("clean", recorded="{fee: 2}")
-    Path("out.parquet").write_text("brought by dvc checkout", encoding="utf-8")
+def test_a_record_from_elsewhere_is_not_held_to_what_was_used_here():
+    ended("{fee: 1}", recorded="{fee: 2}")
+    lock = Path("dvc.lock").read_text(encoding="utf-8")
+    write("dvc.lock", lock.replace("md5: 1", "md5: 2"))()  # checked out
     refuse_misrecorded()
-    ended("another", recorded="{fee: 2}")
+    Path("dvc.lock").unlink()
     refuse_misrecorded()
+
+
+def test_where_dvc_ended_without_a_record_there_is_nothing_to_compare():
+    ended_process = subprocess.Popen([sys.executable, "-c", ""])
+    ended_process.wait()
+    recorded_as.main("clean", {"clean": "{}"}, dvc=ended_process.pid, stamp="")
+    write("dvc.lock", "stages: {")()
+    recorded_as.main("clean", {"clean": "{}"}, dvc=ended_process.pid, stamp="")
+    assert not list(recorded_as.MISRECORDED.glob("*"))
+
+
+LATE = """
+from pathlib import Path
+from pipeline.shared.unchanged import unchanged_meanwhile
+with unchanged_meanwhile():
+    Path("out.parquet").write_text("whole")
+params = Path("params.yaml")
+params.write_text(params.read_text().replace("fee: 1", "fee: 2"))
+"""
+
+
+@pytest.mark.dvc
+def test_real_dvc_records_what_was_edited_late_and_the_next_command_says_so(project, monkeypatch):
+    stage = "{cmd: python late.py, params: [clean], outs: [out.parquet]}"
+    (project / "dvc.yaml").write_text(f"stages: {{clean: {stage}}}", encoding="utf-8")
+    (project / "late.py").write_text(LATE, encoding="utf-8")
+    monkeypatch.delenv("DVC_STAGE")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    call("git", "init", "--quiet", cwd=project)
+    call("dvc", "init", "--quiet", cwd=project)
+    call("dvc", "repro", cwd=project)
+    lock = yaml.safe_load((project / "dvc.lock").read_text(encoding="utf-8"))
+    assert lock["stages"]["clean"]["params"]["params.yaml"] == {"clean": {"fee": 2}}
+    late = time.monotonic() + 20
+    while not list(recorded_as.MISRECORDED.glob("*.json")) and time.monotonic() < late:
+        time.sleep(0.05)
+    with pytest.raises(InputError, match="edited in the moment when clean ended"):
+        refuse_misrecorded()
