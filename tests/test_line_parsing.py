@@ -1,4 +1,4 @@
-"""What DuckDB says of a file that it cannot split into cells, told to a user."""
+"""What cannot be split into cells or read, told to a user with its row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from bench.fuzz import read_bytes
+from pipeline.methods import line_parsing
 from pipeline.methods.layouts import load_layouts
 from pipeline.methods.line_parsing import Readable, Source, structural_error
-from pipeline.methods.sources import Part, row_of
+from pipeline.methods.sources import Part, rows_of
 
 ROW = "correct the row or export the file again"
 
@@ -60,4 +62,19 @@ def test_a_defect_is_told_with_the_row_of_its_file_and_a_remedy(source, said, to
 def test_a_line_that_the_file_does_not_have_is_told_by_its_number(tmp_path):
     file = tmp_path / "x.csv"
     file.write_text('a,b\n1,"two\nlines"\n3,4\n', encoding="utf-8")
-    assert [row_of(file, "utf-8", ",", 1, line) for line in (1, 2, 9)] == [3, 5, 11]
+    assert rows_of(file, "utf-8", ",", 1, [9, 1, 2]) == {1: 3, 2: 5, 9: 11}
+
+
+def test_however_many_rows_are_bad_their_file_is_gone_through_once(tmp_path, monkeypatch):
+    passes = []
+
+    def counted(*arguments):
+        passes.append(arguments[0])
+        return rows_of(*arguments)
+
+    monkeypatch.setattr(line_parsing, "rows_of", counted)
+    header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+    rows = ["1,a,Mug,many,1/2/2011 09:00,2.5,7,UK"] * 3000
+    said = read_bytes(b"\x80" + "\n".join([header, *rows]).encode(), tmp_path)
+    assert said == "read: 0 lines, 3000 set apart"
+    assert len(passes) == 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from pipeline.methods.layouts import CANONICAL, FIELDS, Layout, fit
-from pipeline.methods.sources import Part, dialect, row_of, unpack, with_one_line_end
+from pipeline.methods.sources import Part, dialect, rows_of, unpack, with_one_line_end
 from pipeline.shared.errors import InputError
 
 SHOWN = 5
@@ -526,12 +526,17 @@ def bad_rows(
     cut = f" limit {limit}" if limit else ""
     found = database.execute(f"select {chosen} from ({bad}) order by line_id{cut}").fetchall()
     starts = dict(database.execute(first).fetchall())
-    return count, [_bad_row(source, dict(zip(columns, r, strict=True)), starts) for r in found]
+    cells = [dict(zip(columns, row, strict=True)) for row in found]
+    positions: dict[int, list[int]] = {}
+    for row in cells:
+        row["position"] = row["line_id"] - starts[row["part"]] + 1
+        positions.setdefault(row["part"], []).append(row["position"])
+    numbers = {part: _row_numbers(source.parts[part], of) for part, of in positions.items()}
+    return count, [_bad_row(source, row, numbers[row["part"]][row["position"]]) for row in cells]
 
 
-def _bad_row(source: Source, row: Mapping[str, Any], starts: Mapping[int, int]) -> BadRow:
+def _bad_row(source: Source, row: Mapping[str, Any], number: int) -> BadRow:
     part = source.parts[row["part"]]
-    position = row["line_id"] - starts[row["part"]] + 1
     cells = {f: row[f] for f in part.fields}
     bad = [name for name in REQUIRED if row[f"bad_{name}"]]
     has_amount = row.get("n_amount") is not None
@@ -547,7 +552,7 @@ def _bad_row(source: Source, row: Mapping[str, Any], starts: Mapping[int, int]) 
     also = "".join(f"; {_shown(part, f)}: {p}" for p, f in problems[1:])
     return BadRow(
         file=part.part.name,
-        row=_row_number(part, position),
+        row=number,
         line_id=row["line_id"],
         column=_shown(part, cell_field),
         value=cells.get(cell_field),
@@ -556,13 +561,14 @@ def _bad_row(source: Source, row: Mapping[str, Any], starts: Mapping[int, int]) 
     )
 
 
-def _row_number(part: Readable, position: int) -> int:
+def _row_numbers(part: Readable, positions: Collection[int]) -> dict[int, int]:
+    """The row of the file for each position within the part, in one pass over the file."""
     if part.row_lookup:
-        return row_of(part.file, *part.row_lookup, position)
+        return rows_of(part.file, *part.row_lookup, positions)
     if part.part.kind == "parquet":
-        return position
+        return {position: position for position in positions}
     rows = pq.read_table(part.file, columns=["row"])["row"]
-    return int(rows[position].as_py())  # the header is the first
+    return {position: int(rows[position].as_py()) for position in positions}  # 0 is the header
 
 
 def _problem(

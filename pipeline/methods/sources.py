@@ -21,7 +21,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -595,22 +595,27 @@ def with_one_line_end(file: Path, scratch: Path) -> Path:
     return target
 
 
-def row_of(file: Path, encoding: str, delimiter: str, skipped: int, line: int) -> int:
-    """The row, as an editor shows it, on which the file's n-th line after the header begins.
+def rows_of(
+    file: Path, encoding: str, delimiter: str, skipped: int, lines: Collection[int]
+) -> dict[int, int]:
+    """The row, as an editor shows it, on which each n-th line after the file's header begins.
 
     It differs from n + 1 where cells hold line ends, where lines are empty or have not the header's
     number of cells (they do not count), and by the lines `skipped` above the header, which the file
     no longer has.
     """
     csv.field_size_limit(1 << 30)
+    found = {line: line + 1 + skipped for line in lines}
     with file.open(encoding=encoding, newline="") as opened:
         reader = csv.reader(opened, delimiter=delimiter)
         width = len(next(reader))
-        begins, seen = reader.line_num, 0
+        begins, seen, last = reader.line_num, 0, max(lines)
         for cells in reader:
             if len(cells) == width:
                 seen += 1
-                if seen == line:
-                    return begins + 1 + skipped
+                if seen in found:
+                    found[seen] = begins + 1 + skipped
+                if seen == last:
+                    break
             begins = reader.line_num
-    return line + 1 + skipped
+    return found
