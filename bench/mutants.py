@@ -8,6 +8,9 @@ survived. Survivors are listed; those that change nothing that could be noticed 
 
 Which test executes what is kept in .mutants_cache/ for as long as the code stays as it is.
 
+They meet their tests in a random order, so that a run that --minutes ended early is a smaller
+sample, and is told as such.
+
 Example: python -m bench.mutants --sample 100 --seed 7 --module value
 """
 
@@ -51,8 +54,12 @@ SLOWEST, ENOUGH = 5.0, 30.0  # seconds of computing for a test, and for all that
 SECONDS, TIMES = 20, 5  # a mutant runs on when it computes so long and so many times longer
 PATIENCE = 60  # a machine may be so many times busier; what then has not ended hangs
 KILLED, SURVIVED, ENDLESS, UNTESTED = "killed", "survived", "ran on", "untested"
-NO_TEST = 2
-FATES: dict[int | None, str] = {0: SURVIVED, None: ENDLESS, NO_TEST: UNTESTED}  # by exit code
+NOT_MET = "not met"  # no time was left
+NO_TEST, NO_TIME = 2, 1 << 16
+# By exit code.
+FATES: dict[int | None, str] = {
+    0: SURVIVED, None: ENDLESS, NO_TEST: UNTESTED, NO_TIME: NOT_MET
+}  # fmt: skip
 
 Job = tuple[
     Callable[[], int], float | None
@@ -144,11 +151,12 @@ def draw(faults: list[Faults], size: int, seed: int) -> list[Mutant]:
     sizes = exact.astype(int)
     sizes[np.argsort(sizes - exact, kind="stable")[: size - sizes.sum()]] += 1
     chance = np.random.default_rng(seed)
-    return [
+    drawn = [
         each[int(number)]
         for each, n in zip(faults, sizes, strict=True)
         for number in np.sort(chance.choice(len(each), n, replace=False))
     ]
+    return [drawn[number] for number in chance.permutation(len(drawn))]
 
 
 def put_in(mutant: Mutant) -> None:
@@ -169,8 +177,10 @@ def put_in(mutant: Mutant) -> None:
 class Testers:
     """A plugin of pytest: once all tests are collected, each mutant meets its own in a fork."""
 
-    def __init__(self, sample: list[Mutant], workers: int, folder: Path) -> None:
-        self.sample, self.workers, self.folder = sample, workers, folder
+    def __init__(
+        self, sample: list[Mutant], workers: int, folder: Path, seconds: float = math.inf
+    ) -> None:
+        self.sample, self.workers, self.folder, self.seconds = sample, workers, folder, seconds
         self.fates: list[str] = []
         self.failed: list[str] = []
         self.coverage: Any = None
@@ -210,7 +220,7 @@ class Testers:
             tests = chosen_tests(who_runs(mutant, learnt), seconds)
             limit = SECONDS + TIMES * sum(seconds[test] for test in tests)
             meetings.append((partial(self.test, mutant, [items[test] for test in tests]), limit))
-        codes = self.in_forks(meetings, "mutants")
+        codes = self.in_forks(meetings, "mutants", self.seconds)
         self.fates = [FATES.get(code, KILLED) for code in codes]
         return True
 
@@ -242,15 +252,22 @@ class Testers:
         put_in(mutant)
         return 0 if run_items(items, until_failure=True)[1] else 1
 
-    def in_forks(self, jobs: Sequence[Job], what: str) -> list[int | None]:
-        """Each job's exit code, in its own fork of this process; None where it ran on."""
+    def in_forks(
+        self, jobs: Sequence[Job], what: str, seconds: float = math.inf
+    ) -> list[int | None]:
+        """Each job's exit code, in its own fork of this process; None where it ran on.
+
+        NO_TIME for those that had not begun after so many seconds.
+        """
+        last = time.monotonic() + seconds
         processes = multiprocessing.get_context("fork")
-        codes: list[int | None] = [None] * len(jobs)
+        codes: list[int | None] = [NO_TIME] * len(jobs)
         running: dict[int, tuple[int, Any, float]] = {}
         todo = list(enumerate(jobs))[::-1]
         with Progress(disable=not sys.stdout.isatty(), transient=True) as progress:
             task = progress.add_task(what, total=len(jobs))
             while todo or running:
+                todo = todo if time.monotonic() < last else []
                 while todo and len(running) < self.workers:
                     number, (job, limit) = todo.pop()
                     process = processes.Process(target=alone, args=(job, self.folder, limit))
@@ -266,6 +283,7 @@ class Testers:
                     elif time.monotonic() > until:
                         os.killpg(process.pid, 9)
                         process.join()
+                        codes[number] = None
                     else:
                         continue
                     del running[sentinel]
@@ -361,6 +379,7 @@ def main() -> None:
     asked.add_argument("--sample", type=int, default=SAMPLE, help="how many mutants")
     asked.add_argument("--seed", type=int, default=SEED, help="which mutants")
     asked.add_argument("--module", action="append", help="only of this module of methods/")
+    asked.add_argument("--minutes", type=float, default=math.inf, help="begin none after these")
     asked.add_argument("--workers", type=int, default=os.cpu_count(), help="how many at a time")
     given = asked.parse_args()
     faults = [
@@ -372,7 +391,7 @@ def main() -> None:
     sample = draw(faults, given.sample, given.seed)
     print(f"   {len(sample)} of {sum(map(len, faults)):,} mutants, seed {given.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
-        testers = Testers(sample, given.workers, Path(folder))
+        testers = Testers(sample, given.workers, Path(folder), 60 * given.minutes)
         pytest.main(
             ["-s", "-p", "no:cacheprovider", "-p", "no:terminal", "-o", "addopts=",
              "--hypothesis-seed=1", "-m", f"not ({LEFT_OUT})", "--rootdir", str(ROOT),
@@ -386,8 +405,14 @@ def main() -> None:
 
 def show(sample: list[Mutant], fates: list[str]) -> None:
     """Figures per module and in all, and every survivor."""
+    met = [pair for pair in zip(sample, fates, strict=True) if pair[1] != NOT_MET]
+    if len(met) < len(sample):
+        print(f"   {len(met)} of them met their tests in the time that was given")
+    if not met:
+        sys.exit("error: no mutant met its tests in the time that was given")
+    sample, fates = [mutant for mutant, _ in met], [fate for _, fate in met]
     by_module: dict[str, list[str]] = defaultdict(list)
-    for mutant, fate in zip(sample, fates, strict=True):
+    for mutant, fate in sorted(met, key=lambda pair: pair[0].module):
         by_module[mutant.module].append(fate)
     columns = (KILLED, ENDLESS, SURVIVED, UNTESTED)
     print(f"\n   {'module':<22}" + "".join(f"{column:>10}" for column in columns))
