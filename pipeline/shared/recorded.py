@@ -30,7 +30,15 @@ POLL = 0.05  # seconds
 def watch_record(stage: str, used: Mapping[str, Any]) -> None:
     """Leave a process behind that compares what DVC records of `stage` with what it `used`."""
     sections = json.dumps({name: as_text(values) for name, values in used.items()})
-    command = [sys.executable, "-m", __name__, stage, sections, str(PARENT_AT_START), _stamp()]
+    command = [
+        sys.executable,
+        "-m",
+        __name__,
+        stage,
+        sections,
+        str(PARENT_AT_START),
+        str(stamp_of(LOCK)),
+    ]
     nothing = subprocess.DEVNULL
     # A list of our own words, and no shell.
     subprocess.Popen(  # noqa: S603 # nosec B603
@@ -58,7 +66,7 @@ def refuse_misrecorded(needed_by: Mapping[str, Any] | None = None) -> None:
 
 def main(stage: str, used: Mapping[str, str], dvc: int, stamp: str) -> None:
     """Wait until DVC has written dvc.lock or has ended, and compare."""
-    while _stamp() == stamp and _is_alive(dvc):
+    while str(stamp_of(LOCK)) == stamp and _is_alive(dvc):
         time.sleep(POLL)
     while not (entry := _recorded().get(stage)) and _is_alive(dvc):
         time.sleep(POLL)
@@ -89,21 +97,27 @@ def as_text(value: Any) -> str:
         return str(value)
 
 
-def _recorded() -> dict[str, Any]:
-    """The stages of dvc.lock; none where it is missing or being written."""
+def stamp_of(file: Path) -> tuple[int, int] | None:
+    """Size and time of a file; None where it cannot be looked at."""
     try:
-        content = yaml.safe_load(LOCK.read_text(encoding="utf-8"))
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def mapping_in(path: Path) -> dict[str, Any]:
+    """What stands in a YAML file now; nothing where it cannot be read, which is a change too."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
         return {}
-    return content.get("stages", {}) if isinstance(content, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _stamp() -> str:
-    try:
-        found = LOCK.stat()
-    except OSError:
-        return ""
-    return f"{found.st_size} {found.st_mtime_ns}"
+def _recorded() -> dict[str, Any]:
+    stages: dict[str, Any] = mapping_in(LOCK).get("stages", {})
+    return stages
 
 
 def _is_alive(process: int) -> bool:

@@ -16,12 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline import FILES_AT_START, PARENT_AT_START
 from pipeline.shared.errors import InputError
 from pipeline.shared.params import PARAMS_FILE
-from pipeline.shared.recorded import refuse_misrecorded, watch_record
+from pipeline.shared.recorded import mapping_in, refuse_misrecorded, stamp_of, watch_record
 
 DAG = Path("dvc.yaml")
 A_PARAMETER = re.compile(r"\$\{([\w.]+)\}")
@@ -37,7 +35,7 @@ def unchanged_meanwhile() -> Iterator[None]:
     if not name or not DAG.exists():
         yield
         return
-    declared = _mapping(DAG).get("stages", {}).get(name, {})
+    declared = mapping_in(DAG).get("stages", {}).get(name, {})
     before = dict(_state(declared))
     code = {os.path.relpath(file): stamp for file, stamp in FILES_AT_START.items()}
     before.update((file, stamp) for file, stamp in code.items() if file in before)
@@ -71,31 +69,14 @@ def _watch_parent() -> None:
 
 def _state(declared: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """Each dependency's files with their size and time, each parameter section's values."""
-    params = _mapping(PARAMS_FILE)
+    params = mapping_in(PARAMS_FILE)
     for entry in declared.get("deps", ()):
         path = Path(A_PARAMETER.sub(lambda found: _value(params, found[1]), str(entry)))
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if "__pycache__" not in file.parts and not file.is_dir():
-                yield os.path.relpath(file), _stamp(file)
+                yield os.path.relpath(file), stamp_of(file)
     for section in declared.get("params", ()):
         yield f"{PARAMS_FILE}: {section}", params.get(str(section))
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    """What stands in a YAML file now; nothing where it cannot be read, which is a change too."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _value(params: dict[str, Any], name: str) -> str:
