@@ -15,6 +15,7 @@ import yaml
 from conftest import ROOT
 
 import pipeline
+from pipeline.shared.recorded import used_file
 from pipeline.tables.contract import Table
 
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -116,7 +117,7 @@ def test_the_stages_are_those_of_the_design_in_its_order():
     assert IN_ORDER[:3] == ("make_sample", "ingest", "clean")
     assert tuple(STAGES) == IN_ORDER
     for stage, entry in STAGES.items():
-        assert entry["cmd"] == f"python -m pipeline.{stage}"
+        assert entry["cmd"] == f"exec python -m pipeline.{stage}"
         assert entry["desc"].strip()
 
 
@@ -227,6 +228,11 @@ def test_metrics_and_plots_are_committed_and_not_cached():
         for listed in entry.get("metrics", []):
             assert isinstance(listed, dict), f"{stage}: {listed} needs cache: false"
             assert next(iter(listed.values()))["cache"] is False
+
+
+def test_a_stage_that_has_parameters_says_which_it_used():
+    for stage, entry in STAGES.items():
+        assert (used_file(stage).as_posix() in paths(stage, "outs")) == ("params" in entry)
 
 
 def test_every_parameter_section_belongs_to_a_stage_and_every_key_has_a_comment():

@@ -1,9 +1,10 @@
 """What is edited while DVC runs a stage is noticed; nothing else is."""
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +14,9 @@ from conftest import ROOT
 from conftest import run as call
 
 import pipeline
-from pipeline.shared import recorded as recorded_as
 from pipeline.shared import unchanged
 from pipeline.shared.errors import InputError
-from pipeline.shared.recorded import refuse_misrecorded
+from pipeline.shared.recorded import refuse_misrecorded, used_file
 from pipeline.shared.unchanged import unchanged_meanwhile
 
 DAG = """
@@ -24,7 +24,9 @@ stages:
   clean:
     deps: ["${source.path}", code, pipeline/clean.py]
     params: [clean]
+    outs: [out.parquet, data/clean_parameters.yaml]
 """
+USED = used_file("clean")
 
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -113,40 +115,38 @@ def test_the_code_is_taken_down_before_any_of_it_is_read():
     assert pipeline.PARENT_AT_START > 0
 
 
-STAGE = """
-import time
-from pipeline.shared.stage import run_stage
-run_stage(lambda: (print("on", flush=True), time.sleep(60)), "", [])
-"""
-RUNNER = """
-import subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", sys.argv[1]])
-time.sleep(60)
-"""
-
-
-def test_a_stage_ends_when_the_dvc_that_ran_it_is_killed():
-    started = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, STAGE],
-        cwd=ROOT,
-        env={**os.environ, "DVC_STAGE": "clean"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert started.stdout.readline() == "on\n"
-    started.kill()
-    started.wait()
-    # The pipe that both hold ends when the last of them has.
-    assert started.stdout.read() == ""
-
-
 def ended(used: str, recorded: str) -> None:
-    """The stage has run, then DVC recorded these parameters, and what was left behind looked."""
-    sections = {"clean": recorded_as.as_text(yaml.safe_load(used))}
-    outs = "outs: [{path: out.parquet, md5: 1}]"
-    entry = f"{{params: {{params.yaml: {{clean: {recorded}}}}}, {outs}}}"
-    write("dvc.lock", f"stages: {{clean: {entry}}}\n")()
-    recorded_as.main("clean", sections, dvc=os.getpid(), stamp="")
+    """The stage has run with what it used, then DVC recorded these parameters."""
+    params(used)()
+    run(lambda: None)
+    made = [{"path": "out.parquet"}, {"path": str(USED), "md5": md5(USED)}]
+    entry = {"params": {"params.yaml": {"clean": yaml.safe_load(recorded)}}, "outs": made}
+    write("dvc.lock", yaml.safe_dump({"stages": {"clean": entry}}))()
+
+
+def md5(file: Path) -> str:
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def test_a_stage_writes_down_which_parameters_it_used():
+    run(lambda: None)
+    assert yaml.safe_load(USED.read_text(encoding="utf-8")) == {"clean": {"fee": 1}}
+    USED.unlink()
+    with pytest.raises(InputError, match="edited while clean ran"):
+        run(params("{fee: 2}"))
+    assert not USED.exists()
+    write("dvc.yaml", DAG.replace(USED.as_posix(), "another.yaml"))()
+    run(lambda: None)
+    assert not USED.exists()  # a stage that does not list it
+
+
+def test_a_stage_may_name_single_parameters():
+    write("dvc.yaml", DAG.replace("[clean]", "[clean.fee, source.path]"))()
+    with pytest.raises(InputError, match=r"params\.yaml: clean\.fee: edited while clean ran"):
+        run(params("{fee: 2, note: b}"))
+    run(params("{fee: 2, note: c}"))
+    used = yaml.safe_load(USED.read_text(encoding="utf-8"))
+    assert used == {"clean.fee": 2, "source.path": "lines.csv"}
 
 
 def test_an_edit_between_the_end_of_a_stage_and_dvcs_look_is_noticed_by_what_comes_next(
@@ -166,12 +166,17 @@ def test_an_edit_between_the_end_of_a_stage_and_dvcs_look_is_noticed_by_what_com
     run(lambda: None)
     monkeypatch.setenv("DVC_STAGE", "../dvc.yaml:next")
     with pytest.raises(InputError, match="edited in the moment when clean ended"):
-        run(lambda: None)
+        run(lambda: pytest.fail("before the stage does anything"))
 
 
 @pytest.mark.parametrize(
     ("used", "recorded"),
-    [("{fee: 1}", "{fee: 1.0}"), ("{fee: 3e-2}", "{fee: 0.03}"), ("{of: [a, 1]}", "{of: [a, 1]}")],
+    [
+        ("{fee: 1}", "{fee: 1.0}"),
+        ("{fee: 3e-2}", "{fee: 0.03}"),
+        ("{of: [a, 1], to: null}", "{to: null, of: [a, 1]}"),
+        ("{from: 2011-09-10, NO: é}", "{from: 2011-09-10, NO: é}"),
+    ],
 )
 def test_what_dvc_recorded_as_it_was_used_is_right_however_it_is_written(used, recorded):
     ended("{fee: 7}", recorded)
@@ -184,19 +189,14 @@ def test_what_dvc_recorded_as_it_was_used_is_right_however_it_is_written(used, r
 def test_a_record_from_elsewhere_is_not_held_to_what_was_used_here():
     ended("{fee: 1}", recorded="{fee: 2}")
     lock = Path("dvc.lock").read_text(encoding="utf-8")
-    write("dvc.lock", lock.replace("md5: 1", "md5: 2"))()  # checked out
+    write("dvc.lock", lock.replace("md5: ", "md5: 0"))()  # checked out
     refuse_misrecorded()
-    Path("dvc.lock").unlink()
+    for other in ("stages: {clean: {cmd: a}}", "stages: {", ""):
+        write("dvc.lock", other)()
+        refuse_misrecorded()
+    write("dvc.lock", lock)()
+    USED.unlink()  # not pulled yet
     refuse_misrecorded()
-
-
-def test_where_dvc_ended_without_a_record_there_is_nothing_to_compare():
-    ended_process = subprocess.Popen([sys.executable, "-c", ""])
-    ended_process.wait()
-    recorded_as.main("clean", {"clean": "{}"}, dvc=ended_process.pid, stamp="")
-    write("dvc.lock", "stages: {")()
-    recorded_as.main("clean", {"clean": "{}"}, dvc=ended_process.pid, stamp="")
-    assert not list(recorded_as.MISRECORDED.glob("*"))
 
 
 LATE = """
@@ -207,22 +207,57 @@ with unchanged_meanwhile():
 params = Path("params.yaml")
 params.write_text(params.read_text().replace("fee: 1", "fee: 2"))
 """
+SLOW = """
+import time
+from pipeline.shared.stage import run_stage
+run_stage(lambda: (print("on", flush=True), time.sleep(30), print("off")), "", [])
+"""
+SHELLS = pytest.mark.parametrize("shell", ["sh", "bash"])
+
+
+@pytest.fixture
+def repository(project, monkeypatch, shell):
+    """Where DVC runs late.py as its stage by this shell; sh may not replace itself by a command."""
+    outs = f"[out.parquet, {USED.as_posix()}]"
+    stage = f"{{cmd: exec python late.py, params: [clean], outs: {outs}}}"
+    (project / "dvc.yaml").write_text(f"stages: {{clean: {stage}}}", encoding="utf-8")
+    monkeypatch.delenv("DVC_STAGE")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("SHELL", shutil.which(shell))
+    call("git", "init", "--quiet", cwd=project)
+    call("dvc", "init", "--quiet", cwd=project)
+    return project
 
 
 @pytest.mark.dvc
-def test_real_dvc_records_what_was_edited_late_and_the_next_command_says_so(project, monkeypatch):
-    stage = "{cmd: python late.py, params: [clean], outs: [out.parquet]}"
-    (project / "dvc.yaml").write_text(f"stages: {{clean: {stage}}}", encoding="utf-8")
-    (project / "late.py").write_text(LATE, encoding="utf-8")
-    monkeypatch.delenv("DVC_STAGE")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    call("git", "init", "--quiet", cwd=project)
-    call("dvc", "init", "--quiet", cwd=project)
-    call("dvc", "repro", cwd=project)
-    lock = yaml.safe_load((project / "dvc.lock").read_text(encoding="utf-8"))
+@SHELLS
+def test_real_dvc_records_what_was_edited_late_and_the_next_command_says_so(repository):
+    (repository / "late.py").write_text(LATE, encoding="utf-8")
+    call("dvc", "repro", cwd=repository)
+    lock = yaml.safe_load((repository / "dvc.lock").read_text(encoding="utf-8"))
     assert lock["stages"]["clean"]["params"]["params.yaml"] == {"clean": {"fee": 2}}
-    late = time.monotonic() + 20
-    while not list(recorded_as.MISRECORDED.glob("*.json")) and time.monotonic() < late:
-        time.sleep(0.05)
     with pytest.raises(InputError, match="edited in the moment when clean ended"):
         refuse_misrecorded()
+    call("dvc", "repro", "--force", "--single-item", "clean", cwd=repository)
+    refuse_misrecorded()
+    # DVC's cache of runs holds the wrong record too: it must not come back from there.
+    for made in ("dvc.lock", "out.parquet", USED):
+        Path(made).unlink()
+    assert "is cached" in call("dvc", "repro", cwd=repository).stdout
+    refuse_misrecorded()
+
+
+@pytest.mark.dvc
+@SHELLS
+def test_a_stage_ends_when_real_dvc_is_killed(repository):
+    (repository / "late.py").write_text(SLOW, encoding="utf-8")
+    started = subprocess.Popen(
+        ["dvc", "repro"],
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert "on\n" in iter(started.stdout.readline, "")
+    started.kill()
+    started.wait()
+    assert "off" not in started.stdout.read()  # which ends when the last that holds it does

@@ -1,49 +1,35 @@
 """Notice a parameter that was edited after a stage had ended, before DVC looked at it.
 
 DVC records parameters as they stand after the run, a moment after the stage's own last look
-(shared/unchanged.py). So each stage leaves this module behind as a process that looks at what DVC
-records, once it has. Where that is not what the stage used, it says so in a file that the next
-stage and the commands that read a run refuse, for as long as dvc.lock says the same.
+(shared/unchanged.py). So each stage writes those that it used into an output of its own. DVC
+records that output beside the parameters: where the two differ, the next stage and the commands
+that read a run refuse, here and wherever the record was pulled to.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess  # nosec B404
-import sys
-import time
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pipeline import PARENT_AT_START
 from pipeline.shared.errors import InputError
+from pipeline.shared.outputs import write_text
 
 PARAMS, LOCK = "params.yaml", Path("dvc.lock")
-MISRECORDED = Path(".dvc") / "tmp" / "misrecorded"
-POLL = 0.05  # seconds
 
 
-def watch_record(stage: str, used: Mapping[str, Any]) -> None:
-    """Leave a process behind that compares what DVC records of `stage` with what it `used`."""
-    sections = json.dumps({name: as_text(values) for name, values in used.items()})
-    command = [
-        sys.executable,
-        "-m",
-        __name__,
-        stage,
-        sections,
-        str(PARENT_AT_START),
-        str(stamp_of(LOCK)),
-    ]
-    nothing = subprocess.DEVNULL
-    # A list of our own words, and no shell.
-    subprocess.Popen(  # noqa: S603 # nosec B603
-        command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
-    )
+def used_file(stage: str) -> Path:
+    """Where a stage says which parameters it used, for its list of outputs in dvc.yaml."""
+    return Path("data") / f"{stage}_parameters.yaml"
+
+
+def write_used(stage: str, used: Mapping[str, Any]) -> None:
+    """Write the values of each section or key of params.yaml that the stage began with."""
+    text = yaml.safe_dump(dict(used), sort_keys=False, allow_unicode=True)
+    write_text(used_file(stage), text)
 
 
 def refuse_misrecorded(needed_by: Mapping[str, Any] | None = None) -> None:
@@ -51,35 +37,22 @@ def refuse_misrecorded(needed_by: Mapping[str, Any] | None = None) -> None:
 
     Of any stage, or of those whose outputs are among the dependencies of the stage `needed_by`.
     """
-    recorded = _recorded()
-    for file in sorted(MISRECORDED.glob("*.json")):
-        found, entry = json.loads(file.read_text(encoding="utf-8")), recorded.get(file.stem)
-        made = {out["path"] for out in (entry or {}).get("outs", ())}
-        is_needed = needed_by is None or made & set(needed_by.get("deps", ()))
-        if entry and as_text(entry) == found["entry"] and is_needed:
+    for stage, entry in mapping_in(LOCK).get("stages", {}).items():
+        made = {out["path"]: out.get("md5") for out in entry.get("outs", ())}
+        if needed_by is not None and not made.keys() & set(needed_by.get("deps", ())):
+            continue
+        if edited := list(_misrecorded(entry, used_file(stage), made)):
             raise InputError(
-                f"{PARAMS}: {', '.join(found['edited'])}: edited in the moment when {file.stem} "
-                f"ended: {LOCK} holds the new values beside outputs made with the old; run "
-                f"`dvc repro --force --single-item {file.stem}`, then `dvc repro`"
+                f"{PARAMS}: {', '.join(edited)}: edited in the moment when {stage} ended: {LOCK} "
+                "holds the new values beside outputs made with the old; run "
+                f"`dvc repro --force --single-item {stage}`, then `dvc repro`"
             )
 
 
-def main(stage: str, used: Mapping[str, str], dvc: int, stamp: str) -> None:
-    """Wait until DVC has written dvc.lock or has ended, and compare."""
-    while str(stamp_of(LOCK)) == stamp and _is_alive(dvc):
-        time.sleep(POLL)
-    while not (entry := _recorded().get(stage)) and _is_alive(dvc):
-        time.sleep(POLL)
-    now = (entry or {}).get("params", {}).get(PARAMS, {})
-    file = MISRECORDED / f"{stage}.json"
-    file.unlink(missing_ok=True)
-    if entry and (
-        edited := [name for name, text in used.items() if as_text(now.get(name)) != text]
-    ):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps({"edited": edited, "entry": as_text(entry)}), "utf-8")
-        unfinished.replace(file)
+def listed(entries: Iterable[Any]) -> Iterator[str]:
+    """The names in a list of dvc.yaml, where some have settings."""
+    for entry in entries:
+        yield next(iter(entry)) if isinstance(entry, Mapping) else str(entry)
 
 
 def as_text(value: Any) -> str:
@@ -115,20 +88,15 @@ def mapping_in(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _recorded() -> dict[str, Any]:
-    stages: dict[str, Any] = mapping_in(LOCK).get("stages", {})
-    return stages
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+def _misrecorded(
+    entry: Mapping[str, Any], file: Path, made: Mapping[str, str | None]
+) -> Iterator[str]:
+    """The parameters that dvc.lock holds otherwise than the stage used, if the file is its own."""
+    if not file.exists():
+        return
+    digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+    if digest == made.get(file.as_posix()):
+        recorded = entry.get("params", {}).get(PARAMS, {})
+        for name, value in mapping_in(file).items():
+            if as_text(recorded.get(name)) != as_text(value):
+                yield name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,14 @@ from typing import Any
 from pipeline import FILES_AT_START, PARENT_AT_START
 from pipeline.shared.errors import InputError
 from pipeline.shared.params import PARAMS_FILE
-from pipeline.shared.recorded import mapping_in, refuse_misrecorded, stamp_of, watch_record
+from pipeline.shared.recorded import (
+    listed,
+    mapping_in,
+    refuse_misrecorded,
+    stamp_of,
+    used_file,
+    write_used,
+)
 
 DAG = Path("dvc.yaml")
 A_PARAMETER = re.compile(r"\$\{([\w.]+)\}")
@@ -29,26 +37,34 @@ A_PARAMETER = re.compile(r"\$\{([\w.]+)\}")
 def unchanged_meanwhile() -> Iterator[None]:
     """Raise InputError at the end if what DVC will record is not what stood here at the start.
 
-    Only where DVC runs the stage (it sets DVC_STAGE): by hand, nothing is recorded.
+    Only where DVC runs the stage (it sets DVC_STAGE): by hand, nothing is recorded. Either way,
+    the parameters that were used are written down if dvc.yaml lists their file.
     """
-    name = os.environ.get("DVC_STAGE", "").rpartition(":")[2]
-    if not name or not DAG.exists():
-        yield
-        return
+    run_by_dvc = "DVC_STAGE" in os.environ
+    name = os.environ["DVC_STAGE"].rpartition(":")[2] if run_by_dvc else _by_hand()
     declared = mapping_in(DAG).get("stages", {}).get(name, {})
+    if run_by_dvc:
+        refuse_misrecorded(needed_by=declared)
     before = dict(_state(declared))
     code = {os.path.relpath(file): stamp for file, stamp in FILES_AT_START.items()}
     before.update((file, stamp) for file, stamp in code.items() if file in before)
     yield
-    refuse_misrecorded(needed_by=declared)
     now = dict(_state(declared))
     edited = sorted(what for what in before | now if before.get(what) != now.get(what))
-    if edited:
+    if edited and run_by_dvc:
         raise InputError(
             f"{', '.join(edited)}: edited while {name} ran, which began with what stood there "
             "before; nothing is recorded: run `dvc repro` again"
         )
-    watch_record(name, {str(s): before[f"{PARAMS_FILE}: {s}"] for s in declared.get("params", ())})
+    if used_file(name).as_posix() in listed(declared.get("outs", ())):
+        params = listed(declared.get("params", ()))
+        write_used(name, {each: before[f"{PARAMS_FILE}: {each}"] for each in params})
+
+
+def _by_hand() -> str:
+    """The stage that is run as `python -m pipeline.<stage>`."""
+    module = sys.modules["__main__"].__spec__
+    return module.name.rpartition(".")[2] if module else ""
 
 
 def end_with_parent() -> None:
@@ -71,16 +87,16 @@ def _state(declared: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """Each dependency's files with their size and time, each parameter section's values."""
     params = mapping_in(PARAMS_FILE)
     for entry in declared.get("deps", ()):
-        path = Path(A_PARAMETER.sub(lambda found: _value(params, found[1]), str(entry)))
+        path = Path(A_PARAMETER.sub(lambda found: str(_value(params, found[1])), str(entry)))
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if "__pycache__" not in file.parts and not file.is_dir():
                 yield os.path.relpath(file), stamp_of(file)
-    for section in declared.get("params", ()):
-        yield f"{PARAMS_FILE}: {section}", params.get(str(section))
+    for name in listed(declared.get("params", ())):
+        yield f"{PARAMS_FILE}: {name}", _value(params, name)
 
 
-def _value(params: dict[str, Any], name: str) -> str:
+def _value(params: dict[str, Any], name: str) -> Any:
     value: Any = params
     for key in name.split("."):
         value = value.get(key) if isinstance(value, dict) else None
-    return str(value)
+    return value
