@@ -130,10 +130,11 @@ def best_reading(
 ) -> Looked:
     """Read the file with each layout; return the reading with the fewest rows set apart.
 
-    Among equals, the one whose layout's first-named columns the file has. Raises InputError with
-    what stands in the way of the layout that comes closest, where none fits.
+    Among equals, the one that uses most of the file's columns, then the one whose layout's
+    first-named columns the file has. Raises InputError with what stands in the way of the layout
+    that comes closest, where none fits.
     """
-    found: list[tuple[int, int, Looked]] = []
+    found: list[tuple[tuple[int, ...], Looked]] = []
     refused: list[InputError] = []
     for number, name in enumerate(names):
         values = {**UNSET, "path": file, "layout": name, **own}
@@ -146,16 +147,18 @@ def best_reading(
                 raise
             refused.append(error)
             continue
+        headers = [part.header for part in looked.source.parts]
+        used = sum(len(looked.layout.positions(header)) for header in headers)
         missed = sum(
-            names_of[0] not in {h.strip() for h in part.header}
-            for part in looked.source.parts
+            names_of[0] not in {h.strip() for h in header}
+            for header in headers
             for names_of in looked.layout.columns.values()
         )
-        found.append((len(looked.bad), missed * len(names) + number, looked))
+        found.append(((len(looked.bad), -used, missed, number), looked))
     if not found:
         fitting = [e for e in refused if "does not fit" not in str(e)]
         raise (fitting or sorted(refused, key=lambda e: len(str(e).split("no column")[1])))[0]
-    return min(found, key=lambda f: f[:2])[2]
+    return min(found, key=lambda f: f[0])[1]
 
 
 def _read_as_it_is(
@@ -233,7 +236,7 @@ def summary(engine: DuckDBEngine, looked: Looked) -> list[Any]:
         f"{counts['lines_read']:,} lines in {parts} part{'s'[: parts > 1]}, {rows:,} to keep",
         f"{first} to {last}" if rows else "no line that can be read",
         f"{customers:,} customers, {invoices:,} invoices, {products:,} products",
-        f"{countries:,} countries",
+        f"{countries:,} {'country' if countries == 1 else 'countries'}",
     ]
     if counts["lines_delivered_twice"]:
         texts.append(f"{counts['lines_delivered_twice']:,} lines stand in several parts: once")

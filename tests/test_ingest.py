@@ -350,11 +350,13 @@ def test_the_file_of_a_folder_or_archive_is_named(shop):
 
 
 def test_a_layout_that_does_not_fit_says_what_is_found_expected_and_closest(shop):
-    content = GOOD.replace("CustomerID", "Customer_Id").replace("Country", "Land")
+    content = GOOD.replace("CustomerID", "Custmer").replace("Country", "Land")
+    content = content.replace("Quantity", "Wieviel")
     message = refused(shop, content, "x.csv does not fit the layout online_retail")
-    assert "no column CustomerID or Customer ID, Country" in message
+    assert "no column Quantity, CustomerID or Customer ID, Country" in message
     assert "found:    InvoiceNo, StockCode, " in message
-    assert "source.columns: {customer_id: Customer_Id, country: …}" in message
+    assert "closest layout: order_lines (it lacks 2 of 9)" in message
+    assert "source.columns: {quantity: …, customer_id: Custmer, country: Land}" in message
 
 
 def test_the_closest_layout_is_named(shop):

@@ -350,3 +350,53 @@ def test_a_log_keeps_its_own_order_numbers_and_names_bad_amounts(shop):
     shop.write("customer,date,amount\nann,2011-01-01,ten\n")
     with pytest.raises(InputError, match="row 2, column amount: 'ten' is not a number"):
         shop.read(layout="order_log")
+
+
+# order_lines
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "invoice_id,stock_code,description,quantity,sold_at,unit_price,customer_id,country",
+        "OrderID,SKU,Item,Qty,Ordered at,Price,Customer Email,Ship Country",
+        "Order #,Product Code,Product-Name,units,PURCHASE DATE,price_per_unit,Client No.,Country",
+        "Bestellnr.,Art.-Nr.,Bezeichnung,Menge,Bestelldatum,Einzelpreis,Kundennr.,Land",
+        "N° commande,Référence,Libellé,Qté,Date d'achat,Prix unitaire,N° client,Pays",
+        "Pedido,Código,Artículo,Cantidad,Fecha de compra,Precio,Cliente,País",
+    ],
+)
+def test_order_lines_go_by_the_usual_names_of_their_columns(shop, header):
+    shop.write(f"{header}\n7,AB-1,CUP,-2,2011-02-01 10:00,4.50,ann,France\n")
+    assert shop.read(layout="order_lines") == [
+        {
+            "line_id": 1,
+            "invoice_id": "7",
+            "stock_code": "AB-1",
+            "description": "CUP",
+            "quantity": -2,
+            "sold_at": moment(2011, 2, 1, 10),
+            "unit_price": Decimal("4.5000"),
+            "customer_id": "ann",
+            "country": "France",
+        }
+    ]
+
+
+def test_order_lines_may_know_a_product_by_code_or_name_and_a_price_by_the_line(shop):
+    shop.write("order,product,qty,date,line total,customer\n7,cup,2,2011-02-01,9,ann\n")
+    (row,) = shop.read(layout="order_lines")
+    assert (row["stock_code"], row["description"]) == ("CUP", "cup")
+    assert row["unit_price"] == Decimal("4.5000")
+    shop.write("order,sku,qty,date,price,customer\n7,A1,2,2011-02-01,9,ann\n")
+    assert shop.read(layout="order_lines")[0]["description"] == "A1"
+    shop.write("order,qty,date,price,customer\n7,2,2011-02-01,9,ann\n")
+    with pytest.raises(InputError, match="no column description or product name or "):
+        shop.read(layout="order_lines")
+
+
+def test_a_name_as_it_is_written_goes_before_one_that_is_like_it(shop):
+    shop.write(
+        "order_id,sku,item,qty,date,price,customer-id,customer id\n7,A,C,1,2011-02-01,1,x,y\n"
+    )
+    assert shop.read(layout="order_lines")[0]["customer_id"] == "y"

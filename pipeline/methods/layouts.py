@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ CANONICAL = (
     "customer_id",
     "country",
 )
+USUAL = "order_lines"  # the layout of the usual names of columns
 BESIDE = ("amount", "refunded_quantity", "status", "cancelled_at")
 FIELDS = (*CANONICAL, *BESIDE)
 
@@ -85,19 +87,22 @@ class Layout(BaseModel):
         """The fields that the layout needs and the header lacks."""
         found = self.positions(header)
         missing = [f for f in self.columns if f not in found and f not in self.optional]
-        if not missing and not {"unit_price", "amount"} & found.keys():
-            missing = ["unit_price"]
+        for one, other in (("unit_price", "amount"), ("description", "stock_code")):
+            if not {one, other} & (found.keys() | self.constants.keys() | set(missing)):
+                missing.append(one)
         return missing
 
     def positions(self, header: Sequence[str]) -> dict[str, int]:
-        """Each field's position in the header, for those that it has."""
-        places = {_plain(name): place for place, name in reversed(list(enumerate(header)))}
-        found = {}
-        for field, names in self.columns.items():
-            for name in names:
-                if _plain(name) in places:
-                    found[field] = places[_plain(name)]
-                    break
+        """Each field's position in the header, for those that it has.
+
+        Case makes no difference; blanks, _, - and . make none where nothing fits with them.
+        """
+        found: dict[str, int] = {}
+        for read in (_plain, _letters):
+            places = {read(name): place for place, name in reversed(list(enumerate(header)))}
+            for field, names in self.columns.items():
+                if field not in found and (fitting := [n for n in names if read(n) in places]):
+                    found[field] = places[read(fitting[0])]
         return found
 
 
@@ -143,11 +148,11 @@ def closest_layout(header: Sequence[str], layouts: Mapping[str, Layout]) -> Layo
 
 def _misfit(name: str, header: Sequence[str], layout: Layout) -> str:
     missing = layout.missing(header)
-    wanted = [" or ".join(layout.columns.get(field, (field,))) for field in missing]
+    wanted = [_names(layout.columns.get(field, (field,))) for field in missing]
     lines = [
         f"{name} does not fit the layout {layout.name}: no column {', '.join(wanted)}",
         f"  found:    {', '.join(_short(column) for column in header) or 'nothing'}",
-        f"  expected: {', '.join(' or '.join(n) for n in layout.columns.values())}",
+        f"  expected: {', '.join(map(_names, layout.columns.values()))}",
     ]
     layouts = load_layouts()
     closest = closest_layout(header, layouts)
@@ -155,22 +160,35 @@ def _misfit(name: str, header: Sequence[str], layout: Layout) -> str:
     if closest.name != layout.name and lacking < len(missing):
         how = "it fits" if not lacking else f"it lacks {lacking} of {len(closest.columns)}"
         lines.append(f"  closest layout: {closest.name} ({how}); set source.layout: {closest.name}")
-    own = {field: _closest_column(layout.columns.get(field, ()), header) for field in missing}
+    usual = layouts[USUAL].columns
+    own = {
+        field: _closest_column((*layout.columns.get(field, ()), *usual.get(field, ())), header)
+        for field in missing
+    }
     named = ", ".join(f"{field}: {column or '…'}" for field, column in own.items())
     lines.append(f"  or name your own columns: source.columns: {{{named}}}")
     return "\n".join(lines)
 
 
 def _closest_column(names: Sequence[str], header: Sequence[str]) -> str | None:
-    plain = {_plain(column): column for column in header}
-    for name in names:
-        if close := difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.7):
-            return _short(plain[close[0]])
+    letters = {_letters(column): column for column in header}
+    for cutoff in (1.0, 0.7):
+        for name in names:
+            if close := difflib.get_close_matches(_letters(name), letters, n=1, cutoff=cutoff):
+                return _short(letters[close[0]])
     return None
+
+
+def _names(names: Sequence[str]) -> str:
+    return " or ".join([*names[:8], *("…" for _ in names[8:9])])
 
 
 def _plain(name: str) -> str:
     return " ".join(name.replace("\ufeff", "").split()).casefold()
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def _short(text: str) -> str:

@@ -356,7 +356,8 @@ def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
         # Not a bare constant: DuckDB would write it as a column that cannot be null.
         cells.setdefault(f, f"case when part >= 0 then {_text(value)} end")
     for f, other in layout.fallbacks.items():
-        cells[f] = f"coalesce({cells[f]}, {cells[other]})" if f in cells else cells[other]
+        if other in cells:
+            cells[f] = f"coalesce({cells[f]}, {cells[other]})" if f in cells else cells[other]
     null = "nullif('', '')"
     invoice = _identifier(cells["invoice_id"]) if "invoice_id" in cells else null
     stock_code = f"upper({_identifier(cells['stock_code'])})"
