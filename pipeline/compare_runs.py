@@ -23,7 +23,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
-import yaml
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from rich.console import Console
@@ -34,8 +33,9 @@ from sklearn.metrics import adjusted_rand_score
 
 from pipeline.shared.errors import InputError
 from pipeline.shared.outputs import write_text
-from pipeline.shared.recorded import refuse_misrecorded
+from pipeline.shared.recorded import refuse_late_edits
 from pipeline.shared.stage import command_parser, run_command
+from pipeline.shared.yaml_text import load_yaml
 from pipeline.tables.customers import CUSTOMERS
 from pipeline.tables.segments import SEGMENTS
 
@@ -100,7 +100,6 @@ def main() -> None:
     def command() -> None:
         if len(arguments.revisions) > 2:
             raise InputError("two versions at most: python -m pipeline.compare_runs REV [REV]")
-        refuse_misrecorded()
         before, after = [*(arguments.revisions or ["HEAD"]), WORKSPACE][:2]
         comparison = compare_runs(load_run(before), load_run(after))
         if arguments.html:
@@ -127,10 +126,13 @@ def load_run(revision: str) -> Run:
             for name in sorted(names)
             if name.endswith(".json")
         }
-        params = yaml.safe_load(files.read_text("params.yaml", encoding="utf-8"))
-        lock = yaml.safe_load(files.read_text("dvc.lock", encoding="utf-8"))
+        params = load_yaml(files.read_text("params.yaml", encoding="utf-8"))
+        lock = load_yaml(files.read_text("dvc.lock", encoding="utf-8"))
         segments = _table(files, SEGMENTS.path, ["snapshot_date", "customer_id", "segment"])
         customers = _table(files, CUSTOMERS.path, ["snapshot_date", "customer_id", "monetary"])
+        refuse_late_edits(lock, files.read_bytes)
+    except InputError as error:
+        raise InputError(f"{revision}: {error}") from None
     except (DvcException, SCMError) as error:
         raise InputError(
             f"{revision!r} is no version that can be read: {error}; `git log` and `dvc exp show` "

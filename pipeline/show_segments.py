@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -24,6 +23,7 @@ from pipeline.report.inputs import params_text
 from pipeline.report.rows import segments_of, title
 from pipeline.shared.recorded import refuse_misrecorded
 from pipeline.shared.stage import run_stage
+from pipeline.shared.yaml_text import load_yaml
 from pipeline.tables.contract import read_table
 from pipeline.tables.profiles import PROFILES
 from pipeline.tables.strategies import STRATEGIES
@@ -36,7 +36,7 @@ def main() -> None:
     """Read the profiles and print them."""
     refuse_misrecorded()
     profiles, strategies = read_table(PROFILES), read_table(STRATEGIES)
-    params = yaml.safe_load(params_text())
+    params = load_yaml(params_text())
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
     console = Console(highlight=False, width=width)
     console.print(segments_table(profiles, strategies, params))

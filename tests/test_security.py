@@ -67,6 +67,7 @@ def test_nothing_is_unpickled_evaluated_or_told_to_a_shell():
     loaders = re.compile(
         r"\b(joblib\.load|read_pickle|to_pickle|cloudpickle|dill|marshal|shelve)\b"
         r"|allow_pickle=True|yaml\.(load|full_load|unsafe_load|Loader|FullLoader|UnsafeLoader)\b"
+        r"|typ=.unsafe"
         r"|\b(os\.(system|popen)|shell=True|import pickle)\b|(?<![.\w])(eval|exec)\("
     )
     found = [

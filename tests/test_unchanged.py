@@ -12,6 +12,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from conftest import run as call
+from dvc.utils.serialize import dump_yaml, parse_yaml
 
 import pipeline
 from pipeline.shared import unchanged
@@ -120,8 +121,9 @@ def ended(used: str, recorded: str) -> None:
     params(used)()
     run(lambda: None)
     made = [{"path": "out.parquet"}, {"path": str(USED), "md5": md5(USED)}]
-    entry = {"params": {"params.yaml": {"clean": yaml.safe_load(recorded)}}, "outs": made}
-    write("dvc.lock", yaml.safe_dump({"stages": {"clean": entry}}))()
+    values = parse_yaml(recorded, "params.yaml")
+    entry = {"params": {"params.yaml": {"clean": values}}, "outs": made}
+    dump_yaml("dvc.lock", {"stages": {"clean": entry}})
 
 
 def md5(file: Path) -> str:
@@ -156,9 +158,10 @@ def test_an_edit_between_the_end_of_a_stage_and_dvcs_look_is_noticed_by_what_com
     with pytest.raises(InputError) as raised:
         refuse_misrecorded()
     assert str(raised.value) == (
-        "params.yaml: clean: edited in the moment when clean ended: dvc.lock holds the new values "
-        "beside outputs made with the old; run `dvc repro --force --single-item clean`, then "
-        "`dvc repro`"
+        "params.yaml: clean: edited in the moment when clean ended (or put down by `dvc commit`): "
+        "dvc.lock holds the new values beside outputs made with the old; run "
+        '`rm -rf "$(dvc cache dir)/runs"` (it remembers them so), '
+        "`dvc repro --force --single-item clean`, then `dvc repro`"
     )
     run(lambda: None)  # the remedy runs the stage itself
     write("dvc.yaml", f"{DAG}  next: {{deps: [out.parquet]}}\n  other: {{deps: [lines.csv]}}\n")()
@@ -176,6 +179,8 @@ def test_an_edit_between_the_end_of_a_stage_and_dvcs_look_is_noticed_by_what_com
         ("{fee: 3e-2}", "{fee: 0.03}"),
         ("{of: [a, 1], to: null}", "{to: null, of: [a, 1]}"),
         ("{from: 2011-09-10, NO: é}", "{from: 2011-09-10, NO: é}"),
+        ("['NO', 'on', '12:30', '010', '3e-2', ~]", "['NO', 'on', '12:30', '010', '3e-2', ~]"),
+        ("[NO, on, 12:30, 010, 0o17, 1_000]", "['NO', 'on', '12:30', 10, 15, 1000]"),
     ],
 )
 def test_what_dvc_recorded_as_it_was_used_is_right_however_it_is_written(used, recorded):
@@ -233,18 +238,22 @@ def repository(project, monkeypatch, shell):
 @SHELLS
 def test_real_dvc_records_what_was_edited_late_and_the_next_command_says_so(repository):
     (repository / "late.py").write_text(LATE, encoding="utf-8")
-    call("dvc", "repro", cwd=repository)
+    for fee in (2, 1):
+        params(f"{{fee: {fee}}}")()
+        call("dvc", "repro", cwd=repository)
     lock = yaml.safe_load((repository / "dvc.lock").read_text(encoding="utf-8"))
     assert lock["stages"]["clean"]["params"]["params.yaml"] == {"clean": {"fee": 2}}
     with pytest.raises(InputError, match="edited in the moment when clean ended"):
         refuse_misrecorded()
+    # DVC's cache of runs holds the wrong record too: it must not come back from there.
+    shutil.rmtree(call("dvc", "cache", "dir", cwd=repository).stdout.strip() + "/runs")
     call("dvc", "repro", "--force", "--single-item", "clean", cwd=repository)
     refuse_misrecorded()
-    # DVC's cache of runs holds the wrong record too: it must not come back from there.
-    for made in ("dvc.lock", "out.parquet", USED):
-        Path(made).unlink()
-    assert "is cached" in call("dvc", "repro", cwd=repository).stdout
-    refuse_misrecorded()
+    for fee in (3, 2):
+        params(f"{{fee: {fee}}}")()
+        said = call("dvc", "repro", cwd=repository).stdout
+        assert ("is cached" in said) == (fee == 2)
+        refuse_misrecorded()
 
 
 @pytest.mark.dvc

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import yaml
+
+from pipeline.shared.yaml_text import load_yaml
 
 WORDS = Path(__file__).with_name("gift_shop.yaml")
 
@@ -75,7 +76,7 @@ class Catalogue:
 
 def make_catalogue(size: int, rng: np.random.Generator) -> Catalogue:
     """Return about `size` products; families share a five-digit code and differ in colour."""
-    words: dict[str, Any] = yaml.safe_load(WORDS.read_text(encoding="utf-8"))
+    words: dict[str, Any] = load_yaml(WORDS.read_text(encoding="utf-8"))
     categories = tuple(words["categories"])
     heads = [
         (category, head.rstrip("~"), price)

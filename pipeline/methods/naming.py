@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.shared.errors import InputError
 from pipeline.shared.params import StageParams, parse_params
+from pipeline.shared.yaml_text import YAMLError, load_yaml
 
 PLAYBOOK = Path(__file__).parents[1] / "playbook.yaml"
 DIMENSIONS = ("recency", "frequency", "monetary")
@@ -115,8 +115,8 @@ def read_playbook(path: Path = PLAYBOOK) -> Playbook:
     belongs to no rule or to two, or where two plays share a name.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        content = load_yaml(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
         raise InputError(f"{path.name} is not valid YAML: {error}") from None
     playbook = parse_params("playbook", Playbook, content, Path(path.name))
     problems = [*_cell_problems(playbook.rules), *_name_problems(playbook.plays)]

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.shared.errors import InputError
+from pipeline.shared.yaml_text import YAMLError, load_yaml
 
 BUILT_IN = Path(__file__).parent.parent / "taxonomies"
 
@@ -69,8 +69,8 @@ def read_taxonomy(path: Path) -> Taxonomy:
     Raises InputError that names the file, the place in it and the remedy.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        content = load_yaml(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {error}") from None
     return parse_taxonomy(content, path)
 

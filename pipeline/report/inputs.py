@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from pipeline.shared.errors import InputError
 from pipeline.shared.metrics import METRICS, read_metrics
 from pipeline.shared.params import PARAMS_FILE
+from pipeline.shared.yaml_text import load_yaml
 from pipeline.tables.candidates import CANDIDATES
 from pipeline.tables.categories import CATEGORIES
 from pipeline.tables.category_months import CATEGORY_MONTHS
@@ -92,7 +92,7 @@ def read_inputs() -> Inputs:
     return Inputs(
         **{table.name: read_table(table) for table in TABLES},
         metrics={s: read_metrics(s) for s in STAGES if (METRICS / f"{s}.json").exists()},
-        params=yaml.safe_load(text),
+        params=load_yaml(text),
         params_text=text,
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.shared.errors import InputError
+from pipeline.shared.yaml_text import YAMLError, load_yaml
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -48,8 +48,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             f"{path} is missing: run from the project's top folder, or `git checkout {path}`"
         ) from None
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        content = load_yaml(text)
+    except YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold one section per stage, found {type(content).__name__}")

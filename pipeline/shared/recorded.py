@@ -9,14 +9,13 @@ that read a run refuse, here and wherever the record was pulled to.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.shared.errors import InputError
 from pipeline.shared.outputs import write_text
+from pipeline.shared.yaml_text import YAMLError, dump_yaml, load_yaml
 
 PARAMS, LOCK = "params.yaml", Path("dvc.lock")
 
@@ -28,7 +27,7 @@ def used_file(stage: str) -> Path:
 
 def write_used(stage: str, used: Mapping[str, Any]) -> None:
     """Write the values of each section or key of params.yaml that the stage began with."""
-    text = yaml.safe_dump(dict(used), sort_keys=False, allow_unicode=True)
+    text = dump_yaml(dict(used))
     write_text(used_file(stage), text)
 
 
@@ -37,14 +36,27 @@ def refuse_misrecorded(needed_by: Mapping[str, Any] | None = None) -> None:
 
     Of any stage, or of those whose outputs are among the dependencies of the stage `needed_by`.
     """
-    for stage, entry in mapping_in(LOCK).get("stages", {}).items():
+    refuse_late_edits(mapping_in(LOCK), lambda path: Path(path).read_bytes(), needed_by)
+
+
+def refuse_late_edits(
+    lock: Mapping[str, Any],
+    read: Callable[[str], bytes],
+    needed_by: Mapping[str, Any] | None = None,
+) -> None:
+    """As above, of the dvc.lock and the files that `read` gives, which may be an earlier version's.
+
+    `read` raises FileNotFoundError for what is not at hand; that is not held against anyone.
+    """
+    for stage, entry in lock.get("stages", {}).items():
         made = {out["path"]: out.get("md5") for out in entry.get("outs", ())}
         if needed_by is not None and not made.keys() & set(needed_by.get("deps", ())):
             continue
-        if edited := list(_misrecorded(entry, used_file(stage), made)):
+        if edited := list(_edited(entry, used_file(stage).as_posix(), made, read)):
             raise InputError(
-                f"{PARAMS}: {', '.join(edited)}: edited in the moment when {stage} ended: {LOCK} "
-                "holds the new values beside outputs made with the old; run "
+                f"{PARAMS}: {', '.join(edited)}: edited in the moment when {stage} ended (or put "
+                f"down by `dvc commit`): {LOCK} holds the new values beside outputs made with the "
+                f'old; run `rm -rf "$(dvc cache dir)/runs"` (it remembers them so), '
                 f"`dvc repro --force --single-item {stage}`, then `dvc repro`"
             )
 
@@ -53,21 +65,6 @@ def listed(entries: Iterable[Any]) -> Iterator[str]:
     """The names in a list of dvc.yaml, where some have settings."""
     for entry in entries:
         yield next(iter(entry)) if isinstance(entry, Mapping) else str(entry)
-
-
-def as_text(value: Any) -> str:
-    """The same for what is read from params.yaml here and, after DVC wrote it, from dvc.lock.
-
-    DVC reads 3e-2 as a number, which for YAML 1.1 is a word.
-    """
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(sorted(f'{key}: {as_text(each)}' for key, each in value.items()))}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(as_text, value))}]"
-    try:
-        return repr(float(value))
-    except (TypeError, ValueError):
-        return str(value)
 
 
 def stamp_of(file: Path) -> tuple[int, int] | None:
@@ -82,21 +79,25 @@ def stamp_of(file: Path) -> tuple[int, int] | None:
 def mapping_in(path: Path) -> dict[str, Any]:
     """What stands in a YAML file now; nothing where it cannot be read, which is a change too."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+        content = load_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, YAMLError):
         return {}
     return content if isinstance(content, dict) else {}
 
 
-def _misrecorded(
-    entry: Mapping[str, Any], file: Path, made: Mapping[str, str | None]
+def _edited(
+    entry: Mapping[str, Any],
+    file: str,
+    made: Mapping[str, str | None],
+    read: Callable[[str], bytes],
 ) -> Iterator[str]:
     """The parameters that dvc.lock holds otherwise than the stage used, if the file is its own."""
-    if not file.exists():
+    try:
+        content = read(file)
+    except FileNotFoundError:
         return
-    digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
-    if digest == made.get(file.as_posix()):
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() == made.get(file):
         recorded = entry.get("params", {}).get(PARAMS, {})
-        for name, value in mapping_in(file).items():
-            if as_text(recorded.get(name)) != as_text(value):
+        for name, value in load_yaml(content.decode()).items():
+            if recorded.get(name) != value:
                 yield name

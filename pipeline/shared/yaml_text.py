@@ -1,0 +1,25 @@
+"""YAML as DVC reads it: version 1.2, in which NO is a word, 010 is ten and 3e-2 a number."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+__all__ = ["YAMLError", "dump_yaml", "load_yaml"]
+
+
+def load_yaml(text: str) -> Any:
+    """Return what a YAML text says, in plain Python. Raises YAMLError."""
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def dump_yaml(values: Any) -> str:
+    """Return values as YAML that reads as the same values; keys stay in their order."""
+    yaml = YAML()
+    yaml.width = 1 << 16
+    text = io.StringIO()
+    yaml.dump(values, text)
+    return text.getvalue()
