@@ -61,6 +61,7 @@ from pipeline.shared.metrics import METRICS, write_metrics
 from pipeline.shared.outputs import write_text
 from pipeline.shared.params import StageParams, load_params
 from pipeline.shared.stage import progress, run_stage, stage
+from pipeline.shared.unchanged import end_with
 from pipeline.tables.candidates import CANDIDATES
 from pipeline.tables.contract import Table, check, write_table
 from pipeline.tables.customers import CUSTOMERS
@@ -512,7 +513,9 @@ def _effort(now: Snapshot, params: Params) -> Effort:
 def _in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:
     """Results in the order of the jobs, over PIPELINE_THREADS processes (null: all cores)."""
     threads = int(os.environ.get("PIPELINE_THREADS", "0")) or joblib.cpu_count()
-    with joblib.parallel_config("loky", n_jobs=threads, inner_max_num_threads=1):
+    # Workers whose stage was killed as it wrote to them would wait for the rest for ever.
+    ends = {"initializer": end_with, "initargs": (os.getpid(),)}
+    with joblib.parallel_config("loky", n_jobs=threads, inner_max_num_threads=1, **ends):
         yield from joblib.Parallel(return_as="generator")(jobs)
 
 

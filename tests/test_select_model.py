@@ -1,11 +1,15 @@
 import filecmp
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from conftest import ROOT
 from segmentation_shop import write_shop
 
 from pipeline import assign_segments, select_model
@@ -133,3 +137,25 @@ def test_too_few_customers_are_an_error_that_says_how_many_are_needed(tmp_path, 
     ):
         run_in(tmp_path / "shop", monkeypatch, size=11)
     assert not Path("data/model.skops").exists()
+
+
+BUSY = """
+import time, joblib
+from pipeline.select_model import _in_parallel
+def work(number):
+    print("on", flush=True)
+    time.sleep(60)
+list(_in_parallel([joblib.delayed(work)(number) for number in range(2)]))
+"""
+
+
+def test_the_workers_of_a_stage_that_is_killed_end_too():
+    stage = subprocess.Popen(
+        [sys.executable, "-c", BUSY],
+        env={**os.environ, "PIPELINE_THREADS": "2", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert stage.stdout.readline() == b"on\n"
+    stage.kill()
+    stage.communicate(timeout=30)  # whoever is left holds the pipe

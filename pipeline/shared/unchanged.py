@@ -74,11 +74,16 @@ def end_with_parent() -> None:
     one has recorded.
     """
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_watch_parent, daemon=True).start()
+        end_with(PARENT_AT_START)
 
 
-def _watch_parent() -> None:
-    while os.getppid() == PARENT_AT_START:
+def end_with(parent: int) -> None:
+    """End this process when its parent has ended, however that came."""
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
         time.sleep(0.1)
     os._exit(1)
 
