@@ -24,7 +24,7 @@ from typing import Any
 
 import narwhals as nw
 import pandas as pd
-import yaml
+import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
@@ -36,14 +36,15 @@ from pipeline.methods.canonical_lines import (
     open_params_source,
     write_lines,
 )
-from pipeline.methods.layouts import CANONICAL, Layout, load_layouts
+from pipeline.methods.layouts import CANONICAL, FIELDS, USUAL, Layout, load_layouts
 from pipeline.methods.line_parsing import SHOWN, BadRow, Source, count_rows
 from pipeline.methods.returns import held_units
 from pipeline.methods.sales_ledger import NotGoods, place_lines, place_returns
-from pipeline.shared.errors import InputError
+from pipeline.shared.errors import AmbiguousError, InputError, MisfitError
 from pipeline.shared.params import PARAMS_FILE, load_params, parse_params
 from pipeline.shared.scratch import scratch_folder
 from pipeline.shared.stage import command_parser, run_command
+from pipeline.shared.yaml_text import dump_yaml, load_yaml
 from pipeline.tables.invoice_lines import INVOICE_LINES
 
 UNSET: Mapping[str, Any] = {
@@ -56,6 +57,12 @@ MORE_DATES = (
     "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M", "%m-%d-%Y %H:%M", "%d-%m-%Y", "%m-%d-%Y",
     "%Y/%m/%d %H:%M", "%Y/%m/%d",
 )  # fmt: skip
+NO_GOODS = re.compile(
+    r"\b(postage|shipping|carriage|freight|delivery|discount|coupon|voucher|gift ?card|bank charges"
+    r"|fees?|commission|adjustment|versand\w*|porto|rabatt|gutschein|gebühr\w*|pfand"
+    r"|frais|livraison|remise|envío|gastos|descuento|spedizione|sconto|verzend\w*|korting)\b",
+    re.IGNORECASE,
+)
 HOW_TO_SET = (
     "for this look, say it by --set KEY=VALUE, such as --set encoding=cp1252, --set decimal=, or "
     "--set 'columns={customer_id: Client}'"
@@ -122,20 +129,21 @@ def _setting(text: str) -> tuple[str, Any]:
     # A comma or a percent sign alone is no YAML, and a format with a colon would be a mapping.
     if key in {"date_format", "delimiter", "decimal", "thousands", "encoding", "files"}:
         return key, value.strip("\"'") if len(value) > 1 else value
-    return key, yaml.safe_load(value)
+    return key, load_yaml(value)
 
 
 def best_reading(
     engine: DuckDBEngine, file: str, names: Sequence[str], own: Mapping[str, Any], scratch: Path
 ) -> Looked:
-    """Read the file with each layout; return the reading with the fewest rows set apart.
+    """Read the file with each layout; return the reading that uses most of the file's columns.
 
-    Among equals, the one that uses most of the file's columns, then the one whose layout's
-    first-named columns the file has. Raises InputError with what stands in the way of the layout
-    that comes closest, where none fits.
+    Where a tenth of the rows cannot be read so, the one with the fewest such rows. Among equals,
+    the one with the fewest rows set apart, then the one whose layout's first-named columns the
+    file has. Raises InputError with what stands in the way of the layout
+    that comes closest, where none fits, or where one that reads more of the file cannot tell.
     """
     found: list[tuple[tuple[int, ...], Looked]] = []
-    refused: list[InputError] = []
+    refused: dict[str, InputError] = {}
     for number, name in enumerate(names):
         values = {**UNSET, "path": file, "layout": name, **own}
         folder = scratch / name
@@ -145,7 +153,7 @@ def best_reading(
         except InputError as error:
             if not Path(file).exists() or len(names) == 1:
                 raise
-            refused.append(error)
+            refused[name] = error
             continue
         headers = [part.header for part in looked.source.parts]
         used = sum(len(looked.layout.positions(header)) for header in headers)
@@ -154,11 +162,37 @@ def best_reading(
             for header in headers
             for names_of in looked.layout.columns.values()
         )
-        found.append(((len(looked.bad), -used, missed, number), looked))
+        bad = len(looked.bad)
+        fails = bad if 10 * bad > bad + pq.read_metadata(looked.lines).num_rows else 0
+        found.append(((fails, -used, bad, missed, number), looked))
     if not found:
-        fitting = [e for e in refused if "does not fit" not in str(e)]
-        raise (fitting or sorted(refused, key=lambda e: len(str(e).split("no column")[1])))[0]
-    return min(found, key=lambda f: f[0])[1]
+        raise refused[min(refused, key=lambda name: _far(name, refused[name]))]
+    best = min(found, key=lambda f: f[0])[1]
+    for name, why in refused.items():
+        layout = load_layouts()[name].with_own_columns(own.get("columns", {}))
+        if isinstance(why, AmbiguousError) and _tells_more(layout, best):
+            raise why
+    return best
+
+
+def _far(name: str, error: InputError) -> tuple[int, int]:
+    """How far the file is from a layout that refused it; least where another thing is wrong."""
+    if not isinstance(error, MisfitError):
+        return -len(FIELDS), 0
+    return -error.has, error.lacks if error.has else int(name != USUAL)
+
+
+def _tells_more(layout: Layout, best: Looked) -> bool:
+    """Whether a layout uses more of the file's columns than the best reading does.
+
+    Where they use as many, the best stands only if the file writes their names as it does: then
+    the file is likely of its kind, and its dates are too.
+    """
+    header = best.source.parts[0].header
+    positions = best.layout.positions(header)
+    as_named = all(header[p].strip() in best.layout.columns[f] for f, p in positions.items())
+    more = len(layout.positions(header)) - len(positions)
+    return more > 0 or (more == 0 and not as_named)
 
 
 def _read_as_it_is(
@@ -241,7 +275,7 @@ def summary(engine: DuckDBEngine, looked: Looked) -> list[Any]:
     if counts["lines_delivered_twice"]:
         texts.append(f"{counts['lines_delivered_twice']:,} lines stand in several parts: once")
     if looked.tried:
-        found = ", ".join(f"{key}: {value}" for key, value in looked.tried.items())
+        found = ", ".join(f'{key} "{value}"' for key, value in looked.tried.items())
         texts.append(f"found by trying: {escape(found)}; see below whether it is right")
     if counts["lines_of_told_returns"]:
         texts.append(f"{counts['lines_of_told_returns']:,} lines the file says were taken back")
@@ -257,24 +291,38 @@ def mapped_columns(engine: DuckDBEngine, looked: Looked) -> list[Any]:
         for n in CANONICAL
     )
     (found,) = lines.aggregate(gaps).fetchall()
-    grid = Grid(box=None, pad_edge=False)
-    for title in ("column", "from", "type", "empty", "such as"):
-        grid.add_column(title, justify="right" if title == "empty" else "left", no_wrap=True)
     headers = {f: part.header[p].strip() for f, p in looked.layout.positions(part.header).items()}
+    origins = _origins(headers, looked.layout)
+    rows = []
     for place, name in enumerate(CANONICAL):
-        origin = headers.get(name) or looked.layout.constants.get(name)
-        if origin is None:
-            origin = headers.get("amount", "") if name == "unit_price" else "–"
         column = INVOICE_LINES.column(name)
         how = f", {part.date_format}" if name == "sold_at" else ""
         kind = {"string": "text", "int64": "whole number", "timestamp[us]": f"date{how}"}
         text = kind.get(str(column.type) if column else "", "decimal, 4 places")
         example = str(found[2 * place + 1] or "")
-        cells = (name, origin, text, f"{found[2 * place]:,}", example[:40])
-        grid.add_row(*(escape(cell) for cell in cells))
+        origin = origins.get(name, "–")
+        rows.append((name, origin, text, f"{found[2 * place]:,}", example[:40]))
+    grid = Grid(box=None, pad_edge=False)
+    for title in ("column", "from", "type", "empty", "such as"):
+        widths = [len(title), *(len(row[len(grid.columns)]) for row in rows)]
+        grid.add_column(title, no_wrap=True, min_width=max(widths) if title != "such as" else None)
+    grid.columns[3].justify = "right"
+    for row in rows:
+        grid.add_row(*map(escape, row))
     unused = [h for h in part.header if h.strip() and h.strip() not in headers.values()]
     rest = [f"not used: {escape(', '.join(unused[:20]))}"] if unused else []
     return [grid, *rest, ""]
+
+
+def _origins(headers: Mapping[str, str], layout: Layout) -> dict[str, str]:
+    """Which column of the file, which constant or which other column a canonical one comes from."""
+    others = {"description": "stock_code", **layout.fallbacks}
+    stand_ins = {field: headers[other] for field, other in others.items() if other in headers}
+    if amount := headers.get("amount"):
+        each = f"{amount} / {headers['quantity']}" if "quantity" in headers else amount
+        price = headers.get("unit_price")
+        headers = {**headers, "unit_price": f"{price}, else {each}" if price else each}
+    return {**stand_ins, **layout.constants, **headers}
 
 
 def problems(bad: Sequence[BadRow]) -> list[Any]:
@@ -284,7 +332,7 @@ def problems(bad: Sequence[BadRow]) -> list[Any]:
     first = sorted(bad, key=lambda row: (row.file, row.row))[:SHOWN]
     more = [f"… and {len(bad) - SHOWN:,} more"] if len(bad) > SHOWN else []
     return [
-        f"[bold]{len(bad):,} rows cannot be read[/bold]",
+        f"[bold]{len(bad):,} row{'s'[: len(bad) > 1]} cannot be read[/bold]",
         *(escape(str(row)) for row in first),
         *more,
         "",
@@ -302,7 +350,32 @@ def ledger(engine: DuckDBEngine, lines: Path) -> list[Any]:
     shares = engine.collect(
         place_returns(placed, held).group_by("place").agg(nw.len().alias("lines"))
     )
-    return [_ledger_grid(shares.sort_values(["lines", "place"], ascending=[False, True])), ""]
+    products = engine.collect(
+        placed.filter(nw.col("place") == "goods")
+        .group_by("stock_code", "description")
+        .agg(nw.len().alias("lines"))
+    )
+    return [
+        _ledger_grid(shares.sort_values(["lines", "place"], ascending=[False, True])),
+        *perhaps_no_goods(products),
+        "",
+    ]
+
+
+def perhaps_no_goods(products: pd.DataFrame) -> list[Any]:
+    """What stands among the goods and is called like postage, a discount or a fee."""
+    text = products["stock_code"] + " " + products["description"].fillna("")
+    found = products[text.map(NO_GOODS.search).notna()]
+    found = found.sort_values(["lines", "stock_code"], ascending=[False, True]).fillna("")
+    if found.empty:
+        return []
+    named = [
+        f"{code} {'' if name == code else name[:40]}".strip() + f" ({lines:,})"
+        for code, name, lines in found[["stock_code", "description", "lines"]].to_numpy()[:SHOWN]
+    ]
+    more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
+    told = f"perhaps no goods (lines): {escape(', '.join(named))}{more}"
+    return [f"{told}; name the codes of what is none in clean.not_goods_codes"]
 
 
 def _ledger_grid(shares: pd.DataFrame) -> Grid:
@@ -337,7 +410,7 @@ def pasteable(looked: Looked, own: Mapping[str, Any]) -> list[Any]:
         **own,
         **looked.tried,
     }
-    text = yaml.safe_dump({**values, "on_bad_rows": mode}, sort_keys=False, allow_unicode=True)
+    text = dump_yaml({**values, "on_bad_rows": mode})
     return [
         f"for params.yaml, section source{' (or correct the rows first)' if looked.bad else ''}:",
         "source:",

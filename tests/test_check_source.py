@@ -60,7 +60,7 @@ def test_the_printed_params_are_those_that_read_the_file(shop, capsys):
         .replace("0.00", "0,00")
     )
     out = look(capsys, "x.csv", "--set", 'decimal=","', "--set", "columns={country: Country}")
-    pasted = yaml.safe_load(out[out.index("source:\n") :])["source"]
+    pasted = yaml.safe_load(out[out.rindex("\nsource:\n") :])["source"]
     assert pasted["decimal"] == ","
     assert len(shop.read(**pasted)) == 4
 
@@ -77,7 +77,7 @@ def test_encoding_commas_and_dates_are_found_and_the_lines_are_a_whole_section(s
     out = look(capsys, "x.csv")
     assert "found by trying: " in out
     assert "2 lines in 1 part, 2 to keep" in out
-    section = out[out.index("source:\n") :]
+    section = out[out.rindex("\nsource:\n") :]
     told = {"decimal": ",", "thousands": ".", "date_format": "%d.%m.%Y %H:%M"}
     assert yaml.safe_load(section)["source"].items() >= told.items()
     (shop.folder / "params.yaml").write_text(section, encoding="utf-8")
@@ -121,7 +121,7 @@ def test_the_layout_that_fits_best_is_found(shop, capsys):
 def test_rows_with_problems_are_shown_and_the_params_set_them_apart(shop, capsys):
     shop.write(GOOD.replace("3.39", "x"))
     out = look(capsys, "x.csv")
-    assert "1 rows cannot be read" in out
+    assert "1 row cannot be read" in out
     assert "x.csv, row 5, column UnitPrice: 'x' is not a number" in out
     assert "on_bad_rows: quarantine" in out
 
@@ -211,3 +211,67 @@ def test_a_look_from_elsewhere_has_no_cleaning_ledger(shop, capsys):
     out = look(capsys, "x.csv")
     assert "no params.yaml here, so no cleaning ledger" in out
     assert "in the cleaning ledger\n" not in out.replace("no cleaning ledger", "")
+
+
+SNAKE = "invoice_no,stock_code,description,quantity,invoice_date,unit_price,customer_id,country\n"
+
+
+def refused(capsys, shop: Shop, text: str) -> str:
+    shop.write(text)
+    with pytest.raises(SystemExit):
+        look(capsys, "x.csv")
+    return capsys.readouterr().err
+
+
+def test_a_layout_that_knows_less_does_not_decide_what_another_cannot_tell(capsys, shop):
+    dates = "1,A,CUP,1,05/03/2011 10:00,1,k,UK\n2,A,CUP,1,06/04/2011 10:00,1,k,UK\n"
+    assert "they mean two days" in refused(capsys, shop, SNAKE + dates)
+    twice = "Order,Product,Product,Qty,Date,Price,Customer\n1,A,CUP,10,2011-01-31,2.5,k\n"
+    assert "stands there 2 times" in refused(capsys, shop, twice)
+    assert "stands there 2 times" in refused(capsys, shop, twice.lower())
+    shop.write(GOOD.replace("12/13", "12/3").replace("12/14", "12/4"))
+    assert "x.csv as online_retail" in look(capsys, "x.csv")  # whose dates are known
+
+
+LINES = "Order ID;Order Date;Customer;SKU;Item;Qty;Price\n" + "".join(
+    f"{n};{n % 28 + 1:02d}.03.2011;K{n % 7};S{n % 5};Thing {n % 5};2;1,5\n" for n in range(3000)
+)
+
+
+def test_a_few_bad_cells_do_not_make_it_another_kind_of_file(capsys, shop):
+    shop.write(LINES.replace(";2;1,5", ";six;1,5", 1) + "1;2;3\n" + "1;" * 10 + "1\n")
+    out = look(capsys, "x.csv")
+    assert "x.csv as order_lines" in out
+    assert "3 rows cannot be read" in out
+    assert "row 2, column Qty: 'six' is not a whole number" in out
+    assert "row 3002, column (row): 3 cells where the header has 7" in out
+    assert "row 3003, column (row): 11 cells where the header has 7" in out
+
+
+def test_line_ends_that_change_far_down_are_made_one(capsys, shop):
+    crlf = "".join(f"{line}\r\n" for line in LINES.splitlines()[1:])
+    for text in (LINES + crlf, LINES.splitlines()[0] + "\r\n" + crlf + "\n"):
+        shop.write(text)
+        out = look(capsys, "x.csv")
+        assert "no row that cannot be read" in out
+        assert "x.csv as order_lines" in out
+
+
+def test_where_each_column_comes_from_and_what_may_be_no_goods_is_said(capsys, shop):
+    shop.write(
+        "order_id,created_at,client_no,product_name,quantity,line total\n"
+        "1,2011-01-01,a,POSTAGE,1,2.5\n1,2011-01-01,a,cup [blue],2,5\n2,2011-01-05,b,cup,3,7.5\n"
+    )
+    out = look(capsys, "x.csv")
+    rows = [line.split("  ") for line in out.splitlines()]
+    origins = {row[0]: next(cell for cell in row[1:] if cell).strip() for row in rows if row[1:]}
+    assert origins["unit_price"] == "line total / quantity"
+    assert origins["stock_code"] == "product_name"
+    assert origins["country"] == "–"
+    assert "perhaps no goods (lines): POSTAGE (1); name the codes" in out
+    shop.write("order_id,created_at,client_no,sku,quantity,price,line total\n"
+               "1,2011-01-01,a,A1,1,,2.5\n1,2011-01-01,a,A2,2,2,4\n")  # fmt: skip
+    out = look(capsys, "x.csv")
+    assert "price, else line total / quantity" in out
+    assert "not used" not in out
+    assert "perhaps no goods" not in out

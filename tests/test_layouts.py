@@ -400,3 +400,74 @@ def test_a_name_as_it_is_written_goes_before_one_that_is_like_it(shop):
         "order_id,sku,item,qty,date,price,customer-id,customer id\n7,A,C,1,2011-02-01,1,x,y\n"
     )
     assert shop.read(layout="order_lines")[0]["customer_id"] == "y"
+
+
+USUAL = "sku,product,quantity,order_date,unit_price,customer_id,order_id"
+
+
+@pytest.mark.parametrize(
+    ("header", "field", "column"),
+    [
+        (f"{USUAL},price", "unit_price", "unit_price"),
+        ("price,unit_price", "unit_price", "unit_price"),
+        ("Customer,CustomerID", "customer_id", "CustomerID"),
+        ("Customer,Customer #", "customer_id", "Customer #"),
+        ("email,customer_id", "customer_id", "customer_id"),
+        ("date,order_date", "sold_at", "order_date"),
+        ("order,order_id", "invoice_id", "order_id"),
+        ("item_id,item_sku", "stock_code", "item_sku"),
+        ("Quantite,Reference,Libelle", "quantity", "Quantite"),
+        ("Stu\u0308ck", "quantity", "Stu\u0308ck"),
+        ("N\u00ba pedido,n\u00b0 commande", "invoice_id", "n\u00b0 commande"),
+    ],
+)
+def test_the_first_name_that_a_file_has_counts_however_it_is_written(header, field, column):
+    columns = header.split(",")
+    assert columns[load_layouts()["order_lines"].positions(columns)[field]] == column
+
+
+def test_a_column_that_is_named_for_one_thing_is_not_another_one_too(shop):
+    text = "Order,SKU,Qty,Date,Price,Customer\n1,A,10,2011-01-31,25,k\n"
+    shop.write(text)
+    named = {"layout": "order_lines", "columns": {"amount": "Price"}}
+    assert shop.read(**named)[0]["unit_price"] == Decimal("2.5000")
+    assert shop.read(layout="order_lines")[0]["unit_price"] == Decimal(25)
+    shop.write("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,Price,CustomerID,Country\n"
+               "1,A,CUP,10,2011-01-31,25,k,UK\n")  # fmt: skip
+    named["layout"] = "online_retail"
+    assert shop.read(**named)[0]["unit_price"] == Decimal("2.5000")
+    # A needed one keeps its column: two names for one thing are right here.
+    shop.write(text)
+    twice = shop.read(layout="order_lines", columns={"invoice_id": "Order", "description": "Order"})
+    assert (twice[0]["invoice_id"], twice[0]["description"]) == ("1", "1")
+
+
+def test_two_columns_that_are_one_name_are_not_chosen_from(shop):
+    shop.write("order-id,order_id,SKU,Qty,Date,Price,Customer\n1,77,A,10,2011-01-31,25,k\n")
+    with pytest.raises(InputError, match=r"'order-id' and 'order_id' \(invoice_id\) stands there"):
+        shop.read(layout="order_lines")
+
+
+def test_where_no_column_describes_the_products_their_codes_do_but_not_for_an_empty_cell(shop):
+    shop.write("Order,SKU,Qty,Date,Price,Customer\n1,a1,1,2011-01-31,25,k\n")
+    assert shop.read(layout="order_lines")[0]["description"] == "a1"
+    shop.write("Order,SKU,Item,Qty,Date,Price,Customer\n1,a1,,1,2011-01-31,25,k\n")
+    assert shop.read(layout="order_lines")[0]["description"] is None
+
+
+@pytest.mark.parametrize(
+    ("header", "own", "says", "says_not"),
+    [
+        ("Bestellnr,Artikel,Menge,Bestelldatum,Einzelpreis", {}, "customer_id: …", "shopify"),
+        ("Order,SKU,Item,Qty,Date,Price,Customer", {"customer_id": "Client"},
+         "customer_id: Customer}", "closest layout"),
+        ("Order,SKU,Item,Qty,Date,Line total,Custmer", {}, "{customer_id: Custmer}", "unit_price:"),
+        ("a,b,c", {}, "or delete what stands above the header, if row 1 is none", "closest"),
+    ],
+)  # fmt: skip
+def test_what_a_header_lacks_is_said_with_what_may_be_meant(shop, header, own, says, says_not):
+    shop.write(f"{header}\n")
+    with pytest.raises(InputError) as error:
+        shop.read(layout="order_lines", columns=own)
+    assert says in str(error.value)
+    assert says_not not in str(error.value)

@@ -143,7 +143,10 @@ def _write(
     try:
         batches = database.sql(rows).to_arrow_reader(ROW_GROUP)
         write_batches(_numbered(batches) if number else batches, INVOICE_LINES.schema, target)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        # DuckDB's own errors come so through the batches, without a number.
         raise duckdb.InvalidInputException(str(error)) from None
 
 

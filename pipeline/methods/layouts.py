@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
-from collections import Counter
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pipeline.shared.errors import InputError
+from pipeline.shared.errors import AmbiguousError, InputError, MisfitError
+from pipeline.shared.yaml_text import load_yaml
 
 LAYOUTS_FILE = Path(__file__).parents[1] / "layouts.yaml"
 CANONICAL = (
@@ -68,6 +69,7 @@ class Layout(BaseModel):
     def with_own_columns(self, own: Mapping[str, str]) -> Layout:
         """The layout with these header names in place of its own, and needed in the file.
 
+        A column that is named so is no longer another one that the file may lack.
         Raises InputError for a name that is no canonical column.
         """
         for field in own:
@@ -75,10 +77,16 @@ class Layout(BaseModel):
                 raise InputError(
                     f"source.columns: {field!r} is no column; there are {', '.join(FIELDS)}"
                 )
+        optional = {*self.optional, *(("unit_price",) if "amount" in own else ())}
+        taken = {_letters(name) for name in own.values()}
+        others = {
+            field: tuple(n for n in names if _letters(n) not in taken or field not in optional)
+            for field, names in self.columns.items()
+        }
         return self.model_copy(
             update={
-                "columns": {**self.columns, **{field: (name,) for field, name in own.items()}},
-                "optional": tuple(field for field in self.optional if field not in own),
+                "columns": {**others, **{field: (name,) for field, name in own.items()}},
+                "optional": tuple(field for field in optional if field not in own),
                 "constants": {f: v for f, v in self.constants.items() if f not in own},
             }
         )
@@ -93,22 +101,28 @@ class Layout(BaseModel):
         return missing
 
     def positions(self, header: Sequence[str]) -> dict[str, int]:
-        """Each field's position in the header, for those that it has.
+        """Each field's position in the header, for those that it has."""
+        return {field: places[0] for field, places in self.places(header).items()}
 
-        Case makes no difference; blanks, _, - and . make none where nothing fits with them.
+    def places(self, header: Sequence[str]) -> dict[str, list[int]]:
+        """Where the first of each field's names stands that the header has: once, or several times.
+
+        Case makes no difference; accents, blanks, _, - and . make none where the name does not
+        stand there with them.
         """
-        found: dict[str, int] = {}
-        for read in (_plain, _letters):
-            places = {read(name): place for place, name in reversed(list(enumerate(header)))}
-            for field, names in self.columns.items():
-                if field not in found and (fitting := [n for n in names if read(n) in places]):
-                    found[field] = places[read(fitting[0])]
+        readings = [(read, [read(name) for name in header]) for read in (_plain, _letters)]
+        found: dict[str, list[int]] = {}
+        for field, names in self.columns.items():
+            for name, (read, columns) in itertools.product(names, readings):
+                if read(name) in columns:
+                    found[field] = [p for p, column in enumerate(columns) if column == read(name)]
+                    break
         return found
 
 
 def load_layouts(path: Path = LAYOUTS_FILE) -> dict[str, Layout]:
     """Return all layouts by name."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = load_yaml(path.read_text(encoding="utf-8"))
     return {name: Layout(name=name, **values) for name, values in content.items()}
 
 
@@ -124,26 +138,31 @@ def named_layout(name: str, layouts: Mapping[str, Layout]) -> Layout:
 def fit(name: str, header: Sequence[str], layout: Layout) -> dict[str, int]:
     """Return each field's position in the header of the file `name`.
 
-    Raises InputError where a needed column is missing or stands there twice: it says what was
-    found and expected, and which layout and which header names come closest.
+    Raises MisfitError where a needed column is missing: it says what was found and expected, and
+    which layout and which header names come closest. Raises AmbiguousError where one stands there
+    twice.
     """
-    if layout.missing(header):
-        raise InputError(_misfit(name, header, layout))
-    positions = layout.positions(header)
-    times = Counter(_plain(column) for column in header)
-    for field, place in positions.items():
-        if times[_plain(header[place])] > 1:
-            raise InputError(
-                f"{name}, row 1: the column {header[place]!r} ({field}) stands there "
-                f"{times[_plain(header[place])]} times; which one counts cannot be guessed: "
-                "rename or delete the others"
+    if missing := layout.missing(header):
+        has = len(layout.positions(header))
+        raise MisfitError(_misfit(name, header, layout), has, len(missing))
+    for field, places in layout.places(header).items():
+        if len(places) > 1:
+            alike = " and ".join(dict.fromkeys(repr(header[place]) for place in places))
+            raise AmbiguousError(
+                f"{name}, row 1: the column {alike} ({field}) stands there {len(places)} times; "
+                "which one counts cannot be guessed: rename or delete the others"
             )
-    return positions
+    return layout.positions(header)
 
 
 def closest_layout(header: Sequence[str], layouts: Mapping[str, Layout]) -> Layout:
-    """Return the layout of which the header lacks the smallest share."""
-    return min(layouts.values(), key=lambda y: len(y.missing(header)) / max(1, len(y.columns)))
+    """Return the layout of which the header lacks the smallest share, and has the most columns."""
+
+    def order(layout: Layout) -> tuple[float, int]:
+        lacks, has = len(layout.missing(header)), len(layout.positions(header))
+        return lacks / max(1, len(layout.columns)), -has
+
+    return min(layouts.values(), key=order)
 
 
 def _misfit(name: str, header: Sequence[str], layout: Layout) -> str:
@@ -157,16 +176,22 @@ def _misfit(name: str, header: Sequence[str], layout: Layout) -> str:
     layouts = load_layouts()
     closest = closest_layout(header, layouts)
     lacking = len(closest.missing(header))
-    if closest.name != layout.name and lacking < len(missing):
+    reads_less = len(closest.positions(header)) < len(layout.positions(header))
+    if closest.name != layout.name and lacking < len(missing) and not reads_less:
         how = "it fits" if not lacking else f"it lacks {lacking} of {len(closest.columns)}"
         lines.append(f"  closest layout: {closest.name} ({how}); set source.layout: {closest.name}")
     usual = layouts[USUAL].columns
-    own = {
-        field: _closest_column((*layout.columns.get(field, ()), *usual.get(field, ())), header)
-        for field in missing
-    }
+    fields = [*layout.positions(header).items(), *layouts[USUAL].positions(header).items()]
+    own: dict[str, str | None] = {}
+    for field in missing:
+        names = (*layout.columns.get(field, ()), *usual.get(field, ()))
+        theirs = {place for other, place in fields if other != field}
+        free = [column for place, column in enumerate(header) if place not in theirs]
+        own[field] = _closest_column(names, free)
     named = ", ".join(f"{field}: {column or '…'}" for field, column in own.items())
     lines.append(f"  or name your own columns: source.columns: {{{named}}}")
+    if not layouts[USUAL].positions(header):
+        lines.append("  or delete what stands above the header, if row 1 is none")
     return "\n".join(lines)
 
 
@@ -180,7 +205,7 @@ def _closest_column(names: Sequence[str], header: Sequence[str]) -> str | None:
 
 
 def _names(names: Sequence[str]) -> str:
-    return " or ".join([*names[:8], *("…" for _ in names[8:9])])
+    return " or ".join([*names[:4], *("…" for _ in names[4:5])])
 
 
 def _plain(name: str) -> str:
@@ -188,7 +213,8 @@ def _plain(name: str) -> str:
 
 
 def _letters(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).casefold()
+    letters = unicodedata.normalize("NFKD", name.replace("#", "no"))
+    return re.sub(r"[\W_]+", "", letters).casefold()
 
 
 def _short(text: str) -> str:

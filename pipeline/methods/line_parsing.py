@@ -7,6 +7,7 @@ path is one pass, and the rows that cannot be read are looked for only where the
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import re
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline.methods.layouts import CANONICAL, FIELDS, Layout, fit
 from pipeline.methods.sources import Part, dialect, rows_of, unpack, with_one_line_end
-from pipeline.shared.errors import InputError
+from pipeline.shared.errors import AmbiguousError, InputError
 
 SHOWN = 5
 NUMBERS = ("quantity", "unit_price", "amount", "refunded_quantity")
@@ -287,7 +288,7 @@ def _refuse_ambiguous(
         differ = f"{_date('sold_at', one)} <> {_date('sold_at', other)}"
         found = database.execute(f"select sold_at from ({rows}) where {differ} limit 1").fetchall()
         if found:
-            raise InputError(
+            raise AmbiguousError(
                 f"{part.part.name}, column {_shown(part, 'sold_at')}: {found[0][0]!r} fits {one} "
                 f"and {other}, as do all rows, and they mean two days; set source.date_format: "
                 f"'{one}' or '{other}'"
@@ -380,7 +381,7 @@ def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
     return {
         "invoice_id": invoice,
         "stock_code": stock_code,
-        "description": cells.get("description", null),
+        "description": cells.get("description", cells["stock_code"]),
         "quantity": quantity,
         "sold_at": _plausible("d_sold_at"),
         "unit_price": price,
@@ -617,8 +618,13 @@ def _number_hint(value: str, layout: Layout) -> str:
         return '; if the file uses decimal commas, set source.decimal: ","'
     if layout.decimal == "." and re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", text):
         return '; if commas part thousands, set source.thousands: ","; if decimals, source.decimal'
-    if layout.decimal == "," and "." in text:
-        return '; if points part thousands, set source.thousands: "."'
+    if layout.decimal == "," and re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?", text):
+        hint = '; if points part thousands, set source.thousands: "."'
+        return hint if "," in text else f"{hint}; if decimals, source.decimal"
+    if layout.decimal == "," and re.fullmatch(r"[+-]?\d+\.\d+", text):
+        return '; if the file uses decimal points, set source.decimal: "."'
+    if sign := re.search(r"[^\s\d.,+-]+", text):
+        return f"; delete {sign[0]!r} from the column" if re.search(r"\d", text) else ""
     return ""
 
 
@@ -664,13 +670,18 @@ def rejected_rows(database: duckdb.DuckDBPyConnection, source: Source) -> list[B
     ).fetchall()
     rows: dict[tuple[str, int], BadRow] = {}
     for file, line, kind, text, message in found:
-        name, row = parts[file].part.name, line + _skipped(parts[file])
+        if file not in parts:
+            continue  # another reading of this connection
+        part = parts[file]
+        name, row = part.part.name, line + _skipped(part)
         if kind not in WRONG_CELLS:
             raise InputError(
                 f"{name}, row {row}: {message.splitlines()[0]}: such a row cannot be set apart; "
                 "correct it or export the file again"
             )
-        problem = f"not the header's number of cells: {message.splitlines()[0]}"
+        # DuckDB's own count goes no further than the header's and one.
+        cells = len(next(csv.reader([text], delimiter=str(part.how[2]))))
+        problem = f"{cells} cells where the header has {len(part.header)}"
         rows[name, row] = BadRow(name, row, None, "(row)", None, problem, text)
     return list(rows.values())
 
