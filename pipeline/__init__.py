@@ -7,7 +7,16 @@ Beside the DAG: score_lines (new lines → segments) and compare_runs (two versi
 """
 
 import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
+
+# As `python -m pipeline.…` begins, before anything is imported that may be missing.
+if sys.argv[0] == "-m" and not all(map(find_spec, ("duckdb", "narwhals", "skops"))):
+    sys.exit(
+        f"error: {sys.executable} has not the packages of this project: run `make` once, then "
+        "`source .venv/bin/activate`"
+    )
 
 # Taken here because Python runs this before it reads any other file of the project: what is edited
 # and who dies from now on is noticed (shared/unchanged.py).

@@ -4,7 +4,8 @@ Reads   source.path: CSV, TSV, XLSX, Parquet, ZIP or gzip of them
 Writes  data/invoice_lines.parquet, data/quarantined_lines.parquet, metrics/ingest.json
 
 Example: python -m pipeline.ingest
-         python -m pipeline.ingest --check orders.csv    (a look at a file; writes nothing)
+         python -m pipeline.ingest --check orders.csv    (a look at a file; writes nothing;
+         `--check FILE --help` tells of --layout and --set)
 """
 # ruff: noqa: S608 - the SQL is made of layouts and quoted names, never of what cells hold
 

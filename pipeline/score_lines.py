@@ -121,7 +121,7 @@ def parsed_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--as-of",
-        type=date.fromisoformat,
+        type=_day,
         metavar="DATE",
         help="score as of the end of this day and look at nothing after it "
         "(default: the day after the file's last sale)",
@@ -139,6 +139,13 @@ def parsed_arguments() -> argparse.Namespace:
         "--fail-on-drift", action="store_true", help=f"exit with {DRIFT_EXIT} where there is drift"
     )
     return parser.parse_args()
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day written as 2011-11-30") from None
 
 
 def request_of(arguments: argparse.Namespace) -> Request:
@@ -188,7 +195,9 @@ def score_file(request: Request) -> bool:
                     counts[int(str(segment_id))] += int(number)
                 write(scored)
         asked = customers_in(engine, lines)
-        found = drift.against(those_who_bought_within((as_of - net.first_sale).days, trained))
+        later = (as_of - date.fromisoformat(trained.model.snapshot_date)).days
+        others = those_who_bought_within((as_of - net.first_sale).days, trained, later)
+        found = drift.against(others)
         report(log, trained, found, counts=counts, asked=asked, request=request, as_of=as_of)
         return bool((~found["verdict"].isin(STABLE)).any())
 
@@ -262,10 +271,10 @@ def report(
         if row.verdict not in STABLE:
             log.warning("drift: %s: %s (index %.2f)", row.measure, row.verdict, row.psi)
     if (~found["verdict"].isin(STABLE)).any():
-        past = "" if request.with_history else "a file that lacks their past needs --with-history, "
+        past = "" if request.with_history else "give their past by --with-history; "
         log.warning(
-            "the customers do not look like those of as late a last order that the model was "
-            "fitted on (%s): read their segments with care; %sa changed shop a new run",
+            "these customers differ from those of the run (%s) who ordered as lately: read their "
+            "segments with care; %sif the shop has changed, make a new run",
             trained.model.snapshot_date,
             past,
         )

@@ -73,3 +73,14 @@ def test_a_mistake_is_one_message_without_a_traceback_unless_asked_for(command, 
     assert asked.returncode == 1
     assert "Traceback" in asked.stderr
     assert "InputError" in asked.stderr
+
+
+def test_a_python_without_the_projects_packages_says_what_to_do(tmp_path):
+    bare = [sys.executable, "-I", "-S", "-c"]  # no site-packages
+    start = (
+        "import sys, runpy; sys.argv[0] = '-m'; sys.path.insert(0, sys.argv[1]); import pipeline"
+    )
+    done = run(*bare, start, str(ROOT), cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "run `make` once, then `source .venv/bin/activate`" in done.stderr
+    assert "Traceback" not in done.stderr

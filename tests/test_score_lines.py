@@ -33,9 +33,14 @@ from pipeline import (
 )
 from pipeline.engines.duckdb import open_duckdb
 from pipeline.methods.canonical_lines import Reading
-from pipeline.methods.scoring import SCORED, DriftCounts, categorize_new
+from pipeline.methods.scoring import (
+    SCORED,
+    DriftCounts,
+    categorize_new,
+    those_who_bought_within,
+)
 from pipeline.methods.segment_model import load_model
-from pipeline.score_lines import read_lines
+from pipeline.score_lines import read_lines, read_trained
 from pipeline.shared.errors import InputError
 from pipeline.tables.contract import read_table, write_table
 from pipeline.tables.segment_names import SEGMENT_NAMES
@@ -282,6 +287,31 @@ def test_a_month_of_the_same_shop_is_no_drift_for_holding_late_buyers_alone(
     file = write_csv(tmp_path / "late.csv", header, late)
     code, _, messages = score(file, "--with-history", "--fail-on-drift")
     assert (code, "drift:" in messages) == (0, False)
+
+
+def test_customers_scored_on_another_day_are_held_against_the_runs_as_old_as_then(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with inside(trained):
+        run, _ = read_trained()
+    seen: list[pd.DataFrame] = []
+    monkeypatch.setattr(DriftCounts, "add", lambda _self, customers, _id: seen.append(customers))
+    for later in (0, 30, -30):
+        those_who_bought_within(10_000, run, later)
+    same, old, young = (found.set_index("customer_id")["tenure_days"] for found in seen)
+    assert (old == same + 30).all()
+    assert set(young.index) == set(same.index[same >= 30]) != set(same.index)
+    assert (young == same[same >= 30] - 30).all()
+
+
+def test_a_day_written_otherwise_is_refused_with_how_to_write_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["score_lines", "x.csv", "--as-of", "30.11.2011"])
+    with pytest.raises(SystemExit) as ended:
+        score_lines.main()
+    assert ended.value.code == 2
+    assert "'30.11.2011' is no day written as 2011-11-30" in capsys.readouterr().err
 
 
 def test_the_training_customers_have_not_drifted_from_themselves(trained: Path) -> None:

@@ -21,6 +21,14 @@ def test_a_users_mistake_is_one_message_and_exit_code_1(capsys):
     assert capsys.readouterr().err == ("error: x.csv, row 2, column Price: 'abc' is not a number\n")
 
 
+def test_where_dvc_ran_the_stage_the_way_back_is_said(capsys, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "dvc.yaml:clean")
+    monkeypatch.setattr(stage_module, "end_with_parent", lambda: None)
+    with pytest.raises(SystemExit):
+        run_stage(broken, "Do.", [])
+    assert capsys.readouterr().err.splitlines()[1:] == [stage_module.GOING_BACK]
+
+
 def test_debug_brings_the_traceback_back():
     with pytest.raises(InputError):
         run_stage(broken, "Do.", ["--debug"])

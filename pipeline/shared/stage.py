@@ -25,6 +25,10 @@ from pipeline.shared.errors import InputError
 from pipeline.shared.limits import LIMITS, limit_reached
 from pipeline.shared.unchanged import end_with_parent, unchanged_meanwhile
 
+GOING_BACK = (
+    "what was there before comes back by: git checkout params.yaml dvc.lock metrics && dvc checkout"
+)
+
 T = TypeVar("T")
 
 console = Console(stderr=True, highlight=False)
@@ -61,6 +65,8 @@ def run_command(command: Callable[[], None], *, debug: bool = False) -> None:
             raise
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         print(f"error: {told}{notes}", file=sys.stderr)
+        if "DVC_STAGE" in os.environ:
+            print(GOING_BACK, file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
