@@ -36,7 +36,7 @@ def main() -> None:
     params = yaml.safe_load(params_text())
     svg = picture(
         segments_of(read_table(PROFILES)),
-        params["report"]["currency"],
+        params["profile"]["currency"],
         params["rfm"]["horizon_days"],
     )
     with whole_file(PICTURE) as unfinished:

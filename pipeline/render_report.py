@@ -26,7 +26,6 @@ class Params(StageParams):
     """Section `report` of params.yaml."""
 
     shop: str = Field(min_length=1)
-    currency: str
     map_customers: int = Field(ge=0, le=5000)
     map_products: int = Field(ge=0, le=5000)
     top_rows: int = Field(ge=1, le=100)
@@ -36,7 +35,8 @@ def main() -> None:
     """Read what the other stages found, format it, write the page."""
     params = load_params("report", Params)
     with stage("render_report") as log:
-        html = page(read_inputs(), Look(**params.model_dump()))
+        inputs = read_inputs()
+        html = page(inputs, Look(currency=inputs.params["profile"]["currency"], **vars(params)))
         write_text(REPORT, html)
         log.info("%s: %.2f MB", REPORT, len(html.encode()) / 1e6)
 

@@ -14,7 +14,14 @@ from pipeline.report import words
 DAY = timedelta(days=1)
 
 
-def notes(*, countries=("Malta", "Chile"), titles=(1, 2), checked=(date(2010, 12, 1),), days=800):
+def notes(
+    *,
+    countries=("Malta", "Chile"),
+    titles=(1, 2),
+    checked=(date(2010, 12, 1),),
+    days=800,
+    verdicts=(),
+):
     day = date(2011, 12, 9)
     shop = SimpleNamespace(
         day=day,
@@ -26,8 +33,14 @@ def notes(*, countries=("Malta", "Chile"), titles=(1, 2), checked=(date(2010, 12
     lines = SimpleNamespace(first_day=day - pd.Timedelta(days=days), last_day=day)
     outlook = SimpleNamespace(
         expected=None if checked is None else 1,
-        check=pd.DataFrame({"snapshot_date": list(checked or ())}),
+        check=pd.DataFrame({"snapshot_date": list(checked or ())}).assign(
+            grouping="segment", verdict="about right"
+        ),
     )
+    if verdicts:
+        of_segments = {"snapshot_date": checked[0], "grouping": "segment", "verdict": verdicts}
+        of_all = {"snapshot_date": checked[0], "grouping": "all", "verdict": ["too low"] * 9}
+        outlook.check = pd.concat([pd.DataFrame(of_segments), pd.DataFrame(of_all)])
     found = notes_on(shop, lines, outlook, 90)
     assert found["position"].tolist() == list(range(1, len(found) + 1))
     return dict(zip(found["topic"], found["note"], strict=True))
@@ -74,3 +87,11 @@ def test_a_check_in_another_season_is_noted_with_both_spans(checked, is_of_the_s
             f"for {words.day(date(2011, 12, 10))} to {words.day(date(2012, 3, 8))}"
             in (found["value"])
         )
+
+
+def test_how_often_what_was_expected_came_true_is_noted_where_it_was_seldom():
+    right, high, low = ["about right"], ["too high"], ["too low"]
+    assert "expected_spend" not in notes(verdicts=right * 7 + high * 3)
+    said = notes(verdicts=right * 6 + high * 3 + low)["expected_spend"]
+    assert said.startswith("In 10 checks of a segment in earlier months, its expected spend was ")
+    assert "about right 6 times, too high 3 times and too low 1 times." in said

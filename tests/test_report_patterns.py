@@ -41,6 +41,18 @@ def test_without_the_figures_nothing_is_claimed(inputs):
     assert {"week", "concentration", "countries"} <= set(shorter)
 
 
+def test_of_dates_without_a_time_of_day_no_hour_is_told(inputs):
+    at = inputs.exploration["pattern"] == "weekday_hour"
+    days = inputs.exploration[at].drop_duplicates("bucket").assign(sub_bucket="00")
+    found = patterns(replace(inputs, exploration=days), "£", 5)
+    (week,) = (figure for figure in found if figure["key"] == "week")
+    assert week["finding"].startswith("Thursday is the busiest day (21")
+    assert "hour" not in week["finding"] + week["alt"]
+    assert week["head"] == ("Day", "Orders")
+    assert {len(row) for row in week["rows"]} == {2}
+    assert len(week["rows"]) == 7
+
+
 def test_a_pattern_without_rows_is_no_figure(inputs):
     assert patterns(replace(inputs, exploration=inputs.exploration.iloc[:0]), "£", 5) == []
 

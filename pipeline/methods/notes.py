@@ -31,6 +31,7 @@ NO_OUTCOMES = (
     "hold-out group computed. A longer file or a shorter horizon (params.yaml, rfm.horizon_days "
     "and profile.horizon_days) would help."
 )
+RIGHT_ENOUGH = 0.7  # of the checks, which would hold in 95 of 100 by chance alone
 NOT_CHECKED = (
     "The file is too short to hold a period out, so the expected spend is unchecked and has no "
     "interval. Treat it as a guess until later months have come in."
@@ -65,9 +66,22 @@ def _notes(
     elif outlook.check.empty:
         yield "value", NOT_CHECKED
     else:
+        yield from _what_came_true(outlook.check)
         yield from _season_of_the_check(shop.day, outlook.check, horizon_days)
     if shop.customers["snapshot_date"].nunique() < 2:
         yield "migration", ONE_SNAPSHOT
+
+
+def _what_came_true(check: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    told = check.loc[check["grouping"] == "segment", "verdict"].value_counts()
+    right, high, low = (int(told.get(v, 0)) for v in ("about right", "too high", "too low"))
+    if right < RIGHT_ENOUGH * (right + high + low):
+        note = (
+            f"In {right + high + low} checks of a segment in earlier months, its expected spend "
+            f"was about right {right} times, too high {high} times and too low {low} times. Trust "
+            "the order of the segments more than their sums."
+        )
+        yield "expected_spend", note
 
 
 def _season_of_the_check(

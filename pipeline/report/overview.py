@@ -16,9 +16,11 @@ WIDTH, BAR, GAP = 1000, 44, 46
 
 def shop_facts(inputs: Inputs) -> Row:
     """What the shop is: sales, span and the day that everything is told as of."""
+    explored = inputs.metrics.get("explore", {})
     months = inputs.exploration.loc[inputs.exploration["pattern"] == "month", "bucket"]
     return {
-        "sales": inputs.metrics.get("explore", {}).get("sales", {}),
+        "sales": explored.get("sales", {}),
+        "unknown_share": explored.get("no_customer", {}).get("share_of_revenue"),
         "first": words.month(months.iloc[0]) if len(months) else words.NOTHING,
         "last": words.month(months.iloc[-1]) if len(months) else words.NOTHING,
         "as_of": inputs.profiles["snapshot_date"].iloc[0],

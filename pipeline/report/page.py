@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Look:
-    """How the report is to look: the section `report` of params.yaml."""
+    """How the report is to look: section `report` of params.yaml, and the currency of profiles."""
 
     shop: str
     currency: str

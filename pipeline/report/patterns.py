@@ -93,10 +93,21 @@ def _week(
     if "busiest_weekday" in season:
         finding = (
             f"{season['busiest_weekday']} is the busiest day "
-            f"({words.share(season['busiest_weekday_share_of_orders'])} of the orders), "
-            f"{season['busiest_hour']}:00 to {season['busiest_hour'] + 1}:00 the busiest hour "
-            f"({words.share(season['busiest_hour_share_of_orders'])})."
+            f"({words.share(season['busiest_weekday_share_of_orders'])} of the orders)"
         )
+        if len(hours) > 1:
+            finding += (
+                f", {season['busiest_hour']}:00 to {season['busiest_hour'] + 1}:00 the busiest "
+                f"hour ({words.share(season['busiest_hour_share_of_orders'])})"
+            )
+        finding += "."
+    if len(hours) == 1:  # dates without a time of day
+        days = [{"label": row["y"], "value": row["value"], "text": row["text"]} for row in data]
+        picture = draw("week", charts.columns(days, "share of the orders", ".0%"), 640)
+        head: tuple[str, ...] = ("Day", "Orders")
+    else:
+        picture = draw("week", charts.heat(data, "hour of the day", "", "share", step=30), 640)
+        head = ("Day", *(f"{hour}:00" for hour in hours))
     table = [
         (
             WEEKDAYS[d - 1],
@@ -108,10 +119,10 @@ def _week(
         "key": "week",
         "title": "When orders come in",
         "finding": finding,
-        "picture": draw("week", charts.heat(data, "hour of the day", "", "share", step=30), 640),
-        "head": ("Day", *(f"{hour}:00" for hour in hours)),
+        "picture": picture,
+        "head": head,
         "rows": table,
-        "alt": "A table of shades: share of the orders by weekday and hour.",
+        "alt": "Share of the orders by weekday" + (" and hour." if len(hours) > 1 else "."),
     }
 
 

@@ -15,7 +15,7 @@ PROFILE_NOTES = Table(
         Column(
             "topic",
             pa.string(),
-            "names, profiles, categories, countries, season, value, migration, drift or strategy",
+            "profiles, categories, countries, season, expected_spend, value or migration",
         ),
         Column("note", pa.string(), "what, why, and what would help"),
     ),
