@@ -251,7 +251,7 @@ def test_shares_are_percent_and_never_round_to_all_or_nothing(
 
 
 def test_intervals_say_their_unit_once() -> None:
-    assert words.money_between(1.2e6, 1.5e6, "£") == f"£1.2 to £1.5{NBSP}million"
+    assert words.money_between(1.2e6, 1.5e6, "£") == f"£1.2 to 1.5{NBSP}million"
     assert words.money_between(8e5, 1.5e6, "£") == f"£800{NBSP}thousand to £1.5{NBSP}million"
     assert words.money_between(291, 670_123, "£") == "£291 to £670,000"
     assert words.share_between(0.31, 0.37) == f"31 to 37{NBSP}%"

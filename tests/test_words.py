@@ -76,7 +76,7 @@ def test_money_to_the_cent_has_its_sign_before_the_currency():
 @pytest.mark.parametrize(
     ("low", "high", "text"),
     [
-        (1.2e6, 1.5e6, "£1.2 to £1.5\u00a0million"),
+        (1.2e6, 1.5e6, "£1.2 to 1.5\u00a0million"),
         (950_000, 1.5e6, "£950\u00a0thousand to £1.5\u00a0million"),
         (780, 1200, "£780 to £1,200"),
     ],

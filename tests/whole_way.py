@@ -19,7 +19,13 @@ STAGES = (
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 
 
-def go(folder: Path, monkeypatch: Any, rows: Sequence[Sequence[str]], **report: Any) -> str | None:
+def go(
+    folder: Path,
+    monkeypatch: Any,
+    rows: Sequence[Sequence[str]],
+    shop: str = "a shop",
+    currency: str = "£",
+) -> str | None:
     """Run every stage on these rows in `folder`; return the stage that refused, and why."""
     from pipeline.shared.errors import InputError
 
@@ -27,7 +33,7 @@ def go(folder: Path, monkeypatch: Any, rows: Sequence[Sequence[str]], **report: 
     monkeypatch.setenv("PIPELINE_THREADS", "1")
     with (folder / "x.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([HEADER.split(","), *rows])
-    (folder / "params.yaml").write_text(yaml.safe_dump(_params(report)), encoding="utf-8")
+    (folder / "params.yaml").write_text(yaml.safe_dump(_params(shop, currency)), encoding="utf-8")
     for stage in STAGES:
         try:
             importlib.import_module(f"pipeline.{stage}").main()
@@ -36,11 +42,11 @@ def go(folder: Path, monkeypatch: Any, rows: Sequence[Sequence[str]], **report: 
     return None
 
 
-def _params(report: dict[str, Any]) -> dict[str, Any]:
+def _params(shop: str, currency: str) -> dict[str, Any]:
     params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["source"]["path"] = "x.csv"
     params["categorize"]["overrides"] = str(ROOT / params["categorize"]["overrides"])
-    params["report"] |= report
+    params["report"]["shop"], params["profile"]["currency"] = shop, currency
     params["select"] |= {
         "k_to": 4,
         "origins": 2,

@@ -59,13 +59,13 @@ def money_exact(value: Any, currency: str) -> str:
 
 
 def money_between(low: Any, high: Any, currency: str) -> str:
-    """An interval of money: £1.2 to £1.5 million; £291 to £670,000."""
+    """An interval of money: £1.2 to 1.5 million; £291 to £670,000."""
     if is_missing(low) or is_missing(high):
         return NOTHING
     texts = money(low, currency), money(high, currency)
     words = [text.partition(SPACE)[2] for text in texts]
     if words[0] and words[0] == words[1]:
-        return f"{texts[0].partition(SPACE)[0]} to {texts[1]}"
+        return f"{texts[0].partition(SPACE)[0]} to {texts[1].replace(currency, '', 1)}"
     if words[1] and not words[0]:  # else the word would seem to be said of both
         return f"{texts[0]} to {currency}{float(f'{float(high):.3g}'):,.0f}"
     return f"{texts[0]} to {texts[1]}"
