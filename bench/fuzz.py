@@ -37,7 +37,7 @@ from bench.inputs.mutations import (
 )
 from pipeline.methods.layouts import load_layouts
 
-LAYOUTS = ("online_retail", "online_retail_ii", "order_log", "shopify_orders")
+LAYOUTS = ("online_retail", "online_retail_ii", "order_log", "shopify_orders", "order_lines")
 PARSERS = ("sources", "layouts", "line_parsing", "canonical_lines")
 SEED_BYTES = 1 << 16
 FUZZING = "--fuzzing"

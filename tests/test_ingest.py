@@ -421,6 +421,23 @@ def test_each_file_of_a_folder_may_write_its_dates_in_its_own_way(shop):
     assert [row["sold_at"] for row in rows] == [moment(2011, 1, 25), moment(2011, 1, 26)]
 
 
+@pytest.mark.parametrize(
+    ("price", "source", "hint"),
+    [
+        ("€ 2.55", {}, "; delete '€' from the column"),
+        ("2.55 EUR", {}, "; delete 'EUR' from the column"),
+        ("2.55", {"decimal": ","}, '; if the file uses decimal points, set source.decimal: "."'),
+        ("1.255", {"decimal": ","}, 'set source.thousands: "."; if decimals, source.decimal'),
+        ("1e400", {}, "below 10^14"),
+        ("2.5.5", {}, "below 10^14"),
+    ],
+)
+def test_what_may_be_meant_by_a_price_is_said(shop, price, source, hint):
+    lines = [HEADER, f'1,A,CUP,1,12/1/2010 8:26,"{price}",17850,France']
+    message = refused(shop, "\n".join(lines), f"{price!r} is not a number", **source)
+    assert message.splitlines()[0].endswith(hint)
+
+
 def test_points_in_a_file_of_decimal_commas_are_asked_about(shop):
     content = (
         GOOD.replace("2.55", '"2,55"').replace("27.50", '"27,50"').replace("3.39", '"1.003,39"')

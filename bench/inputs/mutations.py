@@ -130,7 +130,8 @@ def mutations(shop: Shop) -> Iterator[Mutation]:
         yield from group(shop)
     for group in (packed, gzipped, in_folders, in_workbooks, in_parquet):
         yield from group(shop)
-    for other in (as_shopify(shop), as_woocommerce(shop), as_order_log(shop)):
+    for as_other in (as_shopify, as_woocommerce, as_order_log, as_order_lines):
+        other = as_other(shop)
         for group in (plain, headers, numbers, dates):
             for mutation in group(other):
                 if mutation.apart:
@@ -257,6 +258,19 @@ def as_order_log(shop: Shop) -> Shop:
     )  # fmt: skip
     picked = lines.index(shop.lines[shop.picked])
     return Shop("order_log", header, fields, tuple(rows), told, picked)
+
+
+def as_order_lines(shop: Shop) -> Shop:
+    """What was sold, by names that nobody agreed on."""
+    lines, picked = _sold(shop)
+    columns = {
+        "Order No.": "invoice_id", "sku": "stock_code", "ProductName": "description",
+        "QTY": "quantity", "order_date": "sold_at", "Unit-Price": "unit_price",
+        "customer no": "customer_id", "ship country": "country", "Discount": "",
+    }  # fmt: skip
+    rows = [(*(str(n[field]) if field else "0" for field in columns.values()),) for n in lines]
+    header, fields = tuple(columns), tuple(columns.values())
+    return Shop("order_lines", header, fields, tuple(rows), tuple(lines), picked)
 
 
 # Mutations
@@ -398,7 +412,7 @@ def dialects(shop: Shop) -> Iterator[Mutation]:
 def headers(shop: Shop) -> Iterator[Mutation]:
     """Columns."""
     lost = shop.column("customer_id")
-    renamed = tuple("Kunde" if h == lost else h for h in shop.header)
+    renamed = tuple("Wer" if h == lost else h for h in shop.header)
     yield _none(
         "column renamed",
         replace(shop, header=renamed).text(),
@@ -410,7 +424,7 @@ def headers(shop: Shop) -> Iterator[Mutation]:
         "column renamed, declared",
         replace(shop, header=renamed).text(),
         shop,
-        columns={"customer_id": "Kunde"},
+        columns={"customer_id": "Wer"},
     )
     place = shop.header.index(lost)
     short = replace(
@@ -528,7 +542,8 @@ def dates(shop: Shop) -> Iterator[Mutation]:
         "2011-11-29 25:00",
     ):
         yield from _bad_cell(f"date {text}", shop, "sold_at", text, f"{text!r} is not a date like")
-    yield from _bad_cell("date empty", shop, "sold_at", "", "it is empty")
+    alone = shop.with_cell("invoice_id", "ALONE", invoice_id="ALONE")  # no other line dates it
+    yield from _bad_cell("date empty", alone, "sold_at", "", "it is empty")
     if shop.layout == "online_retail":
         other = shop.with_cell("sold_at", "2011-11-29 08:26:00")
         yield from _bad_cell(

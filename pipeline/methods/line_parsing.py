@@ -33,6 +33,7 @@ BUFFER = 2 * LONGEST_LINE  # DuckDB's own size; by itself it would take 16 longe
 SAMPLED_ROWS = 2000
 # The defects of single lines; after others (an open quote) nobody knows where the next line begins.
 WRONG_NUMBER = "Expected Number of Columns"  # so DuckDB says it
+SIGN = r"[A-Z]{3}|kr|zł|[^\w\s.,+-]"  # EUR, €
 MIXED_ENDS = "reached an invalid state"
 WRONG_CELLS = ("MISSING COLUMNS", "TOO MANY COLUMNS")
 
@@ -623,8 +624,9 @@ def _number_hint(value: str, layout: Layout) -> str:
         return hint if "," in text else f"{hint}; if decimals, source.decimal"
     if layout.decimal == "," and re.fullmatch(r"[+-]?\d+\.\d+", text):
         return '; if the file uses decimal points, set source.decimal: "."'
-    if sign := re.search(r"[^\s\d.,+-]+", text):
-        return f"; delete {sign[0]!r} from the column" if re.search(r"\d", text) else ""
+    sign = re.fullmatch(rf"({SIGN})?\s*-?\d[\d.,]*\s*({SIGN})?", text)
+    if sign and (sign[1] or sign[2]):
+        return f"; delete {sign[1] or sign[2]!r} from the column"
     return ""
 
 
