@@ -34,6 +34,7 @@ from pipeline.methods.canonical_lines import (
     Reading,
     layout_of,
     open_params_source,
+    setting,
     write_lines,
 )
 from pipeline.methods.layouts import CANONICAL, FIELDS, USUAL, Layout, load_layouts
@@ -44,7 +45,7 @@ from pipeline.shared.errors import AmbiguousError, InputError, MisfitError
 from pipeline.shared.params import PARAMS_FILE, load_params, parse_params
 from pipeline.shared.scratch import scratch_folder
 from pipeline.shared.stage import command_parser, run_command
-from pipeline.shared.yaml_text import dump_yaml, load_yaml
+from pipeline.shared.yaml_text import dump_yaml
 from pipeline.tables.invoice_lines import INVOICE_LINES
 
 UNSET: Mapping[str, Any] = {
@@ -100,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def check_source(arguments: argparse.Namespace) -> None:
     """Read the file into a scratch folder and print what came of it."""
-    own = dict(_setting(text) for text in arguments.set)
+    own = dict(setting(text) for text in arguments.set)
     names = [arguments.layout] if arguments.layout else list(load_layouts())
     with open_duckdb() as engine, scratch_folder() as scratch:
         try:
@@ -120,16 +121,6 @@ def check_source(arguments: argparse.Namespace) -> None:
         ):
             for line in part:
                 console.print(line)
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--set {text}: expected KEY=VALUE")
-    # A comma or a percent sign alone is no YAML, and a format with a colon would be a mapping.
-    if key in {"date_format", "delimiter", "decimal", "thousands", "encoding", "files"}:
-        return key, value.strip("\"'") if len(value) > 1 else value
-    return key, load_yaml(value)
 
 
 def best_reading(

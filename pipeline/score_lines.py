@@ -41,6 +41,7 @@ from pipeline.methods.canonical_lines import (
     Reading,
     layout_of,
     open_params_source,
+    setting,
     write_lines,
 )
 from pipeline.methods.line_parsing import SHOWN
@@ -63,7 +64,7 @@ from pipeline.methods.scoring import (
 )
 from pipeline.methods.segment_model import MODEL, load_model
 from pipeline.shared.errors import InputError
-from pipeline.shared.params import StageParams, load_params
+from pipeline.shared.params import StageParams, load_params, parse_params
 from pipeline.shared.recorded import refuse_misrecorded
 from pipeline.shared.scratch import scratch_folder
 from pipeline.shared.stage import command_parser, progress, run_command, stage
@@ -120,6 +121,13 @@ def parsed_arguments() -> argparse.Namespace:
         "of params.yaml says how the file is read",
     )
     parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="any other key of section source for this file, such as --set decimal=.",
+    )
+    parser.add_argument(
         "--as-of",
         type=_day,
         metavar="DATE",
@@ -159,8 +167,9 @@ def request_of(arguments: argparse.Namespace) -> Request:
         kept = {"path", "layout", "on_bad_rows"}
         own = {name: None for name in Reading.model_fields if name not in kept} | own
         own |= {"layout": arguments.layout, "columns": {}}
+    own |= dict(setting(text) for text in arguments.set)
     return Request(
-        reading=reading.model_copy(update=own),
+        reading=parse_params("source", Reading, reading.model_dump() | own, Path("--set")),
         not_goods=load_params("clean", NotGoods),
         as_of=arguments.as_of,
         with_history=arguments.with_history,

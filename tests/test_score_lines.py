@@ -465,3 +465,20 @@ def test_parts_of_two_runs_are_not_scored_with(
         "error: data/model.skops, data/segment_names.parquet and data/customers.parquet are not of "
         "one run; `dvc repro profile_segments` makes them anew"
     ) in messages
+
+
+def test_a_file_that_is_written_otherwise_is_read_as_is_said(
+    trained: Path, score: Score, tmp_path: Path
+) -> None:
+    header, lines = header_and_lines(trained)
+    plain = [line for line in lines if line.count(",") == 7 and '"' not in line][:200]
+    file = write_csv(tmp_path / "plain.csv", header, plain)
+    said = [line.replace(".", "_").replace(",", ";").replace("_", ",") for line in plain]
+    other = write_csv(tmp_path / "other.csv", header.replace(",", ";"), said)
+    _, expected, _ = score(file)
+    code, found, _ = score(other, "--set", "decimal=,")
+    assert code == 0
+    pd.testing.assert_frame_equal(found, expected)
+    code, _, messages = score(other, "--set", "decimals=,")
+    assert code == 1
+    assert "--set: source.decimals: unknown key" in messages

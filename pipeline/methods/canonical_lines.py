@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import numpy as np
@@ -30,6 +30,7 @@ from pipeline.methods.line_parsing import (
 )
 from pipeline.shared.errors import InputError
 from pipeline.shared.params import StageParams
+from pipeline.shared.yaml_text import YAMLError, load_yaml
 from pipeline.tables.contract import ROW_GROUP, write_batches
 from pipeline.tables.invoice_lines import INVOICE_LINES
 from pipeline.tables.quarantined_lines import QUARANTINED_LINES
@@ -53,6 +54,20 @@ class Reading(StageParams):
     date_format: str | None = None
     overlapping: bool | None = None
     on_bad_rows: Literal["fail", "quarantine"] = "fail"
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """One KEY=VALUE of a command line, for a Reading."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set {text}: expected KEY=VALUE")
+    # A comma or a percent sign alone is no YAML, and a format with a colon would be a mapping.
+    if key in {"date_format", "delimiter", "decimal", "thousands", "encoding", "files"}:
+        return key, value.strip("\"'") if len(value) > 1 else value
+    try:
+        return key, load_yaml(value)
+    except YAMLError:
+        return key, value
 
 
 def layout_of(params: Reading) -> Layout:

@@ -158,7 +158,8 @@ def _verdict(
     error = float((spreads[choice.chosen] - spreads[best]).std())
     against = (
         f"foretells {own_share} with {row['segments']} segments; the choice explains "
-        f"{lag:+.3f} more of the variance of later spend (standard error {error:.3f})"
+        f"{abs(lag):.3f} {'less' if lag < 0 else 'more'} of the variance of later spend "
+        f"(standard error {error:.3f})"
     )
     if row["is_baseline"]:
         return "baseline", f"for comparison only: {against}"
