@@ -110,8 +110,9 @@ def read_bytes(data: bytes, folder: Path) -> str:
     from pipeline.methods.line_parsing import count_rows, open_source
     from pipeline.shared.errors import InputError
 
-    layout = load_layouts()[LAYOUTS[data[0] % len(LAYOUTS)]] if data else load_layouts()[LAYOUTS[0]]
-    apart = bool(data and data[0] & 0x80)
+    first = data[0] if data else 0
+    layout = load_layouts()[LAYOUTS[(first & 0x7F) % len(LAYOUTS)]]
+    apart = bool(first & 0x80)
     file = folder / "x.csv"
     file.write_bytes(data[1:])
     target = folder / "lines.parquet"

@@ -59,9 +59,9 @@ MORE_DATES = (
     "%Y/%m/%d %H:%M", "%Y/%m/%d",
 )  # fmt: skip
 NO_GOODS = re.compile(
-    r"\b(postage|shipping|carriage|freight|delivery|discount|coupon|voucher|gift ?card|bank charges"
-    r"|fees?|commission|adjustment|versand\w*|porto|rabatt|gutschein|gebühr\w*|pfand"
-    r"|frais|livraison|remise|envío|gastos|descuento|spedizione|sconto|verzend\w*|korting)\b",
+    r"(?<![^\W_])(postage|shipping|carriage|freight|delivery|discount|coupon|voucher|gift ?card"
+    r"|bank charge|fee|commission|adjustment|versand\w*|porto|rabatte?|gutscheine?|gebühr\w*|pfand"
+    r"|frais|livraison|remise|envío|gasto|descuento|spedizione|sconto|verzend\w*|korting)s?(?![^\W_])",
     re.IGNORECASE,
 )
 HOW_TO_SET = (
@@ -356,7 +356,7 @@ def ledger(engine: DuckDBEngine, lines: Path) -> list[Any]:
 def perhaps_no_goods(products: pd.DataFrame) -> list[Any]:
     """What stands among the goods and is called like postage, a discount or a fee."""
     text = products["stock_code"] + " " + products["description"].fillna("")
-    found = products[text.map(NO_GOODS.search).notna()]
+    found = products[text.str.normalize("NFKC").map(NO_GOODS.search).notna()]
     found = found.sort_values(["lines", "stock_code"], ascending=[False, True]).fillna("")
     if found.empty:
         return []

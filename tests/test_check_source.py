@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
@@ -239,13 +240,14 @@ LINES = "Order ID;Order Date;Customer;SKU;Item;Qty;Price\n" + "".join(
 
 
 def test_a_few_bad_cells_do_not_make_it_another_kind_of_file(capsys, shop):
-    shop.write(LINES.replace(";2;1,5", ";six;1,5", 1) + "1;2;3\n" + "1;" * 10 + "1\n")
+    bad = "1;2;3\n" + "1;" * 10 + "1\n" + "\n9;A\n" + f"{'x' * 30_000};" * 7 + "1\n"
+    shop.write(LINES.replace(";2;1,5", ";six;1,5", 1) + bad)
     out = look(capsys, "x.csv")
     assert "x.csv as order_lines" in out
-    assert "3 rows cannot be read" in out
+    assert "5 rows cannot be read" in out
     assert "row 2, column Qty: 'six' is not a whole number" in out
-    assert "row 3002, column (row): 3 cells where the header has 7" in out
-    assert "row 3003, column (row): 11 cells where the header has 7" in out
+    assert "row 3002, column (row): fewer cells than the header's 7" in out
+    assert "row 3003, column (row): more cells than the header's 7" in out
 
 
 def test_line_ends_that_change_far_down_are_made_one(capsys, shop):
@@ -275,3 +277,18 @@ def test_where_each_column_comes_from_and_what_may_be_no_goods_is_said(capsys, s
     assert "price, else line total / quantity" in out
     assert "not used" not in out
     assert "perhaps no goods" not in out
+
+
+def test_what_is_called_like_a_fee_or_postage_is_no_goods_perhaps():
+    names = ["Gift cards", "delivery_fee", "GEBU\u0308HREN", "Discounts", "Coffee", "Portobello"]
+    products = pd.DataFrame({"stock_code": list("abcdef"), "description": names, "lines": 1})
+    (told,) = check_source.perhaps_no_goods(products)
+    assert [name in told for name in names] == [True] * 4 + [False] * 2
+
+
+@pytest.mark.parametrize("setting", ["overlapping=2011-02-31", "path=y.csv", "decimal", "sheets={"])
+def test_a_setting_that_cannot_be_is_one_message(capsys, shop, setting):
+    shop.write(GOOD)
+    with pytest.raises(SystemExit):
+        look(capsys, "x.csv", "--set", setting)
+    assert capsys.readouterr().err.startswith("error: ")

@@ -35,7 +35,7 @@ TWO = replace(ONE, parts=(*ONE.parts, readable("b.csv")))
         (
             ONE,
             "CSV Error on Line: 7\nExpected Number of Columns: 8 Found: 9\n  file = /scratch/a.csv",
-            f"a.csv, row 9: 9 cells where the header has 8; {ROW} {CAUSES}, {SET_APART}",
+            f"a.csv, row 9: more cells than the header's 8; {ROW} {CAUSES}, {SET_APART}",
         ),
         (
             TWO,

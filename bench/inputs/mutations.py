@@ -377,9 +377,7 @@ def dialects(shop: Shop) -> Iterator[Mutation]:
     )
     rows = text.splitlines(keepends=True)
     half = "".join(rows[: shop.picked]) + "".join(r.replace(",", ";") for r in rows[shop.picked :])
-    yield _none(
-        "delimiters mixed", half, f"row {shop.picked + 1}: ", "cells where the header has 8"
-    )
+    yield _none("delimiters mixed", half, f"row {shop.picked + 1}: ", "cells than the header's 8")
     yield _same("every cell quoted", shop.text(quoting=csv.QUOTE_ALL), shop)
     inches = shop.with_cell("description", '12" RULER', description='12" RULER')
     yield _same("quote in a quoted cell", inches.text(), inches)
@@ -658,7 +656,7 @@ def sizes(shop: Shop) -> Iterator[Mutation]:
         yield _none(
             f"cut after {cells} cells",
             "".join(lines[:-1]) + part,
-            f"row {len(lines)}: {cells} cells where the header has 8",
+            f"row {len(lines)}: fewer cells than the header's 8",
             "cut off?",
             REMEDY,
         )
@@ -672,10 +670,10 @@ def sizes(shop: Shop) -> Iterator[Mutation]:
 def shapes(shop: Shop) -> Iterator[Mutation]:
     """Rows that are none."""
     yield from _bad_rows(
-        "row of a cell more", shop, ",".join(["1"] * 9), "9 cells where the header has 8"
+        "row of a cell more", shop, ",".join(["1"] * 9), "more cells than the header's 8"
     )
     yield from _bad_rows(
-        "row of a cell less", shop, ",".join(["1"] * 7), "7 cells where the header has 8"
+        "row of a cell less", shop, ",".join(["1"] * 7), "fewer cells than the header's 8"
     )
     yield from _bad_rows("row of empty cells", shop, "," * 7, "column InvoiceNo: it is empty")
     yield from _bad_rows(
@@ -684,7 +682,7 @@ def shapes(shop: Shop) -> Iterator[Mutation]:
     yield from _bad_rows(
         "row of totals", shop, "Total,,,120,,99.50,,", "column StockCode: it is empty"
     )
-    yield from _bad_rows("comment", shop, "# exported by hand", "1 cells where the header has 8")
+    yield from _bad_rows("comment", shop, "# exported by hand", "fewer cells than the header's 8")
 
 
 def _archive(

@@ -57,10 +57,12 @@ class Reading(StageParams):
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """One KEY=VALUE of a command line, for a Reading."""
+    """One KEY=VALUE of a command line, for a Reading; no value unsets the key."""
     key, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--set {text}: expected KEY=VALUE")
+    if not equals or key == "path":
+        raise InputError(f"--set {text}: expected KEY=VALUE, of a key other than path")
+    if value in {"", "null"}:
+        return key, None
     # A comma or a percent sign alone is no YAML, and a format with a colon would be a mapping.
     if key in {"date_format", "delimiter", "decimal", "thousands", "encoding", "files"}:
         return key, value.strip("\"'") if len(value) > 1 else value

@@ -213,7 +213,7 @@ def _plain(name: str) -> str:
 
 
 def _letters(name: str) -> str:
-    letters = unicodedata.normalize("NFKD", name.replace("#", "no"))
+    letters = unicodedata.normalize("NFKD", re.sub(r"#\s*$", "no", name))
     return re.sub(r"[\W_]+", "", letters).casefold()
 
 

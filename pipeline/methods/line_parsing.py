@@ -7,7 +7,6 @@ path is one pass, and the rows that cannot be read are looked for only where the
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import re
@@ -33,7 +32,7 @@ BUFFER = 2 * LONGEST_LINE  # DuckDB's own size; by itself it would take 16 longe
 SAMPLED_ROWS = 2000
 # The defects of single lines; after others (an open quote) nobody knows where the next line begins.
 WRONG_NUMBER = "Expected Number of Columns"  # so DuckDB says it
-SIGN = r"[A-Z]{3}|kr|zł|[^\w\s.,+-]"  # EUR, €
+SIGN = r"[A-Z]{3}|kr|zł|[$¢£¤¥\u20a0-\u20cf]"  # EUR, €
 MIXED_ENDS = "reached an invalid state"
 WRONG_CELLS = ("MISSING COLUMNS", "TOO MANY COLUMNS")
 
@@ -139,8 +138,10 @@ def structural_error(source: Source, error: duckdb.Error) -> InputError:
     cells = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", text)
     remedy = "correct the row or export the file again"
     if cells:
+        # It counts no further than one more than the header has.
+        few_or_many = "fewer" if int(cells[2]) < int(cells[1]) else "more"
         return InputError(
-            f"{where}: {cells[2]} cells where the header has {cells[1]}; {remedy} (cut off? a "
+            f"{where}: {few_or_many} cells than the header's {cells[1]}; {remedy} (cut off? a "
             "delimiter within a cell that is not quoted?), or set source.on_bad_rows: quarantine"
         )
     if "Maximum line size" in text or "exceeds" in text:
@@ -624,10 +625,11 @@ def _number_hint(value: str, layout: Layout) -> str:
         return hint if "," in text else f"{hint}; if decimals, source.decimal"
     if layout.decimal == "," and re.fullmatch(r"[+-]?\d+\.\d+", text):
         return '; if the file uses decimal points, set source.decimal: "."'
+    if minus := re.fullmatch(r"\((\d[\d.,]*)\)", text):
+        return f"; if the brackets mean a minus, write -{minus[1]}"
     sign = re.fullmatch(rf"({SIGN})?\s*-?\d[\d.,]*\s*({SIGN})?", text)
-    if sign and (sign[1] or sign[2]):
-        return f"; delete {sign[1] or sign[2]!r} from the column"
-    return ""
+    found = sign and (sign[1] or sign[2])
+    return f"; delete {found!r} from the column" if found else ""
 
 
 def count_rows(
@@ -681,9 +683,8 @@ def rejected_rows(database: duckdb.DuckDBPyConnection, source: Source) -> list[B
                 f"{name}, row {row}: {message.splitlines()[0]}: such a row cannot be set apart; "
                 "correct it or export the file again"
             )
-        # DuckDB's own count goes no further than the header's and one.
-        cells = len(next(csv.reader([text], delimiter=str(part.how[2]))))
-        problem = f"{cells} cells where the header has {len(part.header)}"
+        few_or_many = "fewer" if kind == "MISSING COLUMNS" else "more"
+        problem = f"{few_or_many} cells than the header's {len(part.header)}"
         rows[name, row] = BadRow(name, row, None, "(row)", None, problem, text)
     return list(rows.values())
 

@@ -179,13 +179,14 @@ def those_who_bought_within(days: int, trained: Trained, later: int = 0) -> Drif
     """Return the counts of the run's customers whose last order is at most so many days old.
 
     A file of one month holds nobody who last bought before it, so the others say nothing of it.
-    They are as old as they are so many days `later` than the run, or were before it.
+    On a day before the run's (`later` < 0) they were younger, or not there yet. On a day after it
+    they would be older, but others come, who are new.
     """
     everyone = trained.customers
     last = everyone["recency_days"].astype(float).fillna(everyone["tenure_days"].astype(float))
     recent = everyone[last <= days]
     segment_id = assign(trained.model, recent)["segment_id"].to_numpy(dtype=np.int64)
-    tenure = recent["tenure_days"] + later
+    tenure = recent["tenure_days"] + min(later, 0)
     known = (tenure >= 0).to_numpy(dtype=bool)
     counts = DriftCounts(trained.model)
     counts.add(recent.assign(tenure_days=tenure)[known], segment_id[known])

@@ -26,7 +26,8 @@ from pipeline.shared.limits import LIMITS, limit_reached
 from pipeline.shared.unchanged import end_with_parent, unchanged_meanwhile
 
 GOING_BACK = (
-    "what was there before comes back by: git checkout params.yaml dvc.lock metrics && dvc checkout"
+    "or go back to the last commit, without the edits of params.yaml since: "
+    "git checkout params.yaml dvc.lock metrics && dvc checkout"
 )
 
 T = TypeVar("T")

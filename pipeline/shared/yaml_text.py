@@ -13,7 +13,10 @@ __all__ = ["YAMLError", "dump_yaml", "load_yaml"]
 
 def load_yaml(text: str) -> Any:
     """Return what a YAML text says, in plain Python. Raises YAMLError."""
-    return YAML(typ="safe", pure=True).load(text)
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except (ValueError, KeyError) as error:  # of a day that there is not, of a tag
+        raise YAMLError(str(error)) from None
 
 
 def dump_yaml(values: Any) -> str:
