@@ -19,12 +19,15 @@ from hypothesis import strategies as st
 from report_inputs import HOSTILE, NAMES, ROOT, write_inputs
 
 from pipeline import render_report, show_segments
+from pipeline.methods.partitions import ALGORITHMS, MIXTURES
+from pipeline.methods.transforms import TRANSFORMS
 from pipeline.report import words
 from pipeline.report.charts import tidy_svg
 from pipeline.report.flow import Column, Flow, Stop, flow_picture
 from pipeline.report.marks import COLOURS, mark_of
 from pipeline.report.page import json_in_html
 from pipeline.report.rows import spread_evenly
+from pipeline.report.trust import CUT, LAID_OUT, in_words
 from pipeline.shared.errors import InputError
 
 NBSP = "\u00a0"
@@ -371,3 +374,16 @@ def test_a_sample_is_even_ordered_and_of_the_declared_size(size: int, limit: int
     taken = [row["n"] for row in spread_evenly(rows, limit)]
     assert len(taken) == min(size, limit)
     assert taken == sorted(set(taken))
+
+
+def test_how_a_candidate_makes_segments_is_said_in_words() -> None:
+    assert {*ALGORITHMS, *MIXTURES} <= CUT.keys()
+    assert set(TRANSFORMS) <= LAID_OUT.keys()
+    sets = {"rfm": ["recency_days", "frequency", "monetary"], "spend": ["monetary"]}
+    name = {"algorithm": "steps", "features": "rfm", "transform": "expected_curve"}
+    assert in_words(name, sets) == (
+        "recency, frequency and monetary, joined into one figure, the spend they let expect "
+        "(a curve each), cut into steps of equal width between two outer groups."
+    )
+    own = {"algorithm": "spectral", "features": "spend", "transform": "cube"}
+    assert in_words(own, sets) == "monetary, laid out by cube, grouped by spectral."

@@ -43,6 +43,46 @@ SWEEPS = (
 )
 
 
+# What a candidate's name says, `algorithm/features/transform/k`, in words.
+LAID_OUT = {
+    "raw": "taken as they are",
+    "log": "taken as logarithms",
+    "power": "straightened by a power transform",
+    "quantile": "taken as ranks",
+    "weighted": "each weighted by how much later spend it foretells",
+    "standard_pca2": "standardized and reduced to two principal components",
+    "expected_line": "joined into one figure, the spend they let expect (a straight line each)",
+    "expected_curve": "joined into one figure, the spend they let expect (a curve each)",
+}
+CUT = {
+    "kmeans": "grouped around centres (k-means)",
+    "kmeans_trimmed": "grouped around centres (k-means), the top 5 % left out of the fit",
+    "bisecting": "split in two again and again (bisecting k-means)",
+    "ward": "joined from the bottom up (Ward)",
+    "mixture": "taken as a mixture of normal distributions",
+    "mixture_diag": "taken as a mixture of normal distributions",
+    "mixture_tied": "taken as a mixture of normal distributions",
+    "hdbscan": "taken where customers lie densely (HDBSCAN)",
+    "tree": "split by a tree that learnt from later spend",
+    "tiers": "cut into tiers of as many customers each",
+    "steps": "cut into steps of equal width between two outer groups",
+    "rules": "scored 1 to 5 and put together by the trade's rules",
+}
+
+
+def in_words(candidate: Row, feature_sets: Mapping[str, Sequence[str]]) -> str:
+    """How a candidate makes segments, in a sentence."""
+    columns = [
+        words.plain(name.removesuffix("_*").removesuffix("_days"))
+        for name in feature_sets.get(candidate["features"], [candidate["features"]])
+    ]
+    *most, last = columns
+    named = f"{', '.join(most)} and {last}" if most else last
+    laid_out = LAID_OUT.get(candidate["transform"], f"laid out by {candidate['transform']}")
+    cut = CUT.get(candidate["algorithm"], f"grouped by {candidate['algorithm']}")
+    return f"{named}, {laid_out}, {cut}."
+
+
 def trust(inputs: Inputs, currency: str) -> Row:
     """The choice, its gates, its rivals, its ceiling and what came true."""
     candidates = rows_of(inputs.candidates)
@@ -52,6 +92,7 @@ def trust(inputs: Inputs, currency: str) -> Row:
     ordered = sorted(candidates, key=lambda row: (-row["eta_squared"], row["candidate"]))
     return {
         "chosen": chosen,
+        "in_words": in_words(chosen, inputs.params["select"]["feature_sets"]),
         "runner_up": runner_up,
         "gates": gates,
         "metrics": inputs.metrics.get("select", {}),
