@@ -119,6 +119,13 @@ def test_discovery_finds_what_is_worded_and_bought_alike_and_names_groups_apart(
     assert len({key for key, _ in names.values()}) == 3
 
 
+def test_a_group_is_not_named_by_a_word_of_pattern():
+    heads = ["dotted", "dotted", "dotted", "mug", "mug", "clock"]
+    groups = np.array([0, 0, 0, 0, 0, 1])
+    assert "dotted" in name_groups(groups, heads, {})[0][0]
+    assert "dotted" not in name_groups(groups, heads, {"dotted": 0.9})[0][0].split("_")[0]
+
+
 def test_words_of_pattern_count_for_less_in_what_a_text_means():
     parts = [["red", "mug"], ["red", "clock"], ["blue", "mug"], ["blue", "clock"]]
     heads = [part[-1] for part in parts]

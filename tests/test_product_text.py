@@ -17,6 +17,7 @@ from pipeline.methods.product_text import (
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("LADY'S BAG 'RETRO'", ["lady", "bag", "retro"]),
         ("SET OF 3 CAKE TINS", ["set", "of", "#", "cake", "tin"]),
         ("T-LIGHT HOLDER", ["tlight", "holder"]),
         ("T LIGHTS & CANDLES", ["tlight", "and", "candle"]),

@@ -119,6 +119,16 @@ def test_a_segment_without_a_rule_says_so_and_several_rules_are_joined():
     assert segment_rule(judged, 5)["rule"] == "no short rule tells them apart"
 
 
+@pytest.mark.parametrize("column", COLUMNS)
+def test_only_money_has_the_currency_before_it(column):
+    low = [-np.inf] * len(COLUMNS)
+    low[COLUMNS.index(column)] = 40.0
+    rule = Rule(tuple(low), (np.inf,) * len(COLUMNS), 0)
+    frame = customers(6).assign(**{column: 100.0})
+    (text,) = judged_rules([rule], frame, np.zeros(6, dtype=int), "£")["rule"]
+    assert ("£40" in text) == (column in {"monetary", "average_order_value"})
+
+
 def test_a_segment_told_wholly_by_several_rules_has_a_recall_of_one():
     """Sixths rounded one by one would add up to more."""
     frame = customers(6).assign(frequency=[1, 2, 3, 4, 5, 6])
