@@ -130,8 +130,8 @@ def best_reading(
 
     Where a tenth of the rows cannot be read so, the one with the fewest such rows. Among equals,
     the one with the fewest rows set apart, then the one whose layout's first-named columns the
-    file has. Raises InputError with what stands in the way of the layout
-    that comes closest, where none fits, or where one that reads more of the file cannot tell.
+    file has. Raises InputError with what stands in the way of the layout that comes closest, where
+    none fits, or where one that reads more of the file cannot tell.
     """
     found: list[tuple[tuple[int, ...], Looked]] = []
     refused: dict[str, InputError] = {}
@@ -160,9 +160,10 @@ def best_reading(
         raise refused[min(refused, key=lambda name: _far(name, refused[name]))]
     best = min(found, key=lambda f: f[0])[1]
     for name, why in refused.items():
-        layout = load_layouts()[name].with_own_columns(own.get("columns", {}))
-        if isinstance(why, AmbiguousError) and _tells_more(layout, best):
-            raise why
+        if isinstance(why, AmbiguousError):
+            layout = load_layouts()[name].with_own_columns(own.get("columns", {}))
+            if _tells_more(layout, best):
+                raise why
     return best
 
 
