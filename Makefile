@@ -13,13 +13,13 @@ export PYTHONDONTWRITEBYTECODE := 1
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := run
-.PHONY: run test coverage mutants check audit verify bench dag help spark discover online_retail docs lock format clean
+.PHONY: run test coverage check audit verify bench dag help spark discover online_retail docs lock format clean
 
 # DVC refuses these two where it was killed as it began to write them; it makes both anew.
 run: $(VENV)/.run ## run the pipeline (default: on the embedded sample) and show the segments
 	@find dvc.lock .dvc/tmp/rwlock -empty -delete 2>/dev/null || true
 	@dvc repro
-	@python -m pipeline.show_segments
+	@python -m pipeline show
 
 test: $(VENV)/.dev ## run every test that this machine can run
 	@python -m pytest -n auto --dist loadfile $(TESTS)
@@ -30,9 +30,6 @@ coverage: $(VENV)/.dev ## run every test, show which branches of pipeline/ none 
 	@python -c "import json, sys; \
 	  share = json.load(open('.coverage_figures.json'))['totals']['percent_branches_covered']; \
 	  print(f'branches of pipeline/ that tests take: {share:.1f} % (limit 95 %)'); sys.exit(share < 95)"
-
-mutants: $(VENV)/.dev ## put small faults into pipeline/methods/, see whether tests notice; fails below 85 %
-	@python -m bench mutants
 
 check: $(VENV)/.dev ## lint, format, types and known insecure patterns
 	@ruff check .
@@ -57,7 +54,7 @@ dag: $(VENV)/.run ## draw the stages and what they hand on
 	@dvc dag
 
 online_retail: $(VENV)/.run ## fetch the real shop (UCI data set 352), checked by its sha256
-	@python -m pipeline.download_online_retail $(if $(FROM),--from "$(FROM)")
+	@python -m pipeline download $(if $(FROM),--from "$(FROM)")
 
 spark: $(VENV)/.spark ## add Apache Spark (needs Java 17 or later) to the environment
 
@@ -67,7 +64,7 @@ format: $(VENV)/.dev ## put the code into its one format
 	@ruff check --fix --quiet . ; ruff format .
 
 docs: $(VENV)/.run ## make the generated pages of docs/ anew
-	@python -m pipeline.tables > docs/data_dictionary.md
+	@python -m pipeline.core.tables > docs/data_dictionary.md
 
 lock: $(VENV)/.run ## resolve the dependencies anew into the four lock files (needs uv)
 	@for extra in "" dev spark discover; do \

@@ -41,21 +41,21 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_mutual_info_score
 from threadpoolctl import threadpool_limits
 
-from pipeline.categorize_products import Params, read_products
-from pipeline.engines.duckdb import open_duckdb
-from pipeline.methods.category_fit import Settings, fit_categories, texts_of
-from pipeline.methods.category_seeds import lexicon_of, seed_products
-from pipeline.methods.copurchase import (
+from pipeline.categorize_products.__main__ import Params, read_products
+from pipeline.categorize_products.copurchase import (
     copurchase_vectors,
     pair_weights,
     read_baskets,
     unit_rows,
 )
-from pipeline.methods.product_text import spellings_from
-from pipeline.methods.taxonomy import Taxonomy, find_taxonomy, read_taxonomy
-from pipeline.shared.params import load_params
-from pipeline.tables.product_categories import PRODUCT_CATEGORIES
-from pipeline.tables.sample_truth import SAMPLE_TRUTH
+from pipeline.categorize_products.fit import Settings, fit_categories, texts_of
+from pipeline.categorize_products.product_text import spellings_from
+from pipeline.categorize_products.seeds import lexicon_of, seed_products
+from pipeline.categorize_products.taxonomy import Taxonomy, find_taxonomy, read_taxonomy
+from pipeline.core.engines.duckdb import open_duckdb
+from pipeline.core.run.params import load_params
+from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
+from pipeline.core.tables.make_sample import SAMPLE_TRUTH
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = Path(__file__).parent / "labels" / "online_retail_categories.csv"

@@ -115,7 +115,7 @@ def measure(millions: float) -> dict[str, float]:
 def prepare(shop: Path, lines: int) -> None:
     """Put params.yaml for so many lines into the empty folder."""
     shutil.copy(ROOT / "params.yaml", shop / "params.yaml")
-    shutil.copytree(ROOT / "pipeline/taxonomies", shop / "pipeline/taxonomies")
+    shutil.copytree(ROOT / "pipeline/settings/taxonomies", shop / "pipeline/settings/taxonomies")
     set_params(shop, "sample", lines=lines)
 
 

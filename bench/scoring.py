@@ -24,7 +24,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from pipeline.make_sample import write_sample
+from pipeline.make_sample.__main__ import write_sample
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data" / "online_retail.zip"
@@ -136,7 +136,7 @@ def command(folder: Path, arguments: Sequence[str], **environment: str) -> str:
 def score(folder: Path, name: str, as_of: str, options: Sequence[str]) -> pd.DataFrame:
     """The scored customers of a file, by customer_id."""
     asked = [f"{name}.csv", "--layout", "online_retail", "--as-of", as_of, "--out", "out.parquet"]
-    command(folder, ["pipeline.score_lines", *asked, *options])
+    command(folder, ["pipeline.commands.score.__main__", *asked, *options])
     return pd.read_parquet(folder / "out.parquet").set_index("customer_id")
 
 
@@ -167,7 +167,9 @@ def by_lines(folder: Path, lines: int) -> None:
     write_sample(folder / "many.csv", lines, 2)
     start = time.perf_counter()
     said = command(
-        folder, ["pipeline.score_lines", "many.csv", "--out", "out.csv"], PIPELINE_MEMORY=MEMORY
+        folder,
+        ["pipeline.commands.score.__main__", "many.csv", "--out", "out.csv"],
+        PIPELINE_MEMORY=MEMORY,
     )
     seconds = time.perf_counter() - start
     # The largest of all children: training on 60,000 lines takes less.

@@ -32,18 +32,17 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import scale
 
-from pipeline.methods.candidates import Origin
-from pipeline.methods.prediction import LaterFigures, later_figures
-from pipeline.methods.transforms import feature_matrix
-from pipeline.select_model import Params, in_time, read_sampled, snapshots_of
-from pipeline.shared.errors import InputError
-from pipeline.shared.params import load_params
-from pipeline.tables.candidates import CANDIDATES
-from pipeline.tables.contract import read_table
-from pipeline.tables.customers import CUSTOMERS
-from pipeline.tables.later_purchases import LATER_PURCHASES
-from pipeline.tables.sample_truth import SAMPLE_TRUTH
-from pipeline.tables.segments import SEGMENTS
+from pipeline.core.model.transforms import feature_matrix
+from pipeline.core.run.errors import InputError
+from pipeline.core.run.params import load_params
+from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
+from pipeline.core.tables.assign_segments import SEGMENTS
+from pipeline.core.tables.contract import read_table
+from pipeline.core.tables.make_sample import SAMPLE_TRUTH
+from pipeline.core.tables.select_model import CANDIDATES
+from pipeline.select_model.__main__ import Params, in_time, read_sampled, snapshots_of
+from pipeline.select_model.candidates import Origin
+from pipeline.select_model.prediction import LaterFigures, later_figures
 
 Matrix = NDArray[np.float64]
 

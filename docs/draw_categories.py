@@ -17,10 +17,10 @@ import vl_convert
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pipeline.shared.outputs import whole_file  # noqa: E402
-from pipeline.shared.stage import run_stage  # noqa: E402
-from pipeline.tables.contract import read_table  # noqa: E402
-from pipeline.tables.product_categories import PRODUCT_CATEGORIES  # noqa: E402
+from pipeline.core.run.outputs import whole_file  # noqa: E402
+from pipeline.core.run.stage import run_stage  # noqa: E402
+from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES  # noqa: E402
+from pipeline.core.tables.contract import read_table  # noqa: E402
 
 PICTURE = ROOT / "docs" / "images" / "categories.png"
 HALF, MARGIN = 430, 40

@@ -17,15 +17,15 @@ from markupsafe import Markup
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pipeline.report import words  # noqa: E402
-from pipeline.report.charts import FONT, INK, SOFT  # noqa: E402
-from pipeline.report.inputs import params_text  # noqa: E402
-from pipeline.report.overview import glance_picture  # noqa: E402
-from pipeline.report.rows import Row, segments_of  # noqa: E402
-from pipeline.shared.outputs import whole_file  # noqa: E402
-from pipeline.shared.stage import run_stage  # noqa: E402
-from pipeline.tables.contract import read_table  # noqa: E402
-from pipeline.tables.profiles import PROFILES  # noqa: E402
+from pipeline.core.run.outputs import whole_file  # noqa: E402
+from pipeline.core.run.stage import run_stage  # noqa: E402
+from pipeline.core.tables.contract import read_table  # noqa: E402
+from pipeline.core.tables.profile_segments import PROFILES  # noqa: E402
+from pipeline.core.text import words  # noqa: E402
+from pipeline.render_report.charts import FONT, INK, SOFT  # noqa: E402
+from pipeline.render_report.inputs import params_text  # noqa: E402
+from pipeline.render_report.overview import glance_picture  # noqa: E402
+from pipeline.render_report.rows import Row, segments_of  # noqa: E402
 
 PICTURE = ROOT / "docs" / "images" / "segments.png"
 MARGIN, WIDTH, LINE, HEAD = 40, 1000, 46, 96

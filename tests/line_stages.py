@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from conftest import ROOT, run
 
-from pipeline.make_sample import write_sample
-from pipeline.tables.contract import write_table
-from pipeline.tables.product_categories import PRODUCT_CATEGORIES
+from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
+from pipeline.core.tables.contract import write_table
+from pipeline.make_sample.__main__ import write_sample
 
 STAGES = ("clean", "explore", "aggregate_rfm")
 TABLES = (

@@ -16,30 +16,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.tables.candidates import CANDIDATES
-from pipeline.tables.categories import CATEGORIES as CATEGORY_FACTS
-from pipeline.tables.category_months import CATEGORY_MONTHS
-from pipeline.tables.contract import Table, write_table
-from pipeline.tables.customer_outlook import CUSTOMER_OUTLOOK
-from pipeline.tables.drift import DRIFT
-from pipeline.tables.exploration import EXPLORATION
-from pipeline.tables.latest_moves import LATEST_MOVES
-from pipeline.tables.migration import MIGRATION
-from pipeline.tables.product_categories import PRODUCT_CATEGORIES
-from pipeline.tables.profile_notes import PROFILE_NOTES
-from pipeline.tables.profiles import PROFILES
-from pipeline.tables.segment_categories import SEGMENT_CATEGORIES
-from pipeline.tables.segment_changes import SEGMENT_CHANGES
-from pipeline.tables.segment_countries import SEGMENT_COUNTRIES
-from pipeline.tables.segment_features import SEGMENT_FEATURES
-from pipeline.tables.segment_months import SEGMENT_MONTHS
-from pipeline.tables.segment_retention import SEGMENT_RETENTION
-from pipeline.tables.segment_rules import SEGMENT_RULES
-from pipeline.tables.segments import SEGMENTS
-from pipeline.tables.selection_reasons import SELECTION_REASONS
-from pipeline.tables.strategies import STRATEGIES
-from pipeline.tables.typical_customers import TYPICAL_CUSTOMERS
-from pipeline.tables.value_check import VALUE_CHECK
+from pipeline.core.tables.assign_segments import SEGMENTS
+from pipeline.core.tables.categorize_products import CATEGORIES as CATEGORY_FACTS
+from pipeline.core.tables.categorize_products import CATEGORY_MONTHS, PRODUCT_CATEGORIES
+from pipeline.core.tables.contract import Table, write_table
+from pipeline.core.tables.explore import EXPLORATION
+from pipeline.core.tables.profile_segments import (
+    CUSTOMER_OUTLOOK,
+    DRIFT,
+    LATEST_MOVES,
+    MIGRATION,
+    PROFILE_NOTES,
+    PROFILES,
+    SEGMENT_CATEGORIES,
+    SEGMENT_CHANGES,
+    SEGMENT_COUNTRIES,
+    SEGMENT_FEATURES,
+    SEGMENT_MONTHS,
+    SEGMENT_RETENTION,
+    SEGMENT_RULES,
+    STRATEGIES,
+    TYPICAL_CUSTOMERS,
+    VALUE_CHECK,
+)
+from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
 HOSTILE = (

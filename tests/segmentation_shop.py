@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.methods.candidates import Effort, Origin, Snapshot
-from pipeline.tables.contract import write_table
-from pipeline.tables.customers import CUSTOMERS
-from pipeline.tables.later_purchases import LATER_PURCHASES
+from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
+from pipeline.core.tables.contract import write_table
+from pipeline.select_model.candidates import Effort, Origin, Snapshot
 
 EFFORT = Effort(
     seed=1,

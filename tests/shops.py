@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import yaml
 from conftest import ROOT
 
-from pipeline import ingest
-from pipeline.tables.contract import check
-from pipeline.tables.invoice_lines import INVOICE_LINES
-from pipeline.tables.quarantined_lines import QUARANTINED_LINES
+from pipeline.core.tables.contract import check
+from pipeline.core.tables.ingest import INVOICE_LINES, QUARANTINED_LINES
+from pipeline.ingest import __main__ as ingest
 
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["source"]
 

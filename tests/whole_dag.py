@@ -61,7 +61,7 @@ def run_dag(folder: Path, stages: tuple[str, ...] = TO_SEGMENTS) -> Path:
         link.symlink_to(ROOT / "pipeline")
     with contextlib.chdir(folder):
         for stage in stages:
-            importlib.import_module(f"pipeline.{stage}").main()
+            importlib.import_module(f"pipeline.{stage}.__main__").main()
     return folder
 
 
@@ -90,7 +90,8 @@ def moved(row: Row, by: timedelta) -> Row:
 
 
 def table(folder: Path, name: str) -> pd.DataFrame:
-    rows: pd.DataFrame = pq.read_table(folder / f"data/{name}.parquet").to_pandas()
+    (file,) = (folder / "data").rglob(f"{name}.parquet")
+    rows: pd.DataFrame = pq.read_table(file).to_pandas()
     return rows
 
 

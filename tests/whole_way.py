@@ -27,7 +27,7 @@ def go(
     currency: str = "£",
 ) -> str | None:
     """Run every stage on these rows in `folder`; return the stage that refused, and why."""
-    from pipeline.shared.errors import InputError
+    from pipeline.core.run.errors import InputError
 
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PIPELINE_THREADS", "1")
@@ -36,7 +36,7 @@ def go(
     (folder / "params.yaml").write_text(yaml.safe_dump(_params(shop, currency)), encoding="utf-8")
     for stage in STAGES:
         try:
-            importlib.import_module(f"pipeline.{stage}").main()
+            importlib.import_module(f"pipeline.{stage}.__main__").main()
         except InputError as error:
             return f"{stage}: {error}"
     return None

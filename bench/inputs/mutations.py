@@ -29,12 +29,11 @@ import pyarrow.parquet as pq
 import yaml
 
 from bench.inputs.workbooks import write_workbook
-from pipeline import ingest
-from pipeline.make_sample import write_sample
-from pipeline.shared.errors import InputError
-from pipeline.tables.contract import check
-from pipeline.tables.invoice_lines import INVOICE_LINES
-from pipeline.tables.quarantined_lines import QUARANTINED_LINES
+from pipeline.core.run.errors import InputError
+from pipeline.core.tables.contract import check
+from pipeline.core.tables.ingest import INVOICE_LINES, QUARANTINED_LINES
+from pipeline.ingest import __main__ as ingest
+from pipeline.make_sample.__main__ import write_sample
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["source"]

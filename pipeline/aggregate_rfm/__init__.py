@@ -1,0 +1,1 @@
+"""Every customer as of each snapshot."""

@@ -1,0 +1,1 @@
+"""Every customer of every snapshot in one named segment."""

@@ -1,0 +1,1 @@
+"""Every product in one named category."""

@@ -1,0 +1,1 @@
+"""Genuine sales, a ledger of what left, and returns netted."""

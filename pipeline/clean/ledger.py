@@ -1,0 +1,145 @@
+"""What of the order lines is a sale of goods, and what of it was returned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import narwhals as nw
+from pydantic import field_validator
+
+from pipeline.core.run.params import StageParams
+from pipeline.core.tables.ingest import INVOICE_LINES
+
+Lines = nw.LazyFrame[Any]
+Keep = Callable[[Lines], Lines]
+
+ALIKE = ("invoice_id", "stock_code", "quantity")  # short, and never null
+CONTENT = tuple(c.name for c in INVOICE_LINES.columns if c.name != "line_id")
+
+
+class NotGoods(StageParams):
+    """What is no sale of goods: section `clean` of params.yaml."""
+
+    not_goods_codes: tuple[str, ...]
+    not_goods_patterns: tuple[str, ...]
+
+    @field_validator("not_goods_patterns")
+    @classmethod
+    def _patterns_are_valid(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return patterns
+
+
+def place_lines(lines: Lines, params: NotGoods, keep: Keep) -> Lines:
+    """Add `place`, the line's place in the ledger (`goods` until returns are netted), and `money`.
+
+    `money` is the line's amount in ten-thousandths: whole numbers are exact on every engine. What
+    is kept on the way is small: the repeats, and the codes that are no goods.
+    """
+    repeats = keep(repeated_lines(lines)).with_columns(is_repeat=nw.lit(1))
+    others = keep(codes_of_no_goods(lines, params)).with_columns(is_not_goods=nw.lit(1))
+    is_adjustment = (
+        nw.col("description").is_null()
+        & (nw.col("unit_price") == 0)
+        & nw.col("customer_id").is_null()
+    )
+    amount = (nw.col("quantity") * nw.col("unit_price")).cast(nw.Decimal(18, 4))
+    return (
+        lines.join(repeats, on="line_id", how="left")
+        .join(others, on="stock_code", how="left")
+        .with_columns(
+            place=nw.when(~nw.col("is_repeat").is_null())
+            .then(nw.lit("duplicates"))
+            .when(is_adjustment)
+            .then(nw.lit("stock_adjustments"))
+            .when(~nw.col("is_not_goods").is_null())
+            .then(nw.lit("not_goods"))
+            .when(nw.col("unit_price") <= 0)
+            .then(nw.lit("no_price"))
+            .when(nw.col("quantity") == 0)
+            .then(nw.lit("no_quantity"))
+            .otherwise(nw.lit("goods")),
+            money=(amount * 10_000).cast(nw.Int64),
+        )
+        .drop("is_repeat", "is_not_goods")
+    )
+
+
+def repeated_lines(lines: Lines) -> Lines:
+    """Return the `line_id` of every line that repeats an earlier one in every column.
+
+    Lines that are alike in three short columns are few; only these are compared as a whole.
+    """
+    several = lines.group_by(*ALIKE).agg(nw.len().alias("times")).filter(nw.col("times") > 1)
+    alike = lines.join(several.select(*ALIKE), on=list(ALIKE), how="semi")
+    first = nw.col("line_id").min().over(*CONTENT)
+    return (
+        alike.with_columns(first=first)
+        .filter(nw.col("line_id") != nw.col("first"))
+        .select("line_id")
+    )
+
+
+def codes_of_no_goods(lines: Lines, params: NotGoods) -> Lines:
+    """Return the `stock_code`s of the lines that are no goods, each looked at once."""
+    pattern = "|".join((*params.not_goods_patterns, r"^\b$"))
+    code = nw.col("stock_code")
+    return (
+        lines.group_by("stock_code")
+        .agg(nw.len().alias("lines"))
+        .select("stock_code")
+        .filter(code.is_in(params.not_goods_codes) | code.str.contains(pattern))
+    )
+
+
+def place_returns(placed: Lines, held: Lines) -> Lines:
+    """Settle the place of every line of goods: kept, or a return, matched at least in part."""
+    matched = held.filter(nw.col("units_matched") > 0).select("line_id", is_matched=nw.lit(1))
+    is_known = ~nw.col("customer_id").is_null()
+    place = (
+        nw.when(nw.col("place") != "goods")
+        .then(nw.col("place"))
+        .when(nw.col("quantity") > 0)
+        .then(
+            nw.when(is_known)
+            .then(nw.lit("kept_with_customer"))
+            .otherwise(nw.lit("kept_without_customer"))
+        )
+        .when(nw.col("is_matched").is_null())
+        .then(nw.lit("returns_unmatched"))
+        .otherwise(nw.lit("returns_matched"))
+    )
+    joined = placed.join(matched, on="line_id", how="left")
+    return joined.with_columns(place=place).drop("is_matched")
+
+
+def net_sales(placed: Lines, taken_back: Lines) -> Lines:
+    """Return the kept lines with `quantity_returned` and `net_amount`."""
+    returned = taken_back.group_by("line_id").agg(nw.col("quantity").sum().alias("returned"))
+    kept = placed.filter((nw.col("place") == "goods") & (nw.col("quantity") > 0))
+    netted = kept.join(returned, on="line_id", how="left").with_columns(
+        quantity_returned=nw.col("returned").fill_null(0).cast(nw.Int64)
+    )
+    units = nw.col("quantity") - nw.col("quantity_returned")
+    return netted.select(
+        *(column.name for column in INVOICE_LINES.columns),
+        "quantity_returned",
+        net_amount=(units * nw.col("unit_price")).cast(nw.Decimal(18, 4)),
+    )
+
+
+def priced(taken_back: Lines, held: Lines) -> Lines:
+    """Add `amount`, the units taken back at the price of their sale."""
+    prices = held.select("line_id", "unit_price")
+    amount = (nw.col("quantity") * nw.col("unit_price")).cast(nw.Decimal(18, 4))
+    return (
+        taken_back.join(prices, on="line_id", how="inner")
+        .with_columns(amount=amount)
+        .drop("unit_price")
+    )

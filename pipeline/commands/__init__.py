@@ -1,0 +1,1 @@
+"""What people call beside the DAG: `python -m pipeline COMMAND`."""

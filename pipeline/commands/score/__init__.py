@@ -1,0 +1,1 @@
+"""New order lines, customers' segments by the model of the last run."""

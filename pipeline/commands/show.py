@@ -1,0 +1,75 @@
+"""Show the segments of the last snapshot in the terminal, and where the report lies.
+
+Reads   data/profiles/profiles.parquet, data/profiles/strategies.parquet, params.yaml
+
+Example: python -m pipeline show
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from pipeline.core.run.stage import run_stage
+from pipeline.core.run.yaml_text import load_yaml
+from pipeline.core.tables.contract import read_table
+from pipeline.core.tables.profile_segments import PROFILES, STRATEGIES
+from pipeline.core.text import words
+from pipeline.render_report.inputs import params_text
+from pipeline.render_report.rows import segments_of, title
+
+REPORT = Path("reports/segments.html")
+WIDTH_OF_A_FILE = 120  # where no terminal says how wide it is
+
+
+def main() -> None:
+    """Read the profiles and print them."""
+    profiles, strategies = read_table(PROFILES), read_table(STRATEGIES)
+    params = load_yaml(params_text())
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
+    console = Console(highlight=False, width=width)
+    console.print(segments_table(profiles, strategies, params))
+    if REPORT.exists():
+        console.print(Text.assemble("The report: ", (str(REPORT), "bold")))
+    else:
+        console.print(Text(f"{REPORT} is missing: `dvc repro` writes it"))
+
+
+def segments_table(
+    profiles: pd.DataFrame, strategies: pd.DataFrame, params: Mapping[str, Any]
+) -> RichTable:
+    """One row per segment: name, customers, share of revenue, expected value, the one action."""
+    currency = params["profile"]["currency"]
+    horizon = params["rfm"]["horizon_days"]
+    actions = strategies.set_index("segment_id")["action"].to_dict()
+    segments = segments_of(profiles)
+    table = RichTable(title=f"Customer segments as of {words.day(segments[0]['snapshot_date'])}")
+    table.title_justify = "left"
+    table.add_column("Segment", style="bold", no_wrap=True)
+    table.add_column("Customers", justify="right")
+    table.add_column("Of revenue", justify="right")
+    table.add_column(f"Expected in {horizon} days", justify="right")
+    table.add_column("Do this")
+    for segment in segments:
+        cells = (
+            title(segment["segment"]),
+            words.count(segment["customers"]),
+            words.share(segment["revenue_share"]),
+            words.money(segment["expected_spend"], currency),
+            actions.get(segment["segment_id"], segment["action"]),
+        )
+        # Text, not markup: a name with brackets in it is a name.
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    return table
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)

@@ -1,0 +1,1 @@
+"""What several stages share, a room for each subject."""

@@ -1,0 +1,1 @@
+"""The kept segment model: what selection, assignment and scoring share."""

@@ -1,0 +1,52 @@
+"""metrics/<stage>.json: committed figures that `dvc metrics diff` can compare without noise."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.run.outputs import write_text
+
+METRICS = Path("metrics")
+SIGNIFICANT_DIGITS = 5
+
+
+def write_metrics(stage: str, figures: Mapping[str, Any]) -> None:
+    """Write `figures` (nested mappings of numbers, strings and booleans) to metrics/<stage>.json.
+
+    Floats are rounded to five significant digits, money (Decimal) to cents, so that a diff shows
+    changes and not noise. Raises ValueError for lists, None, NaN and infinities: a diff cannot
+    show them.
+    """
+    tidy = _tidy(figures, stage)
+    write_text(METRICS / f"{stage}.json", json.dumps(tidy, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_metrics(stage: str) -> dict[str, Any]:
+    """Return the figures that `stage` wrote."""
+    content: dict[str, Any] = json.loads((METRICS / f"{stage}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def _tidy(value: Any, where: str) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _tidy(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, bool | str):
+        return value
+    if hasattr(value, "item"):  # a numpy scalar
+        value = value.item()
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, Decimal):
+        return float(round(value, 2))
+    if isinstance(value, float) and math.isfinite(value):
+        return _rounded(value)
+    raise ValueError(f"metric {where} is {value!r}: only numbers, strings and booleans can be kept")
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0  # + 0.0 turns -0.0 into 0.0

@@ -1,0 +1,516 @@
+"""What profile_segments writes: what segments are, are worth, do, and how they move."""
+
+from pathlib import Path
+
+from pipeline.core.tables.contract import (
+    Table,
+    amount,
+    count,
+    day,
+    flag,
+    integer,
+    money,
+    number,
+    share,
+    text,
+)
+
+FOLDER = Path("data/profiles")
+
+PROFILES = Table(
+    "profiles",
+    row="one segment that has customers at the last snapshot",
+    path=FOLDER / "profiles.parquet",
+    columns=(
+        integer("segment_id", "0 = the most valuable", least=0),
+        text("segment", "the segment's name"),
+        text("group", "declared group's key (wholesale, kept_nothing), else empty"),
+        text("summary", "what the segment is, in two or three sentences"),
+        text("action", "the one thing to do, in a few words"),
+        day("snapshot_date", "the last snapshot, that all of this describes"),
+        count("customers", "members", least=1),
+        number("customer_share", "of all customers"),
+        money("revenue", "what its members spent and kept so far"),
+        number("revenue_share", "of the revenue with known customers"),
+        count("orders", "orders of which anything was kept"),
+        text("recency_level", "high = bought lately", among=("low", "mid", "high")),
+        text("frequency_level", "high = many", among=("low", "mid", "high")),
+        text("monetary_level", "high = spends much", among=("low", "mid", "high")),
+        number(
+            "median_recency_days",
+            "days since the last kept order; null where nobody kept anything",
+            unit="days",
+            null=True,
+        ),
+        number("median_frequency", "kept orders", unit="orders"),
+        amount("median_monetary", "spend so far"),
+        number("median_tenure_days", "days since the first order", unit="days"),
+        amount("median_order_value", "a customer's mean order"),
+        number("return_rate", "share of the money spent that was taken back"),
+        number("mean_confidence", "how clearly members belong, 0 to 1"),
+        text("rule", "the segment's rules in words, joined by: ; or"),
+        number("rule_precision", "share of the rule's customers that are members"),
+        number("rule_recall", "share of the members on whom the rule holds"),
+        text("first_order_text", "the typical first order, in a sentence"),
+        amount("first_order_value", "median of the first order"),
+        number("first_order_units", "median units of the first order", unit="units"),
+        number("first_order_products", "median products of the first order"),
+        text(
+            "first_order_category",
+            "key of the category that took most of the most first orders; null without categories",
+            null=True,
+        ),
+        text("first_order_category_title", "its name", null=True),
+        number(
+            "first_order_category_share", "share of members whose first order it led", null=True
+        ),
+        number(
+            "buying_rate",
+            "expected share of members who buy within the horizon (null, as all that is "
+            "expected, where no snapshot has a whole horizon after it)",
+            null=True,
+        ),
+        number("buying_rate_low", "its 95 % interval", null=True),
+        number("buying_rate_high", "its 95 % interval", null=True),
+        number("expected_orders", "of all members in the horizon", null=True),
+        number("expected_orders_low", "its 95 % interval", null=True),
+        number("expected_orders_high", "its 95 % interval", null=True),
+        amount("expected_spend", "of all members in the horizon", null=True),
+        amount(
+            "expected_spend_low",
+            "its 95 % interval, that of customers (bootstrap) and of seasons (held-out error)",
+            null=True,
+        ),
+        amount("expected_spend_high", "as above", null=True),
+        amount("expected_spend_per_customer", "expected_spend / customers", null=True),
+        number("expected_spend_share", "of all customers' expected_spend", null=True),
+        number(
+            "retention",
+            "share of the members of a month before that are still members, mean of the months",
+            null=True,
+        ),
+    ),
+    key=("segment_id",),
+    rules=(
+        "customer_share between 0 and 1",
+        "revenue_share between 0 and 1",
+        "rule_precision between 0 and 1",
+        "rule_recall between 0 and 1",
+    ),
+)
+
+STRATEGIES = Table(
+    "strategies",
+    row="one segment that has customers at the last snapshot",
+    path=FOLDER / "strategies.parquet",
+    columns=(
+        integer("segment_id", "0 = the most valuable", least=0),
+        text("segment", "the segment's name"),
+        text("play", "key of the play in pipeline/settings/playbook.yaml"),
+        text("action", "the one thing to do, in a few words"),
+        text("goal", "what is to be reached"),
+        text("offer", "what to offer, with categories"),
+        text("channel", "how to reach them"),
+        text("cadence", "how often"),
+        text("cost_class", "none, low, medium or high, and what it means"),
+        text("kpi", "the one figure to watch, with its value today"),
+        text("holdout", "how many to leave out to see the effect, in a sentence"),
+        text("do_not", "what not to do"),
+        text(
+            "exceptions",
+            "members with a play of their own, in a sentence; empty where there are none",
+        ),
+        text("at_stake", "the money, in a sentence"),
+        amount(
+            "value_at_stake", "what the lift is worth over the horizon if it comes true", null=True
+        ),
+        amount("value_at_stake_low", "its 95 % interval, that of the expected spend", null=True),
+        amount("value_at_stake_high", "its 95 % interval, that of the expected spend", null=True),
+        text("offer_category", "key of the category to lead with", null=True),
+        text("offer_category_title", "its name", null=True),
+        text("next_category", "key of the next best category", null=True),
+        text("next_category_title", "its name", null=True),
+        number("baseline_rate", "share that buys again with nothing done", null=True),
+        number("target_rate", "baseline_rate with the declared lift", null=True),
+        number("alpha", "chance of a false alarm, two-sided"),
+        number("power", "declared chance to see the lift"),
+        count("customers", "members", least=1),
+        text(
+            "compares",
+            "what the test compares: share of buyers, or spend where their share shows too little",
+            among=("buyers", "spend"),
+            null=True,
+        ),
+        count("holdout_customers", "to leave out; null where no size suffices", null=True),
+        count("treated_customers", "to address; null likewise", null=True),
+        flag("is_testable", "the segment is large enough to see the lift"),
+        number("detectable_rate", "least rate that halves of the segment would show", null=True),
+        number(
+            "detectable_lift",
+            "least rise of spend that halves of the segment would show",
+            null=True,
+        ),
+        count(
+            "test_rounds",
+            "horizons, each with halves drawn anew, that together show the lift of spend",
+            null=True,
+        ),
+    ),
+    key=("segment_id",),
+)
+
+SEGMENT_FEATURES = Table(
+    "segment_features",
+    row="one feature of one segment at the last snapshot",
+    path=FOLDER / "segment_features.parquet",
+    columns=(
+        integer("segment_id", "0 = the most valuable", least=0),
+        text("segment", "the segment's name"),
+        text("feature", "a column of `customers`"),
+        text("feature_title", "its name, as people read it"),
+        text("unit", "days, orders, currency, units, products or share"),
+        count("customers", "members who have a value (two orders for a gap)"),
+        number("q05", "5 % of the members lie at or below", null=True),
+        number("q25", "lower quartile; null, as its like, if nobody has a value", null=True),
+        number("median", "half of the members lie at or below", null=True),
+        number("q75", "upper quartile", null=True),
+        number("q95", "95 % of the members lie at or below", null=True),
+        number("mean", "arithmetic mean", null=True),
+        number("rest_median", "median of all other customers", null=True),
+        number(
+            "cliffs_delta",
+            "P(member > other) - P(member < other), from -1 to 1; null where one side is empty",
+            rule="cliffs_delta between -1 and 1",
+            null=True,
+        ),
+        text("effect", "in words: much higher, higher, slightly higher, like the rest, ..."),
+        text("sentence", "the difference in a sentence with figures"),
+        integer("rank", "1 = sets the segment apart most", least=1),
+    ),
+    key=("segment_id", "feature"),
+    order=("segment_id", "rank"),
+)
+
+SEGMENT_CATEGORIES = Table(
+    "segment_categories",
+    row="one category in one segment with spend; empty where the shop's lines know no products",
+    path=FOLDER / "segment_categories.parquet",
+    columns=(
+        integer("segment_id", "0 = the most valuable", least=0),
+        text("segment", "the segment's name"),
+        text("category", "the category's key"),
+        text("category_title", "its name"),
+        money("spend", "what members spent on it and kept"),
+        number("spend_share", "of the segment's spend"),
+        number("rest_share", "of the other customers' spend"),
+        number("buyer_share", "share of members who bought any of it"),
+        number("rest_buyer_share", "share of other customers who did"),
+        number(
+            "lift",
+            "mean share of a member's spend over that of another customer; null where no other "
+            "customer spends on it",
+            null=True,
+        ),
+        number("lift_low", "95 % interval over customers (ratio of two means)", null=True),
+        number("lift_high", "95 % interval over customers (ratio of two means)", null=True),
+        text(
+            "verdict",
+            "over or under where the interval leaves out 1, like the rest where not",
+            among=("over", "under", "like the rest"),
+        ),
+        integer("rank", "1 = takes most of the segment's spend", least=1),
+    ),
+    key=("segment_id", "category"),
+    order=("segment_id", "rank"),
+)
+
+SEGMENT_COUNTRIES = Table(
+    "segment_countries",
+    row="one country in one segment; a customer counts where most of the orders went",
+    path=FOLDER / "segment_countries.parquet",
+    columns=(
+        integer("segment_id", "0 = the most valuable", least=0),
+        text("segment", "the segment's name"),
+        text("country", "the country's name, `unknown` where the lines say none"),
+        count("customers", "members there", least=1),
+        number("customer_share", "of the segment's members"),
+        number("rest_share", "share of all other customers that are there"),
+        money("spend", "what they spent and kept"),
+        number("spend_share", "of the segment's spend"),
+    ),
+    key=("segment_id", "country"),
+    order=("segment_id", "customers", "country"),
+)
+
+SEGMENT_MONTHS = Table(
+    "segment_months",
+    row="one month of the file in one segment (its members at the last snapshot), zeros included",
+    path=FOLDER / "segment_months.parquet",
+    columns=(
+        integer("segment_id", "0 = the most valuable", least=0),
+        text("segment", "the segment's name"),
+        day("month", "first day of the month"),
+        flag("is_whole", "the data covers the month from its first to its last day"),
+        count("orders", "orders of that month of which anything was kept"),
+        count("buyers", "members who ordered"),
+        money("spend", "what they spent and kept"),
+        number("spend_share", "of the segment's spend in the whole file"),
+        number("rest_share", "the same for all other customers"),
+    ),
+    key=("segment_id", "month"),
+)
+
+SEGMENT_RULES = Table(
+    "segment_rules",
+    row="one rule; the first that holds counts, and together they cover every customer",
+    path=FOLDER / "segment_rules.parquet",
+    columns=(
+        integer("rule_id", "number of the rule", least=1),
+        integer("segment_id", "the segment that the rule says", least=0),
+        text("segment", "the segment's name"),
+        text("rule", "in words, such as: last order at most 60 days ago and ..."),
+        count("customers", "customers on whom it holds", least=1),
+        number("precision", "share of them that are in the segment"),
+        number("recall", "share of the segment on whom it holds"),
+    ),
+    key=("rule_id",),
+    order=("segment_id", "rule_id"),
+)
+
+TYPICAL_CUSTOMERS = Table(
+    "typical_customers",
+    row="one typical customer of one segment: least total distance to the other members",
+    path=FOLDER / "typical_customers.parquet",
+    columns=(
+        integer("segment_id", "0 = the most valuable", least=0),
+        text("segment", "the segment's name"),
+        integer("rank", "1 = the medoid, then the next most typical", least=1),
+        text("customer_id", "the customer"),
+        integer("recency_days", "days since the last kept order", unit="days", null=True),
+        integer("frequency", "kept orders", unit="orders"),
+        amount("monetary", "spend so far"),
+        integer("tenure_days", "days since the first order", unit="days"),
+        amount("average_order_value", "mean order"),
+        text("top_category_title", "category with most spend", null=True),
+        text("country", "where most of the orders went"),
+        text("sentence", "the customer in a sentence"),
+    ),
+    key=("segment_id", "rank"),
+)
+
+CUSTOMER_OUTLOOK = Table(
+    "customer_outlook",
+    row="one customer at the last snapshot",
+    path=FOLDER / "customer_outlook.parquet",
+    columns=(
+        text("customer_id", "the customer"),
+        integer("segment_id", "0 = the most valuable", least=0),
+        text("segment", "the segment's name"),
+        number("confidence", "how clearly the customer belongs there"),
+        integer("recency_days", "days since the last kept order", unit="days", null=True),
+        integer("frequency", "kept orders", unit="orders"),
+        money("monetary", "spend so far"),
+        text("country", "where most of the orders went"),
+        text("top_category", "key of the category with most spend", null=True),
+        text("top_category_title", "its name", null=True),
+        text(
+            "next_category",
+            "key of the likeliest category of those never bought; who bought all: the one "
+            "where the own share lies furthest below the segment's",
+            null=True,
+        ),
+        text("next_category_title", "its name", null=True),
+        share(
+            "buying_probability",
+            "of an order within the horizon (null, as all that is expected, where no snapshot "
+            "has a whole horizon after it)",
+            null=True,
+        ),
+        number("expected_orders", "within the horizon", rule="expected_orders >= 0", null=True),
+        number(
+            "expected_spend",
+            "within the horizon",
+            rule="expected_spend >= 0",
+            unit="currency",
+            null=True,
+        ),
+        text("action", "what to do, in a sentence made for this customer"),
+        number("map_x", "place on the map, 0 to 1: 1 = bought last of all"),
+        number("map_y", "place on the map, 0 to 1: 1 = most orders and spend of all"),
+        flag(
+            "is_on_map",
+            "drawn on the map: all customers, or a fair sample of every segment where they are "
+            "more than profile.map_customers",
+        ),
+    ),
+    key=("customer_id",),
+)
+
+MIGRATION = Table(
+    "migration",
+    row="one pair of segments between two snapshots, where at least one customer went that way",
+    path=FOLDER / "migration.parquet",
+    columns=(
+        text(
+            "span",
+            "month = from one snapshot to the next, whole = from a year back (or the first "
+            "snapshot, if later) to the last",
+            among=("month", "whole"),
+        ),
+        day("from_date", "the earlier snapshot"),
+        day("to_date", "the later snapshot"),
+        integer("from_segment_id", "-1 = not a customer yet", least=-1),
+        text("from_segment", "the segment's name, or: not yet a customer"),
+        integer("to_segment_id", "where they are later", least=0),
+        text("to_segment", "the segment's name"),
+        count("customers", "how many went that way", least=1),
+        number("share", "of those in from_segment at from_date"),
+    ),
+    key=("span", "from_date", "from_segment_id", "to_segment_id"),
+)
+
+SEGMENT_RETENTION = Table(
+    "segment_retention",
+    row="one segment between one snapshot and the next",
+    path=FOLDER / "segment_retention.parquet",
+    columns=(
+        integer("segment_id", "0 = the most valuable", least=0),
+        text("segment", "the segment's name"),
+        day("from_date", "the earlier snapshot"),
+        day("to_date", "the later snapshot"),
+        integer("days", "between them; fewer than 28 = not a whole month", unit="days"),
+        count("customers", "members at from_date", least=1),
+        count("stayed", "of them members at to_date"),
+        count("rose", "of them in a more valuable segment at to_date"),
+        count("fell", "of them in a less valuable segment at to_date"),
+        number("retention", "stayed / customers"),
+        number("retention_low", "95 % Wilson interval"),
+        number("retention_high", "95 % Wilson interval"),
+    ),
+    key=("segment_id", "from_date"),
+    rules=("stayed + rose + fell = customers",),
+)
+
+SEGMENT_CHANGES = Table(
+    "segment_changes",
+    row="one segment, with or without customers; empty where there is one snapshot",
+    path=FOLDER / "segment_changes.parquet",
+    columns=(
+        integer("segment_id", "0 = the most valuable", least=0),
+        text("segment", "the segment's name"),
+        day("from_date", "the same as in latest_moves"),
+        day("to_date", "the last snapshot"),
+        count("customers_before", "members at from_date"),
+        number("share_before", "of all customers at from_date"),
+        count("customers", "members at to_date"),
+        number("share", "of all customers at to_date"),
+        count("newcomers", "members who were no customers at from_date"),
+        count("rose_in", "members who came from a less valuable segment"),
+        count("fell_in", "members who came from a more valuable segment"),
+        count("rose_out", "former members now in a more valuable segment"),
+        count("fell_out", "former members now in a less valuable segment"),
+        money("spend_since", "what the members of now spent since from_date"),
+        text("sentence", "the change in words"),
+    ),
+    key=("segment_id",),
+    rules=("customers_before + newcomers + rose_in + fell_in - rose_out - fell_out = customers",),
+)
+
+LATEST_MOVES = Table(
+    "latest_moves",
+    row="one pair of segments between from_date and the last snapshot, where at least one "
+    "customer went that way; empty where there is one snapshot",
+    path=FOLDER / "latest_moves.parquet",
+    columns=(
+        day(
+            "from_date",
+            "the newest snapshot at least a week before the last one (or the one before, where "
+            "all are nearer)",
+        ),
+        day("to_date", "the last snapshot"),
+        integer("from_segment_id", "-1 = not a customer yet", least=-1),
+        text("from_segment", "the segment's name, or: not yet a customer"),
+        integer("to_segment_id", "where they are now", least=0),
+        text("to_segment", "the segment's name"),
+        text(
+            "direction",
+            "rose = into a more valuable segment",
+            among=("new", "stayed", "rose", "fell"),
+        ),
+        count("customers", "how many went that way", least=1),
+        number("share", "of those in from_segment at from_date"),
+        money("spend", "what they have spent in all, net of returns"),
+        money("spend_since", "of it since from_date"),
+    ),
+    key=("from_segment_id", "to_segment_id"),
+)
+
+VALUE_CHECK = Table(
+    "value_check",
+    row="one group of customers at one held-out snapshot",
+    path=FOLDER / "value_check.parquet",
+    columns=(
+        day("snapshot_date", "expected on this day, from earlier outcomes only"),
+        text(
+            "grouping",
+            "all = everybody, segment = each segment, tenth = tenths by expected spend",
+            among=("all", "segment", "tenth"),
+        ),
+        integer("position", "segment_id, or 1 (least expected) to 10, or 0 for all"),
+        text("label", "the segment's name, or such as: tenth 3, or: all"),
+        count("customers", "in the group", least=1),
+        amount("expected_spend", "per customer"),
+        amount("actual_spend", "per customer: what came true"),
+        amount("actual_spend_low", "95 % bootstrap interval of the mean"),
+        amount("actual_spend_high", "95 % bootstrap interval of the mean"),
+        number("expected_orders", "per customer"),
+        number("actual_orders", "per customer: what came true"),
+        number("expected_buying_rate", "mean probability of an order"),
+        number("actual_buying_rate", "share that ordered"),
+        text("verdict", "in words: about right, too high, too low"),
+    ),
+    key=("snapshot_date", "grouping", "position"),
+)
+
+DRIFT = Table(
+    "drift",
+    row="one measure at one snapshot against one reference",
+    path=FOLDER / "drift.parquet",
+    columns=(
+        day("snapshot_date", "the snapshot"),
+        text(
+            "reference",
+            "training = the last snapshot (the model was fitted on it), previous = the one before",
+            among=("training", "previous"),
+        ),
+        day("reference_date", "its day"),
+        text("measure", "a feature of `customers`, or: segment_shares"),
+        text("measure_title", "its name, as people read it"),
+        number("psi", "population stability index", rule="psi >= 0"),
+        number(
+            "noise", "the index that 95 % of samples of these sizes stay below with no drift at all"
+        ),
+        text(
+            "verdict",
+            "stable (below 0.1 or the noise), some drift (below 0.25), drifted",
+            among=("stable", "some drift", "drifted"),
+        ),
+        text("sentence", "the verdict in a sentence"),
+    ),
+    key=("snapshot_date", "reference", "measure"),
+    order=("reference", "snapshot_date", "measure"),
+)
+
+PROFILE_NOTES = Table(
+    "profile_notes",
+    row="one thing that could not be done or needs care; empty where there is none",
+    path=FOLDER / "profile_notes.parquet",
+    columns=(
+        integer("position", "order of reading", least=1),
+        text(
+            "topic", "profiles, categories, countries, season, expected_spend, value or migration"
+        ),
+        text("note", "what, why, and what would help"),
+    ),
+    key=("position",),
+)

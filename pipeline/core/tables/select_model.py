@@ -1,0 +1,70 @@
+"""What select_model writes: every candidate with its figures, and why one was chosen."""
+
+from pipeline.core.tables.contract import Table, flag, integer, number, share, text
+
+CANDIDATES = Table(
+    "candidates",
+    row="one candidate segmentation",
+    columns=(
+        text("candidate", "algorithm/feature set/transform/k"),
+        text("algorithm", "how customers are parted"),
+        text("features", "the feature set, of params select.feature_sets"),
+        text("transform", "how features become coordinates"),
+        integer("k", "parts asked for", least=1),
+        flag("is_baseline", "only for comparison, never chosen"),
+        integer("segments", "parts found, declared groups not counted"),
+        share("smallest_share", "share of customers in the smallest part"),
+        share("largest_share", "share of customers in the largest part"),
+        number("silhouette", "mean silhouette, on a sample", null=True),
+        number("silhouette_se", "its standard error", null=True),
+        number("calinski_harabasz", "Calinski-Harabasz index", null=True),
+        number("davies_bouldin", "Davies-Bouldin index, low = good", null=True),
+        number("bic", "Bayesian information criterion of a mixture", null=True),
+        number("gap", "gap statistic", null=True),
+        number("gap_se", "its standard error s(k)", null=True),
+        share("jaccard", "bootstrapped Jaccard of the least stable part"),
+        number("jaccard_se", "its standard error over resamples"),
+        share("jaccard_mean", "mean of the parts' bootstrapped Jaccard"),
+        share("prediction_strength", "mean prediction strength over splits in halves"),
+        number("prediction_strength_se", "its standard error over splits"),
+        number("eta_squared", "share of the variance of log1p later spend explained"),
+        number("eta_squared_se", "its standard error over customers"),
+        number("eta_squared_of_ceiling", "as a share of the boosted model's"),
+        number("gini", "Gini of later spend by the segments' order"),
+        number("gini_se", "its standard error over customers"),
+        number("gini_of_ceiling", "as a share of the boosted model's"),
+        number("top20_capture", "later spend of the best-ranked 20 % of customers"),
+        number("top20_capture_se", "its standard error over customers"),
+        number("top20_capture_of_ceiling", "as a share of the boosted model's"),
+        number("auc", "area under the curve of buying again"),
+        number("auc_se", "its standard error over customers"),
+        number("auc_of_ceiling", "as a share of the boosted model's"),
+        text("failed_gates", "gates that it fails, empty where it passes all"),
+        flag("is_chosen", "the choice"),
+        flag("is_runner_up", "the next best"),
+    ),
+    key=("candidate",),
+)
+
+SELECTION_REASONS = Table(
+    "selection_reasons",
+    row="one family of candidates: algorithm x feature set x transform",
+    columns=(
+        text("family", "algorithm/feature set/transform"),
+        text("best_candidate", "its best, or nearest to passing"),
+        flag("is_baseline", "only for comparison"),
+        integer("passed", "candidates that pass every gate", least=0),
+        integer("tried", "candidates in the family", least=1),
+        number(
+            "eta_squared_of_ceiling",
+            "of the best candidate: explained variance of later spend, as a share of the ceiling",
+        ),
+        text(
+            "verdict",
+            "chosen, runner-up, rejected or baseline",
+            among=("chosen", "runner-up", "rejected", "baseline"),
+        ),
+        text("reason", "why, in words and numbers"),
+    ),
+    key=("family",),
+)

@@ -1,0 +1,1 @@
+"""Numbers, dates, money and words as people write them."""

@@ -1,0 +1,179 @@
+"""Small aggregates of the sales, from which patterns are read: lazy frame to lazy frame.
+
+The lines are read twice: once into orders (a twentieth of the lines) and once into products. All
+patterns over time, place and basket are counted on the orders. Money is in ten-thousandths, as
+whole numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import narwhals as nw
+
+from pipeline.core.engines.expressions import day_number, ten_thousandths, whole_numbers
+
+Lines = nw.LazyFrame[Any]
+
+TOTALS = ("lines", "orders", "units", "amount", "returned_amount")
+MONTHS = 12
+
+
+def orders_of(sales: Lines) -> Lines:
+    """Return one row per invoice and customer (null where unknown), with its totals and time.
+
+    `orders` is 1 where anything of the order was kept and 0 where all was taken back; `month`
+    counts months from the year 0.
+    """
+    return (
+        _with_amounts(sales)
+        .group_by("invoice_id", "customer_id")
+        .agg(
+            nw.col("sold_at").min(),
+            nw.col("country").min(),
+            nw.len().alias("lines"),
+            nw.col("units").sum(),
+            nw.col("amount").sum(),
+            nw.col("returned_amount").sum(),
+        )
+        .with_columns(whole_numbers("lines", "units", "amount", "returned_amount"))
+        .with_columns(
+            (nw.col("units") > 0).cast(nw.Int64).alias("orders"),
+            month_number(nw.col("sold_at")).alias("month"),
+            weekday(day_number(nw.col("sold_at"))).alias("weekday"),
+            nw.col("sold_at").dt.hour().cast(nw.Int64).alias("hour"),
+            nw.col("country").fill_null("unknown"),
+        )
+    )
+
+
+def weekday(day: nw.Expr) -> nw.Expr:
+    """1 for Monday to 7 for Sunday, from a day's number.
+
+    Engines disagree on what a Sunday is called, and not all of them know a remainder.
+    """
+    since_a_monday = day - 1
+    return since_a_monday - since_a_monday // 7 * 7 + 1
+
+
+def month_number(moment: nw.Expr) -> nw.Expr:
+    """Months since the year 0, for a date or time."""
+    return moment.dt.year().cast(nw.Int64) * MONTHS + moment.dt.month().cast(nw.Int64) - 1
+
+
+def _with_amounts(sales: Lines) -> Lines:
+    price = ten_thousandths("unit_price")
+    return sales.with_columns(
+        (nw.col("quantity") - nw.col("quantity_returned")).alias("units"),
+        ten_thousandths("net_amount").alias("amount"),
+        (price * nw.col("quantity_returned")).alias("returned_amount"),
+    )
+
+
+def totals_by(orders: Lines, *columns: str) -> Lines:
+    """Return the orders' totals and the number of known customers, by columns."""
+    return (
+        orders.with_columns(nw.col("customer_id").is_null().cast(nw.Int64).alias("unknown"))
+        .group_by(*columns)
+        .agg(
+            *(nw.col(c).sum() for c in TOTALS),
+            nw.col("customer_id").n_unique().alias("customers"),
+            nw.col("unknown").max(),
+        )
+        .with_columns(whole_numbers(*TOTALS, "customers", "unknown"))
+        # A null is one of the distinct values, and nobody.
+        .with_columns(nw.col("customers") - nw.col("unknown"))
+        .drop("unknown")
+    )
+
+
+def customer_totals(orders: Lines) -> Lines:
+    """Return orders, amount and first month of a kept order for each known customer."""
+    return (
+        orders.filter(~nw.col("customer_id").is_null())
+        .with_columns(nw.when(nw.col("orders") > 0).then(nw.col("month")).alias("kept_month"))
+        .group_by("customer_id")
+        .agg(
+            nw.col("orders").sum(),
+            nw.col("amount").sum(),
+            nw.col("kept_month").min().alias("cohort"),
+        )
+        .with_columns(whole_numbers("orders", "amount"))
+    )
+
+
+def cohort_activity(orders: Lines, customers: Lines) -> Lines:
+    """Return the totals by month of the first kept order and months since."""
+    kept = orders.filter(nw.col("orders") > 0)
+    return totals_by(
+        kept.join(
+            customers.select("customer_id", "cohort"), on="customer_id", how="inner"
+        ).with_columns((nw.col("month") - nw.col("cohort")).alias("months_since")),
+        "cohort",
+        "months_since",
+    )
+
+
+def bin_of(value: nw.Expr, edges: Sequence[int]) -> nw.Expr:
+    """The number of ascending `edges` that are not above the value: its bin."""
+    return nw.sum_horizontal(*((value >= edge).cast(nw.Int64) for edge in edges))
+
+
+def product_totals(sales: Lines) -> Lines:
+    """Return the totals of each product; `orders` are invoices on which any of it was kept."""
+    kept_on = nw.when(nw.col("units") > 0).then(nw.col("invoice_id"))
+    return (
+        _with_amounts(sales)
+        .with_columns(
+            kept_on.alias("kept_on"), (nw.col("units") == 0).cast(nw.Int64).alias("none_kept")
+        )
+        .group_by("stock_code")
+        .agg(
+            nw.len().alias("lines"),
+            nw.col("kept_on").n_unique().alias("orders"),
+            nw.col("none_kept").max(),
+            nw.col("units").sum(),
+            nw.col("amount").sum(),
+            nw.col("returned_amount").sum(),
+        )
+        .with_columns(whole_numbers(*TOTALS, "none_kept"))
+        .with_columns(nw.col("orders") - nw.col("none_kept"))
+        .drop("none_kept")
+    )
+
+
+def descriptions_of(sales: Lines, stock_codes: Sequence[str]) -> Lines:
+    """Return how often each description stands for each of a few products."""
+    return (
+        sales.filter(nw.col("stock_code").is_in(list(stock_codes)))
+        .with_columns(nw.col("description").fill_null(""))
+        .group_by("stock_code", "description")
+        .agg(nw.len().alias("lines"))
+    )
+
+
+def return_delays(sales: Lines, returned_units: Lines, edges: Sequence[int]) -> Lines:
+    """Return units and money taken back, by bin of the days from sale to return."""
+    return (
+        sales.select("line_id", day_number(nw.col("sold_at").dt.date()).alias("sold_day"))
+        .join(
+            returned_units.select(
+                "line_id",
+                nw.col("quantity").alias("units"),
+                ten_thousandths("amount").alias("returned_amount"),
+                day_number(nw.col("returned_at").dt.date()).alias("returned_day"),
+            ),
+            on="line_id",
+            how="inner",
+        )
+        .with_columns((nw.col("returned_day") - nw.col("sold_day")).alias("delay"))
+        .with_columns(bin_of(nw.col("delay"), edges).alias("bin"))
+        .group_by("bin")
+        .agg(
+            nw.len().alias("lines"),
+            nw.col("units").sum(),
+            nw.col("returned_amount").sum(),
+        )
+        .with_columns(whole_numbers("lines", "units", "returned_amount"))
+    )

@@ -1,0 +1,140 @@
+"""From the small aggregates of the sales to the rows of `exploration` and the figures."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from pipeline.explore.concentration import top_shares
+
+MONTHS = 12
+MONEY = ("amount", "returned_amount")
+COUNTS = ("lines", "orders", "customers", "units")
+
+
+def rows_of(pattern: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a pattern in the frame's order; what it does not measure is null.
+
+    The frame has `bucket`, `share` and any of `sub_bucket`, counts and money (ten-thousandths).
+    """
+    columns: dict[str, Any] = {
+        "pattern": pattern,
+        "position": range(1, len(frame) + 1),
+        "bucket": list(frame["bucket"]),
+        "sub_bucket": list(frame["sub_bucket"]) if "sub_bucket" in frame else "",
+    }
+    for name in COUNTS:
+        counts: list[Any] = list(frame[name]) if name in frame else [None] * len(frame)
+        columns[name] = pd.array(counts, dtype="Int64")
+    for name in MONEY:
+        amounts: list[Any] = list(frame[name]) if name in frame else [None] * len(frame)
+        exact = [None if v is None else money(int(v)) for v in amounts]
+        columns[name] = pd.Series(exact, dtype=object, index=range(len(frame)))
+    columns["share"] = [float(share) for share in frame["share"]]
+    return pd.DataFrame(columns, index=range(len(frame)))
+
+
+def money(ten_thousandths: int) -> Decimal:
+    """Return an exact amount from a whole number of ten-thousandths."""
+    return Decimal(ten_thousandths).scaleb(-4)
+
+
+def shares(values: pd.Series[int]) -> pd.Series[float]:
+    """Return each value's share of their sum, 0 where the sum is 0."""
+    total = int(values.sum())
+    return values / total if total else values * 0.0
+
+
+def ratio(part: float, whole: float) -> float:
+    """Return part / whole, 0 where there is no whole."""
+    return part / whole if whole else 0.0
+
+
+def month_name(number: int) -> str:
+    """Return 2011-11 for the month with this number (months since the year 0)."""
+    year, month = divmod(int(number), MONTHS)
+    return f"{year:04d}-{month + 1:02d}"
+
+
+def every_month(months: pd.DataFrame) -> pd.DataFrame:
+    """Return the months in order, those without a sale with zeros."""
+    span = range(int(months["month"].min()), int(months["month"].max()) + 1)
+    return months.set_index("month").reindex(span, fill_value=0).rename_axis("month").reset_index()
+
+
+def whole_months(first: date, last: date) -> set[int]:
+    """Return the numbers of the months that the days from `first` to `last` cover whole."""
+    start = first.year * MONTHS + first.month - 1 + (first.day > 1)
+    is_end = last.day == calendar.monthrange(last.year, last.month)[1]
+    end = last.year * MONTHS + last.month - 1 + is_end
+    return set(range(start, end))
+
+
+def bin_names(edges: Sequence[int], *, whole: bool) -> list[str]:
+    """Return a name for each bin that starts at an edge: 2-5 for whole numbers, else 2-6."""
+    names = []
+    for low, high in pairwise(edges):
+        top = high - 1 if whole else high
+        names.append(str(low) if top == low else f"{low}-{top}")
+    return [*names, f"{edges[-1]}+"]
+
+
+def binned(bins: pd.DataFrame, edges: Sequence[int], *, whole: bool) -> pd.DataFrame:
+    """Return every bin in order, empty ones too, with its name as `bucket`."""
+    every = bins.set_index("bin").reindex(range(1, len(edges) + 1), fill_value=0)
+    return every.assign(bucket=bin_names(edges, whole=whole)).reset_index(drop=True)
+
+
+def concentration_rows(customers: pd.DataFrame, percents: Sequence[int]) -> pd.DataFrame:
+    """Return the points of the Lorenz curve, best customers first."""
+    amounts = customers["amount"].to_numpy(dtype="int64")
+    points = top_shares(amounts, list(percents))
+    total = int(amounts.sum())
+    return pd.DataFrame(
+        {
+            "bucket": [f"{percent:03d}" for percent, _, _ in points],
+            "customers": [n for _, n, _ in points],
+            "amount": [amount for _, _, amount in points],
+            "share": [ratio(amount, total) for _, _, amount in points],
+        }
+    )
+
+
+def cohort_rows(activity: pd.DataFrame, last_month: int) -> pd.DataFrame:
+    """Return every cohort's months up to the last, with zeros where nobody came."""
+    return pd.DataFrame(list(_cohort_rows(activity, last_month)))
+
+
+def _cohort_rows(activity: pd.DataFrame, last_month: int) -> Iterator[dict[str, object]]:
+    found = activity.set_index(["cohort", "months_since"])
+    empty = pd.Series(0, index=found.columns)
+    for cohort in sorted(set(activity["cohort"])):
+        size = int(found.loc[(cohort, 0), "customers"])
+        for since in range(int(last_month) - int(cohort) + 1):
+            row = found.loc[(cohort, since)] if (cohort, since) in found.index else empty
+            yield {
+                "cohort": int(cohort),
+                "since": since,
+                "bucket": month_name(cohort),
+                "sub_bucket": f"{since:02d}",
+                "share": ratio(int(row["customers"]), size),
+                **{c: int(row[c]) for c in found.columns},
+            }
+
+
+def retention(cohorts: pd.DataFrame, since: int, whole: set[int]) -> float | None:
+    """Return the share of customers who ordered again so many months after their first month.
+
+    Only cohorts count whose own month and whose month in question are whole in the data; None
+    where there is none.
+    """
+    seen = cohorts[cohorts["cohort"].isin(whole) & (cohorts["cohort"] + since).isin(whole)]
+    size = int(seen.loc[seen["since"] == 0, "customers"].sum())
+    back = int(seen.loc[seen["since"] == since, "customers"].sum())
+    return back / size if size else None

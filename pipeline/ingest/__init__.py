@@ -1,0 +1,1 @@
+"""Order lines of any file in the one canonical schema."""

@@ -1,0 +1,138 @@
+"""Read the order lines of a file or folder into the one canonical schema.
+
+Reads   source.path: CSV, TSV, XLSX, Parquet, ZIP or gzip of them
+Writes  data/invoice_lines.parquet, data/quarantined_lines.parquet, metrics/ingest.json
+
+Example: python -m pipeline.ingest
+"""
+# ruff: noqa: S608 - the SQL is made of layouts and quoted names, never of what cells hold
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core.engines.duckdb import open_duckdb
+from pipeline.core.run.errors import InputError
+from pipeline.core.run.metrics import write_metrics
+from pipeline.core.run.outputs import whole_file
+from pipeline.core.run.params import load_params
+from pipeline.core.run.scratch import scratch_folder
+from pipeline.core.run.stage import run_stage, stage
+from pipeline.core.tables.contract import ROW_GROUP, check
+from pipeline.core.tables.ingest import INVOICE_LINES, QUARANTINED_LINES
+from pipeline.ingest.canonical_lines import (
+    Reading,
+    layout_of,
+    open_params_source,
+    write_lines,
+)
+from pipeline.ingest.parsing import (
+    SHOWN,
+    BadRow,
+    Source,
+    count_rows,
+)
+
+
+class Params(Reading):
+    """Section `source` of params.yaml."""
+
+
+def main() -> None:
+    """Read the source into invoice_lines; what cannot be read is an error or set apart."""
+    params = load_params("source", Params)
+    layout = layout_of(params)
+    with stage("ingest") as log, open_duckdb() as engine, scratch_folder() as scratch:
+        log.info("reading %s as %s", params.path, layout.title)
+        source = open_params_source(engine.database, params, layout, scratch)
+        with whole_file(INVOICE_LINES.path) as lines, whole_file(QUARANTINED_LINES.path) as rest:
+            quarantine = params.on_bad_rows == "quarantine"
+            source, bad = write_lines(engine.database, source, lines, scratch, quarantine)
+            write_quarantine(bad, rest)
+            check(INVOICE_LINES, lines, full=False)  # a scan of the key would cost as much again
+            check(QUARANTINED_LINES, rest)
+            figures = measure(engine.database, source, lines, bad)
+            if not figures["lines_kept"]:
+                raise InputError(f"{params.path}: a header and no line that can be read")
+        write_metrics("ingest", {"source": fingerprint(params, source), **figures})
+        log.info("read %d lines, kept %d", figures["lines_read"], figures["lines_kept"])
+        if figures["lines_delivered_twice"]:
+            log.info("%d lines stand in more than one part: once", figures["lines_delivered_twice"])
+        for row in bad[:SHOWN]:
+            log.warning("set apart: %s", row)
+        if bad:
+            log.warning("%d lines set apart in %s", len(bad), QUARANTINED_LINES.path)
+
+
+def write_quarantine(bad: list[BadRow], target: Path) -> None:
+    """Write the rows set apart, none too, as quarantined_lines."""
+    ordered = sorted(bad, key=lambda row: (row.file, row.row))
+    rows = [
+        {
+            "file": row.file,
+            "row": row.row,
+            "line_id": row.line_id,
+            "problem": f"{row.column}: {row.problem}",
+            "line": row.line,
+        }
+        for row in ordered
+    ]
+    table = pa.Table.from_pylist(rows, schema=QUARANTINED_LINES.schema)
+    pq.write_table(table, target, compression="zstd", row_group_size=ROW_GROUP)
+
+
+def measure(
+    database: duckdb.DuckDBPyConnection, source: Source, lines: Path, bad: list[BadRow]
+) -> dict[str, Any]:
+    """What was read, in figures worth comparing between two deliveries of data."""
+    file = str(lines).replace("'", "''")
+    found = database.execute(
+        "select count(*), count(*) - count(customer_id), count(*) - count(description), "
+        "count(*) filter (quantity < 0), count(*) filter (unit_price <= 0), "
+        "count(distinct customer_id), count(distinct stock_code), count(distinct country), "
+        "coalesce(cast(min(sold_at) as varchar), ''), coalesce(cast(max(sold_at) as varchar), '') "
+        f"from read_parquet('{file}')"
+    ).fetchall()[0]
+    names = (
+        "lines_kept",
+        "lines_without_customer",
+        "lines_without_description",
+        "lines_of_negative_quantity",
+        "lines_without_price",
+        "customers",
+        "products",
+        "countries",
+        "first_sold_at",
+        "last_sold_at",
+    )
+    figures = dict(zip(names, found, strict=True))
+    counts = count_rows(database, source, figures["lines_kept"], bad)
+    return {**counts, **figures}
+
+
+def fingerprint(params: Params, source: Source) -> dict[str, Any]:
+    """What was read: the name, how many parts, and one sha256 over all its files' bytes."""
+    digest = hashlib.sha256()
+    path = params.path
+    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
+    for file in files:
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest() if len(files) > 1 else b"")
+            if len(files) == 1:
+                digest = hashlib.file_digest(opened, "sha256")
+    return {
+        "name": path.name,
+        "layout": params.layout,
+        "parts": len(source.parts),
+        "sha256": digest.hexdigest(),
+    }
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)

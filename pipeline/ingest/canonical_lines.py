@@ -1,0 +1,186 @@
+"""Read a source into the canonical order lines: one pass, and a second only for bad rows."""
+# ruff: noqa: S608 - the SQL is made of layouts and quoted names, never of what cells hold
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from pipeline.core.run.errors import InputError
+from pipeline.core.run.params import StageParams
+from pipeline.core.run.yaml_text import YAMLError, load_yaml
+from pipeline.core.tables.contract import ROW_GROUP, write_batches
+from pipeline.core.tables.ingest import INVOICE_LINES, QUARANTINED_LINES
+from pipeline.ingest.layouts import Layout, load_layouts, named_layout
+from pipeline.ingest.parsing import (
+    REQUIRED,
+    SHOWN,
+    BadRow,
+    Source,
+    are_numbered_by_reader,
+    bad_rows,
+    lines_sql,
+    mended,
+    open_source,
+    rejected_rows,
+    structural_error,
+    unnumbered_sql,
+)
+
+
+class Reading(StageParams):
+    """How a source is read: section `source` of params.yaml.
+
+    What is not said is as the layout says, so that the lines of `check` are a whole section.
+    """
+
+    path: Path
+    layout: str
+    columns: dict[str, str] = Field(default_factory=dict)
+    files: str | None = None
+    sheets: tuple[str, ...] | None = None
+    encoding: str | None = None
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    date_format: str | None = None
+    overlapping: bool | None = None
+    on_bad_rows: Literal["fail", "quarantine"] = "fail"
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """One KEY=VALUE of a command line, for a Reading; no value unsets the key."""
+    key, equals, value = text.partition("=")
+    if not equals or key == "path":
+        raise InputError(f"--set {text}: expected KEY=VALUE, of a key other than path")
+    if value in {"", "null"}:
+        return key, None
+    # A comma or a percent sign alone is no YAML, and a format with a colon would be a mapping.
+    if key in {"date_format", "delimiter", "decimal", "thousands", "encoding", "files"}:
+        return key, value.strip("\"'") if len(value) > 1 else value
+    try:
+        return key, load_yaml(value)
+    except YAMLError:
+        return key, value
+
+
+def layout_of(params: Reading) -> Layout:
+    """The named layout with the parameters' own columns, marks and formats over it."""
+    layout = named_layout(params.layout, load_layouts()).with_own_columns(params.columns)
+    own = {
+        "delimiter": params.delimiter,
+        "decimal": params.decimal,
+        "thousands": params.thousands,
+        "dates": (params.date_format,) if params.date_format else None,
+        "overlapping": params.overlapping,
+    }
+    layout = layout.model_copy(update={k: v for k, v in own.items() if v is not None})
+    if layout.decimal == layout.thousands:
+        raise InputError(f"source.decimal and source.thousands are both {layout.decimal!r}")
+    return layout
+
+
+def open_params_source(
+    database: duckdb.DuckDBPyConnection, params: Reading, layout: Layout, scratch: Path
+) -> Source:
+    """The source that the parameters name, fit to the layout."""
+    return open_source(
+        database,
+        params.path,
+        layout,
+        scratch,
+        files=params.files,
+        sheets=params.sheets,
+        encoding=params.encoding,
+        set_apart=params.on_bad_rows == "quarantine",
+    )
+
+
+def write_lines(
+    database: duckdb.DuckDBPyConnection,
+    source: Source,
+    target: Path,
+    scratch: Path,
+    quarantine: bool = False,
+) -> tuple[Source, list[BadRow]]:
+    """Write the canonical lines in one pass; look for bad rows only where a needed cell is null.
+
+    Returns the source as it was read in the end, and the rows set apart.
+    Raises InputError that shows the first bad rows, unless they are to be set apart.
+    """
+    try:
+        _write_all(database, source, target)
+    except duckdb.Error as error:
+        source = mended(source, error, scratch, set_apart=quarantine)
+        try:
+            _write_all(database, source, target)
+        except duckdb.Error as again:
+            raise structural_error(source, again) from None
+    bad = rejected_rows(database, source) if source.with_rejects else []
+    if _needed_nulls(target):
+        count, shown = bad_rows(database, source, None if quarantine else SHOWN)
+        if not quarantine:
+            raise InputError(_bad_rows_message(count, shown))
+        bad += shown
+        needed = " and ".join(f"{name} is not null" for name in REQUIRED)
+        _write(database, f"select * from ({lines_sql(source)}) where {needed}", target)
+    return source, bad
+
+
+def _bad_rows_message(count: int, shown: list[BadRow]) -> str:
+    lines = [str(row) for row in shown]
+    if count > len(shown):
+        lines.append(f"… and {count - len(shown)} rows more")
+    lines.append(
+        f"{count} row{'s' if count > 1 else ''} cannot be read; correct the file, or set "
+        f"source.on_bad_rows: quarantine to set such rows apart in {QUARANTINED_LINES.path}"
+    )
+    return "\n".join(lines)
+
+
+def _write_all(database: duckdb.DuckDBPyConnection, source: Source, target: Path) -> None:
+    if are_numbered_by_reader(source):
+        _write(database, unnumbered_sql(source), target, number=True)
+    else:
+        _write(database, lines_sql(source), target)
+
+
+def _write(
+    database: duckdb.DuckDBPyConnection, rows: str, target: Path, *, number: bool = False
+) -> None:
+    """Write the rows in their order; the bytes do not depend on how DuckDB shares the work."""
+    try:
+        batches = database.sql(rows).to_arrow_reader(ROW_GROUP)
+        write_batches(_numbered(batches) if number else batches, INVOICE_LINES.schema, target)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        # DuckDB's own errors come so through the batches, without a number.
+        raise duckdb.InvalidInputException(str(error)) from None
+
+
+def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches with `line_id`, from 1."""
+    first = 1
+    for batch in batches:
+        line_id = pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))
+        yield pa.record_batch([line_id, *batch.columns], ["line_id", *batch.schema.names])
+        first += batch.num_rows
+
+
+def _needed_nulls(file: Path) -> bool:
+    """Whether a needed cell is null anywhere: the footer knows."""
+    with pq.ParquetFile(file) as opened:
+        footer, names = opened.metadata, opened.schema_arrow.names
+        return any(
+            footer.row_group(group).column(names.index(name)).statistics.null_count
+            for group in range(footer.num_row_groups)
+            for name in REQUIRED
+        )

@@ -1,0 +1,221 @@
+"""Layouts: what a file's columns are called, and how its numbers and dates are written."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from pipeline.core.run.errors import AmbiguousError, InputError, MisfitError
+from pipeline.core.run.yaml_text import load_yaml
+
+LAYOUTS_FILE = Path(__file__).parents[1] / "settings" / "layouts.yaml"
+CANONICAL = (
+    "invoice_id",
+    "stock_code",
+    "description",
+    "quantity",
+    "sold_at",
+    "unit_price",
+    "customer_id",
+    "country",
+)
+USUAL = "order_lines"  # the layout of the usual names of columns
+BESIDE = ("amount", "refunded_quantity", "status", "cancelled_at")
+FIELDS = (*CANONICAL, *BESIDE)
+
+
+class Layout(BaseModel):
+    """One layout of pipeline/settings/layouts.yaml, whose head says what each key means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    columns: Mapping[str, tuple[str, ...]]
+    optional: tuple[str, ...] = ()
+    constants: Mapping[str, str] = Field(default_factory=dict)
+    fallbacks: Mapping[str, str] = Field(default_factory=dict)
+    order_level: tuple[str, ...] = ()
+    encodings: tuple[str, ...]
+    delimiter: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    dates: tuple[str, ...]
+    overlapping: bool = False
+    invoice_per_row: bool = False
+    adjustment_prefix: str | None = None
+    adjustment_code: str | None = None
+    returned_statuses: tuple[str, ...] = ()
+    partly_returned_statuses: tuple[str, ...] = ()
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _as_lists(cls, columns: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        unknown = set(columns) - set(FIELDS)
+        if unknown:
+            raise ValueError(f"{sorted(unknown)} are no columns; there are {', '.join(FIELDS)}")
+        return {
+            field: (names,) if isinstance(names, str) else tuple(names)
+            for field, names in columns.items()
+        }
+
+    def with_own_columns(self, own: Mapping[str, str]) -> Layout:
+        """The layout with these header names in place of its own, and needed in the file.
+
+        A column that is named so is no longer another one that the file may lack.
+        Raises InputError for a name that is no canonical column.
+        """
+        for field in own:
+            if field not in FIELDS:
+                raise InputError(
+                    f"source.columns: {field!r} is no column; there are {', '.join(FIELDS)}"
+                )
+        optional = {*self.optional, *(("unit_price",) if "amount" in own else ())}
+        taken = {_letters(name) for name in own.values()}
+        others = {
+            field: tuple(n for n in names if _letters(n) not in taken or field not in optional)
+            for field, names in self.columns.items()
+        }
+        return self.model_copy(
+            update={
+                "columns": {**others, **{field: (name,) for field, name in own.items()}},
+                "optional": tuple(field for field in optional if field not in own),
+                "constants": {f: v for f, v in self.constants.items() if f not in own},
+            }
+        )
+
+    def missing(self, header: Sequence[str]) -> list[str]:
+        """The fields that the layout needs and the header lacks."""
+        found = self.positions(header)
+        missing = [f for f in self.columns if f not in found and f not in self.optional]
+        for one, other in (("unit_price", "amount"), ("description", "stock_code")):
+            if not {one, other} & (found.keys() | self.constants.keys() | set(missing)):
+                missing.append(one)
+        return missing
+
+    def positions(self, header: Sequence[str]) -> dict[str, int]:
+        """Each field's position in the header, for those that it has."""
+        return {field: places[0] for field, places in self.places(header).items()}
+
+    def places(self, header: Sequence[str]) -> dict[str, list[int]]:
+        """Where the first of each field's names stands that the header has: once, or several times.
+
+        Case makes no difference; accents, blanks, _, - and . make none where the name does not
+        stand there with them.
+        """
+        readings = [(read, [read(name) for name in header]) for read in (_plain, _letters)]
+        found: dict[str, list[int]] = {}
+        for field, names in self.columns.items():
+            for name, (read, columns) in itertools.product(names, readings):
+                if read(name) in columns:
+                    found[field] = [p for p, column in enumerate(columns) if column == read(name)]
+                    break
+        return found
+
+
+def load_layouts(path: Path = LAYOUTS_FILE) -> dict[str, Layout]:
+    """Return all layouts by name."""
+    content = load_yaml(path.read_text(encoding="utf-8"))
+    return {name: Layout(name=name, **values) for name, values in content.items()}
+
+
+def named_layout(name: str, layouts: Mapping[str, Layout]) -> Layout:
+    """Return the layout of that name. Raises InputError that names the closest one."""
+    if name in layouts:
+        return layouts[name]
+    close = difflib.get_close_matches(name, layouts, n=1, cutoff=0.4)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise InputError(f"source.layout: {name!r} is no layout; there are {', '.join(layouts)}{hint}")
+
+
+def fit(name: str, header: Sequence[str], layout: Layout) -> dict[str, int]:
+    """Return each field's position in the header of the file `name`.
+
+    Raises MisfitError where a needed column is missing: it says what was found and expected, and
+    which layout and which header names come closest. Raises AmbiguousError where one stands there
+    twice.
+    """
+    if missing := layout.missing(header):
+        has = len(layout.positions(header))
+        raise MisfitError(_misfit(name, header, layout), has, len(missing))
+    for field, places in layout.places(header).items():
+        if len(places) > 1:
+            alike = " and ".join(dict.fromkeys(repr(header[place]) for place in places))
+            raise AmbiguousError(
+                f"{name}, row 1: the column {alike} ({field}) stands there {len(places)} times; "
+                "which one counts cannot be guessed: rename or delete the others"
+            )
+    return layout.positions(header)
+
+
+def closest_layout(header: Sequence[str], layouts: Mapping[str, Layout]) -> Layout:
+    """Return the layout of which the header lacks the smallest share, and has the most columns."""
+
+    def order(layout: Layout) -> tuple[float, int]:
+        lacks, has = len(layout.missing(header)), len(layout.positions(header))
+        return lacks / max(1, len(layout.columns)), -has
+
+    return min(layouts.values(), key=order)
+
+
+def _misfit(name: str, header: Sequence[str], layout: Layout) -> str:
+    missing = layout.missing(header)
+    wanted = [_names(layout.columns.get(field, (field,))) for field in missing]
+    lines = [
+        f"{name} does not fit the layout {layout.name}: no column {', '.join(wanted)}",
+        f"  found:    {', '.join(_short(column) for column in header) or 'nothing'}",
+        f"  expected: {', '.join(map(_names, layout.columns.values()))}",
+    ]
+    layouts = load_layouts()
+    closest = closest_layout(header, layouts)
+    lacking = len(closest.missing(header))
+    reads_less = len(closest.positions(header)) < len(layout.positions(header))
+    if closest.name != layout.name and lacking < len(missing) and not reads_less:
+        how = "it fits" if not lacking else f"it lacks {lacking} of {len(closest.columns)}"
+        lines.append(f"  closest layout: {closest.name} ({how}); set source.layout: {closest.name}")
+    usual = layouts[USUAL].columns
+    fields = [*layout.positions(header).items(), *layouts[USUAL].positions(header).items()]
+    own: dict[str, str | None] = {}
+    for field in missing:
+        names = (*layout.columns.get(field, ()), *usual.get(field, ()))
+        theirs = {place for other, place in fields if other != field}
+        free = [column for place, column in enumerate(header) if place not in theirs]
+        own[field] = _closest_column(names, free)
+    named = ", ".join(f"{field}: {column or '…'}" for field, column in own.items())
+    lines.append(f"  or name your own columns: source.columns: {{{named}}}")
+    if not layouts[USUAL].positions(header):
+        lines.append("  or delete what stands above the header, if row 1 is none")
+    return "\n".join(lines)
+
+
+def _closest_column(names: Sequence[str], header: Sequence[str]) -> str | None:
+    letters = {_letters(column): column for column in header}
+    for cutoff in (1.0, 0.7):
+        for name in names:
+            if close := difflib.get_close_matches(_letters(name), letters, n=1, cutoff=cutoff):
+                return _short(letters[close[0]])
+    return None
+
+
+def _names(names: Sequence[str]) -> str:
+    return " or ".join([*names[:4], *("…" for _ in names[4:5])])
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("\ufeff", "").split()).casefold()
+
+
+def _letters(name: str) -> str:
+    letters = unicodedata.normalize("NFKD", re.sub(r"#\s*$", "no", name))
+    return re.sub(r"[\W_]+", "", letters).casefold()
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"

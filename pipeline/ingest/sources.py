@@ -1,0 +1,621 @@
+"""Find and unpack what a source holds: text files, sheets and Parquet files, each with a header.
+
+What a file is, its first bytes decide and not its name. Archives are unpacked into a scratch
+folder under names of our own, with limits, so that no archive writes elsewhere or fills the disk.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import datetime as dt
+import errno
+import fnmatch
+import gzip
+import io
+import itertools
+import logging
+import lzma
+import re
+import shutil
+import struct
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, load_workbook
+
+from pipeline.core.run.errors import InputError
+from pipeline.core.run.stage import progress
+from pipeline.ingest.layouts import Layout
+
+ENDINGS = {".csv", ".tsv", ".txt", ".tab", ".xlsx", ".xlsm", ".xls", ".parquet", ".zip", ".gz"}
+DELIMITERS = (",", ";", "\t", "|")
+CHUNK = 1 << 20
+# Text packs to a thirtieth at best; what unpacks to far more than that is a bomb.
+HIGHEST_RATIO = 200
+HARMLESS = 100 << 20
+DEEPEST = 3  # archives in archives; one that holds itself would have no end
+LONGEST_HEADER = 1 << 20
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like the mark of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+LATIN = "iso8859-1"
+NATIVE = {"utf-8": "utf-8", LATIN: "latin-1"}  # what DuckDB decodes itself
+WINDOWS = re.compile(rb"[\x80-\x9f]")  # letters and marks in cp1252, nothing in ISO 8859-1
+ROWS_AT_ONCE = 20_000
+# The library holds a sheet as a full rectangle: one stray cell far out would take all memory.
+MOST_CELLS = 60_000_000
+SHEET_ROW = re.compile(rb"<(?:\w+:)?row\b[^>]*?\br=[\"'](\d+)")
+FAR_CELL = re.compile(rb"<(?:\w+:)?c\b[^>]*?\br=[\"']([A-Z]{2,3})\d+[\"'][^>]*(?<!/)>")
+LONGEST_TAG = 1 << 10
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One text file, sheet or Parquet file: the name to show and the file to read."""
+
+    name: str
+    file: Path
+    kind: str  # text, sheet (text columns in Parquet, `row` first) or parquet
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text file is to be read: its encoding, delimiter, and lines before the header."""
+
+    file: Path
+    encoding: str
+    delimiter: str
+    skip: int
+    header: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What the bytes say: a byte order mark, and where UTF-8 or text as such ends."""
+
+    mark: str | None
+    not_utf8_row: int | None
+    zero_row: int | None
+    utf8_row: int | None = None  # where the file is not UTF-8: a row that is, beyond ASCII
+    is_windows: bool = False
+
+
+def unpack(
+    path: Path, files: str | None, sheets: Sequence[str] | None, scratch: Path
+) -> list[Part]:
+    """Return the parts of a file or folder, in the order of their names, sheets as they stand.
+
+    `files` is a pattern (such as *.csv) that selects within a folder or archive, `sheets` the names
+    of the sheets to read. Raises InputError where nothing is found or an archive is not sound.
+    """
+    try:
+        found = _files(path, files)
+    except (OSError, ValueError) as error:  # a name too long, a folder that may not be listed
+        raise InputError(f"source.path: {str(path)!r} cannot be read: {error}") from None
+    parts: list[Part] = []
+    for file in progress(found, "unpacking"):
+        name = str(path) if file == path else f"{path}/{file.relative_to(path).as_posix()}"
+        opened = _Opened(file.stat().st_size, files, sheets, scratch)
+        parts += _parts(name, _linked(file, scratch), opened)
+    if not parts:
+        raise InputError(f"{path}: nothing in it can be read; expected {_expected()}")
+    return parts
+
+
+def _files(path: Path, files: str | None) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        if any(mark in str(path) for mark in "*?["):
+            raise InputError(
+                f"source.path: {path} is a pattern; give the folder ({path.parent}) as source.path "
+                f"and the pattern ({path.name}) as source.files"
+            )
+        what = "is neither a file nor a folder" if path.exists() else "is missing"
+        raise InputError(f"source.path: {path} {what}; give a file or a folder of files")
+    visible = (f for f in path.rglob("*") if not _hidden(f.relative_to(path).as_posix()))
+    inside = sorted(
+        (f for f in visible if f.is_symlink() or not f.is_dir()),
+        key=lambda f: f.relative_to(path).as_posix(),
+    )
+    found = [f for f in inside if f.is_dir() or _selected(f.relative_to(path).as_posix(), files)]
+    for file in found:
+        if not file.is_file():
+            raise InputError(
+                f"{file} is a link to a folder or to nothing, or no file of data: not read; "
+                f"put the files themselves into {path}, or take it away"
+            )
+    if files is None:
+        _tell_left_out(str(path), [f.name for f in inside if f not in found])
+    if not found:
+        names = ", ".join(f.name for f in inside[:5]) or "nothing"
+        pattern = files or _expected()
+        raise InputError(f"{path}: no file matches {pattern}; the folder holds {names}")
+    return found
+
+
+def _tell_left_out(name: str, left: Sequence[str]) -> None:
+    if left:
+        shown = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        logging.getLogger("ingest").warning(
+            "%s: left out, for their names end like no known kind of file: %s", name, shown
+        )
+
+
+def _linked(file: Path, scratch: Path) -> Path:
+    """A link of a name of our own: DuckDB takes * ? [ in a name as a pattern, .gz as packed."""
+    target = _scratch_file(scratch)
+    target.unlink()
+    target.symlink_to(file.absolute())
+    return target
+
+
+def _expected() -> str:
+    return " ".join(f"*{ending}" for ending in sorted(ENDINGS))
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def _selected(name: str, files: str | None) -> bool:
+    if files is None:
+        return Path(name).suffix.lower() in ENDINGS
+    return fnmatch.fnmatchcase(name, files) or fnmatch.fnmatchcase(name.rsplit("/", 1)[-1], files)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The file or archive that was given: its size, and what of it is wanted."""
+
+    size: int
+    files: str | None
+    sheets: Sequence[str] | None
+    scratch: Path
+    depth: int = 0
+
+
+def _parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
+    start = _start(name, file)
+    if opened.depth > DEEPEST:
+        raise InputError(
+            f"{name}: archives within archives, more than {DEEPEST} deep: not unpacked; "
+            "unpack it yourself and give the file"
+        )
+    if start.startswith(b"PAR1"):
+        yield Part(name, file, "parquet")
+    elif start.startswith(b"\x1f\x8b"):
+        deeper = replace(opened, depth=opened.depth + 1)
+        yield from _parts(name, _gunzip(name, file, opened), deeper)
+    elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        yield from _zip_parts(name, file, opened)
+    elif start.startswith(b"\xd0\xcf\x11\xe0"):
+        yield from _sheet_parts(name, file, opened)
+    else:
+        yield Part(name, file, "text")
+
+
+def _start(name: str, file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(8)
+    except OSError as error:
+        raise InputError(
+            f"{name} cannot be opened: {error.strerror}; give this user the right to read it"
+        ) from None
+    if not start:
+        raise InputError(f"{name} is empty: not even a header; export it again")
+    return start
+
+
+def _zip_parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = sorted(archive.infolist(), key=lambda m: m.filename)
+            _refuse_bomb(name, sum(m.file_size for m in members), opened)
+            if any(m.filename == "[Content_Types].xml" for m in members):
+                _refuse_far_cells(name, archive)
+                yield from _sheet_parts(name, file, opened)
+                return
+            visible = [
+                m
+                for m in members
+                # zipfile's own is_dir() stumbles over a member without a name.
+                if not m.filename.endswith("/") and not _hidden_member(name, m.filename)
+            ]
+            wanted = [m for m in visible if _selected(m.filename, opened.files)]
+            if opened.files is None:
+                _tell_left_out(name, [m.filename for m in visible if m not in wanted])
+            # An archive in an archive is found by its ending, not by the pattern.
+            deeper = replace(opened, files=None, depth=opened.depth + 1)
+            for member in wanted:
+                inner = f"{name}/{member.filename}"
+                target = _scratch_file(opened.scratch)
+                with archive.open(member) as packed:
+                    _copy(inner, packed, target, opened)
+                yield from _parts(inner, target, deeper)
+    except (*DAMAGE, OSError) as error:
+        _raise_if_of_the_disk(error)
+        raise InputError(
+            f"{name} is not a sound ZIP file ({error}): cut off or damaged; copy it again"
+        ) from None
+    except (RuntimeError, NotImplementedError) as error:
+        raise InputError(
+            f"{name} cannot be unpacked: {error}; unpack it and give the file"
+        ) from None
+
+
+def _raise_if_of_the_disk(error: Exception) -> None:
+    """A damaged archive makes seeks that cannot be; other errors of the system are no damage."""
+    if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+        raise error
+
+
+def _hidden_member(name: str, member: str) -> bool:
+    pure = member.replace("\\", "/")
+    if pure.startswith("/") or ".." in pure.split("/") or re.match(r"^[A-Za-z]:", pure):
+        raise InputError(
+            f"{name} holds {member!r}, a path that leads out of the archive: not unpacked; "
+            "pack it again without such paths"
+        )
+    return _hidden(pure)
+
+
+def _gunzip(name: str, file: Path, opened: _Opened) -> Path:
+    target = _scratch_file(opened.scratch)
+    try:
+        with gzip.open(file) as packed:
+            _copy(name, packed, target, opened)
+    except (*DAMAGE, OSError) as error:
+        _raise_if_of_the_disk(error)
+        raise InputError(
+            f"{name} is not a sound gzip file ({error}): cut off or damaged; copy it again"
+        ) from None
+    return target
+
+
+def _copy(name: str, packed: IO[bytes] | gzip.GzipFile, target: Path, opened: _Opened) -> None:
+    size = 0
+    with target.open("wb") as out:
+        while chunk := packed.read(CHUNK):
+            size += len(chunk)
+            _refuse_bomb(name, size, opened)
+            out.write(chunk)
+
+
+def _refuse_bomb(name: str, size: int, opened: _Opened) -> None:
+    """A header can lie about the size, so this is asked again while unpacking."""
+    if size <= HARMLESS:
+        return
+    if size > HIGHEST_RATIO * opened.size:
+        raise InputError(
+            f"{name} unpacks to more than {HIGHEST_RATIO} times its size: not unpacked; "
+            "if it is sound, unpack it yourself and give the file"
+        )
+    scratch = opened.scratch
+    if size > shutil.disk_usage(scratch).free + _used(scratch):
+        raise InputError(
+            f"{name} unpacks to {size / 1e9:.1f} GB and {scratch} has not that much room; "
+            "set PIPELINE_SPILL to a folder on a larger disk"
+        )
+
+
+def _used(scratch: Path) -> int:
+    return sum(f.stat().st_size for f in scratch.iterdir() if not f.is_symlink())
+
+
+def _scratch_file(scratch: Path, ending: str = "") -> Path:
+    names = (scratch / f"part_{number}{ending}" for number in itertools.count(1))
+    file = next(name for name in names if not name.exists())
+    file.touch()
+    return file
+
+
+# Sheets
+
+
+def _refuse_far_cells(name: str, archive: zipfile.ZipFile) -> None:
+    """Raise InputError where a sheet's cells span more than memory holds, before they are read."""
+    for member in archive.namelist():
+        if "worksheets/" not in member or not member.endswith(".xml"):
+            continue
+        last_row, last_column, rest = 0, 26, b""
+        with archive.open(member) as packed:
+            while chunk := packed.read(CHUNK):
+                text = rest + chunk
+                last_row = max([last_row, *(int(r[:9]) for r in SHEET_ROW.findall(text))])
+                last_column = max([last_column, *map(_column_number, set(FAR_CELL.findall(text)))])
+                rest = text[-LONGEST_TAG:]
+        if last_row * last_column > MOST_CELLS:
+            raise InputError(
+                f"{name}: the cells of {member} reach to row {last_row:,} and column "
+                f"{last_column:,}, too far to read; delete what stands there (often one stray "
+                "cell), or save the sheet as CSV"
+            )
+
+
+def _column_number(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number
+
+
+def _sheet_parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
+    try:
+        book = load_workbook(file)
+    except CalamineError as error:
+        raise InputError(
+            f"{name} is not a sound workbook ({error}): damaged or locked by a password; "
+            "save it again as .xlsx or .csv"
+        ) from None
+    with book:
+        yield from _sheets(name, book, opened.sheets, opened.scratch)
+
+
+def _sheets(
+    name: str, book: CalamineWorkbook, sheets: Sequence[str] | None, scratch: Path
+) -> Iterator[Part]:
+    unknown = [s for s in sheets or () if s not in book.sheet_names]
+    if unknown:
+        raise InputError(
+            f"{name}: no sheet {unknown[0]!r} (source.sheets); it has {', '.join(book.sheet_names)}"
+        )
+    empty = True
+    for title in book.sheet_names:
+        if sheets and title not in sheets:
+            continue
+        try:
+            sheet = book.get_sheet_by_name(title)
+        except CalamineError as error:
+            raise InputError(
+                f"{name}/{title} cannot be read: {error}; save the workbook again, or name the "
+                "sheets to read in source.sheets"
+            ) from None
+        if sheet.height == 0:  # Excel makes empty sheets by default; a chart's has no cell either
+            continue
+        empty = False
+        target = _scratch_file(scratch, ".parquet")
+        _sheet_to_parquet(sheet, target)
+        yield Part(f"{name}/{title}", target, "sheet")
+    if empty:
+        raise InputError(f"{name} is empty: no sheet has a cell; export it again")
+
+
+def _sheet_to_parquet(sheet: CalamineSheet, target: Path) -> None:
+    """Write a sheet's cells as text, the row numbers first; never all rows at once as text."""
+    # iter_rows begins in the sheet's first row, but in the first column that has a cell.
+    width = sheet.width
+    names = [f"c{place}" for place in range(width)]
+    schema = pa.schema([("row", pa.int64()), *((name, pa.string()) for name in names)])
+    numbered = enumerate(sheet.iter_rows(), start=1)
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        while rows := list(itertools.islice(numbered, ROWS_AT_ONCE)):
+            texts = [(number, [_cell(value) or None for value in cells]) for number, cells in rows]
+            texts = [(number, cells) for number, cells in texts if any(cells)]
+            columns = [
+                pa.array([cells[place] for _, cells in texts], pa.string())
+                for place in range(width)
+            ]
+            numbers = pa.array([number for number, _ in texts], pa.int64())
+            writer.write_batch(pa.record_batch([numbers, *columns], schema=schema))
+
+
+def _cell(value: Any) -> str:
+    """A cell's text as a CSV export would write it: whole numbers without .0, dates as ISO."""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    if isinstance(value, dt.datetime):
+        return value.isoformat(sep=" ")
+    return "" if value is None else str(value)
+
+
+# Text files
+
+
+def read_facts(file: Path) -> TextFacts:
+    """Read a text file once for what decides how it is decoded."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    mark, not_utf8, zero, rows = None, None, None, 1
+    with file.open("rb") as opened:
+        start = opened.read(4)
+        mark = next((encoding for sign, encoding in MARKS if start.startswith(sign)), None)
+        opened.seek(0)
+        if mark in {"utf-16", "utf-32"}:
+            return TextFacts(mark, None, None)
+        while chunk := opened.read(CHUNK):
+            if zero is None and b"\0" in chunk:
+                zero = rows + chunk[: chunk.index(b"\0")].count(b"\n")
+            if not_utf8 is None:
+                try:
+                    decoder.decode(chunk)
+                except UnicodeDecodeError as error:
+                    not_utf8 = rows + chunk[: error.start].count(b"\n")
+            if zero is not None and not_utf8 is not None:
+                break
+            rows += chunk.count(b"\n")
+    if not_utf8 is None:
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            not_utf8 = rows
+    if not_utf8 is None:
+        return TextFacts(mark, None, zero)
+    return TextFacts(mark, not_utf8, zero, *_read_odd_rows(file))
+
+
+def _read_odd_rows(file: Path) -> tuple[int | None, bool]:
+    """Of a file that is not UTF-8: the first row that is, beyond ASCII; whether it is cp1252."""
+    utf8, is_windows, rows = None, False, 1
+    with file.open("rb") as opened:
+        while line := opened.readline(CHUNK):
+            if not line.isascii():
+                try:
+                    line.decode()
+                    utf8 = utf8 or rows
+                except UnicodeDecodeError:
+                    is_windows = is_windows or bool(WINDOWS.search(line))
+            rows += line.endswith(b"\n")
+    return utf8, is_windows
+
+
+def dialect(part: Part, layout: Layout, scratch: Path, encoding: str | None = None) -> Dialect:
+    """Return how to read a text file; where DuckDB cannot decode it, a copy in UTF-8 is made.
+
+    Raises InputError, with the row, where no declared encoding fits or the file is not text.
+    """
+    facts = read_facts(part.file)
+    encoding = _encoding(part.name, facts, layout, encoding)
+    file = part.file
+    if facts.zero_row is not None and not encoding.startswith(("utf-16", "utf-32")):
+        raise InputError(
+            f"{part.name}, row {facts.zero_row}: a zero byte: no text file, or cut off while "
+            "copying, or UTF-16 (then set source.encoding: utf-16); export it again"
+        )
+    if encoding not in NATIVE:
+        file = _to_utf8(part.name, file, encoding, scratch)
+        encoding = "utf-8"
+    with file.open("rb") as opened:
+        head = opened.read(LONGEST_HEADER).decode(encoding, errors="ignore").removeprefix("\ufeff")
+    delimiter, skip = layout.delimiter, 0
+    lines = list(io.StringIO(head, newline=""))  # splitlines would end a line at a form feed too
+    while lines and not lines[0].strip():
+        skip += 1
+        lines.pop(0)
+    if lines and (declared := re.fullmatch(r"sep=(.)\s*", lines[0])):  # Excel's own first line
+        delimiter = delimiter or declared[1]
+        skip += 1
+        lines.pop(0)
+    if not lines:
+        raise InputError(f"{part.name} is empty: not even a header; export it again")
+    if skip:  # DuckDB would count lines that it skips in another way
+        file = _without_lines(file, skip, scratch)
+    candidates = [delimiter] if delimiter else list(DELIMITERS)
+    headers = {d: _header(part.name, lines, d) for d in candidates}
+    best = min(candidates, key=lambda d: (len(layout.missing(headers[d])), -len(headers[d])))
+    return Dialect(file, NATIVE[encoding], best, skip, headers[best])
+
+
+def _header(name: str, lines: Sequence[str], delimiter: str) -> tuple[str, ...]:
+    try:
+        return tuple(next(csv.reader(lines, delimiter=delimiter)))
+    except csv.Error as error:
+        raise InputError(f"{name}, row 1: the header cannot be read: {error}") from None
+
+
+def _encoding(name: str, facts: TextFacts, layout: Layout, own: str | None) -> str:
+    if own is not None:
+        try:
+            own = codecs.lookup(own).name
+        except (LookupError, ValueError):
+            raise InputError(
+                f"source.encoding: {own!r} is unknown; try utf-8, iso-8859-1, cp1252 or utf-16"
+            ) from None
+    asked = [own] if own else [codecs.lookup(e).name for e in layout.encodings]
+    if facts.mark and own is None:
+        asked = [facts.mark]
+    for encoding in asked:
+        if encoding in {"utf-8", "utf-8-sig"}:
+            if facts.not_utf8_row is None:
+                return "utf-8"
+        elif encoding == LATIN and own is None:
+            if facts.utf8_row is not None:
+                raise InputError(
+                    f"{name}: row {facts.utf8_row} is UTF-8 text and row {facts.not_utf8_row} is "
+                    "not: files of two encodings in one? Give them apart, as a folder, or set "
+                    "source.encoding to read all rows in that one"
+                )
+            return "cp1252" if facts.is_windows else LATIN
+        else:
+            return encoding
+    raise InputError(
+        f"{name}, row {facts.not_utf8_row}: not {asked[-1]} text; set source.encoding to what the "
+        "file is in, such as iso-8859-1 or cp1252 (Windows)"
+    )
+
+
+def _to_utf8(name: str, file: Path, encoding: str, scratch: Path) -> Path:
+    target = _scratch_file(scratch)
+    rows = 1
+    try:
+        with (
+            file.open(encoding=encoding, newline="") as source,
+            target.open("w", encoding="utf-8", newline="") as out,
+        ):
+            while text := source.read(CHUNK):
+                if "\0" in text:
+                    zero = rows + text[: text.index("\0")].count("\n")
+                    raise InputError(
+                        f"{name}, row {zero}: a zero character: no text, or not {encoding}; "
+                        "export it again"
+                    )
+                rows += text.count("\n")
+                out.write(text)
+    except (UnicodeError, LookupError):
+        raise InputError(
+            f"{name}, about row {rows}: not {encoding} text; set source.encoding to what it is in"
+        ) from None
+    return target
+
+
+def _without_lines(file: Path, skip: int, scratch: Path) -> Path:
+    target = _scratch_file(scratch)
+    with file.open("rb") as source, target.open("wb") as out:
+        head = source.read(LONGEST_HEADER)
+        out.write(b"".join(head.splitlines(keepends=True)[skip:]))
+        shutil.copyfileobj(source, out, CHUNK)
+    return target
+
+
+def with_one_line_end(file: Path, scratch: Path) -> Path:
+    """A copy in which every line ends with a line feed, for files that mix line ends."""
+    target = _scratch_file(scratch)
+    with file.open("rb") as source, target.open("wb") as out:
+        held = b""
+        while chunk := source.read(CHUNK):
+            text = held + chunk
+            held = text[-1:] if text.endswith(b"\r") else b""
+            text = text[: len(text) - len(held)]
+            out.write(text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        out.write(b"\n" if held else b"")
+    return target
+
+
+def rows_of(
+    file: Path, encoding: str, delimiter: str, skipped: int, lines: Collection[int]
+) -> dict[int, int]:
+    """The row, as an editor shows it, on which each n-th line after the file's header begins.
+
+    It differs from n + 1 where cells hold line ends, where lines are empty or have not the header's
+    number of cells (they do not count), and by the lines `skipped` above the header, which the file
+    no longer has.
+    """
+    csv.field_size_limit(1 << 30)
+    found = {line: line + 1 + skipped for line in lines}
+    with file.open(encoding=encoding, newline="") as opened:
+        reader = csv.reader(opened, delimiter=delimiter)
+        width = len(next(reader))
+        begins, seen, last = reader.line_num, 0, max(lines)
+        for cells in reader:
+            if len(cells) == width:
+                seen += 1
+                if seen in found:
+                    found[seen] = begins + 1 + skipped
+                if seen == last:
+                    break
+            begins = reader.line_num
+    return found

@@ -1,0 +1,1 @@
+"""The embedded sample: a made-up gift shop with known truths."""

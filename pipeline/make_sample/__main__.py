@@ -1,0 +1,198 @@
+"""Make the sample: a deterministic gift shop with every quirk of a real one, and its truth.
+
+Reads   nothing
+Writes  data/raw/sample.csv, data/raw/sample_truth.parquet
+
+Example: python -m pipeline.make_sample
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from pipeline.core.run.outputs import whole_file
+from pipeline.core.run.params import StageParams, load_params
+from pipeline.core.run.stage import progress, run_stage, stage
+from pipeline.core.tables.contract import MONEY, write_table
+from pipeline.core.tables.make_sample import SAMPLE_TRUTH
+from pipeline.make_sample.catalogue import MILLS
+from pipeline.make_sample.customers import COUNTRIES, FIRST_DAY, TYPES
+from pipeline.make_sample.lines import FIRST_INVOICE, NO_TEXT, Lines, Shop, invoice_numbers
+
+SAMPLE = Path("data/raw/sample.csv")
+TEXT = pa.dictionary(pa.int32(), pa.string())
+PARQUET = pa.schema(
+    [
+        ("InvoiceNo", TEXT),
+        ("StockCode", TEXT),
+        ("Description", TEXT),
+        ("Quantity", pa.int64()),
+        ("InvoiceDate", pa.dictionary(pa.int32(), pa.timestamp("us"))),
+        ("UnitPrice", pa.dictionary(pa.int32(), MONEY)),
+        ("CustomerID", TEXT),
+        ("Country", TEXT),
+    ]
+)
+COLUMNS = PARQUET.names
+ENCODING = "iso-8859-1"  # as the real file
+DOUBLE = '"'
+NEEDS_QUOTES = {",", DOUBLE, "\r", "\n"}
+
+
+class Params(StageParams):
+    """How large a shop, and which."""
+
+    lines: int = Field(ge=100, le=2_000_000_000)
+    seed: int = Field(ge=0, le=2**63 - 1)
+
+
+def main() -> None:
+    """Write the sample and what was planted in it."""
+    params = load_params("sample", Params)
+    with stage("make_sample") as log:
+        truth = write_sample(SAMPLE, params.lines, params.seed)
+        write_table(SAMPLE_TRUTH, truth)
+        kinds = truth["kind"].value_counts()
+        log.info("made %d customers and %d products", kinds["customer"], kinds["product"])
+
+
+def write_sample(path: Path, lines: int, seed: int) -> pd.DataFrame:
+    """Write about `lines` invoice lines to `path`, a .csv or .parquet file; return the truth.
+
+    The file appears whole, a block of days at a time; the same `lines` and `seed` give the same
+    bytes. CSV is laid out exactly as the real file, Parquet has its columns with types. The truth
+    is as SAMPLE_TRUTH: every customer and every product in the file.
+    """
+    shop = Shop(lines, seed)
+    blocks = shop.day_blocks()
+    pools = Pools(shop, as_csv=path.suffix == ".csv")
+    codes = np.zeros(len(shop.codes), dtype=np.bool_)
+    customers = np.zeros(len(shop.customers) + 1, dtype=np.bool_)
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:
+        first_number = FIRST_INVOICE
+        with _appending(path, file) as append:
+            for block in progress(shop.blocks(), "making the sample", total=len(blocks)):
+                numbers, first_number = invoice_numbers(block, first_number)
+                append(pools.table(block, numbers))
+                codes[block.code] = True
+                customers[block.customer] = True
+    return _truth(shop, codes, customers[:-1])
+
+
+class Pools:
+    """The shop's texts as Arrow arrays, from which lines are put together."""
+
+    def __init__(self, shop: Shop, *, as_csv: bool) -> None:
+        self.as_csv = as_csv
+        self.codes = self._pool(shop.codes)
+        self.texts = self._pool(shop.texts)
+        self.customers = self._pool(shop.customers.ids)
+        self.countries = self._pool(list(COUNTRIES), end="\r\n")
+
+    def _pool(self, texts: Sequence[str], end: str = "") -> pa.Array:
+        return _csv_pool(texts, end) if self.as_csv else pa.array(texts)
+
+    def table(self, lines: Lines, numbers: np.ndarray) -> pa.Table:
+        """Return the lines in the real file's columns, as CSV's bytes or typed."""
+        midnight = datetime.combine(FIRST_DAY, time())
+        minutes, minute = np.unique(lines.minute, return_inverse=True)
+        moments = [midnight + timedelta(minutes=int(m)) for m in minutes]
+        mills, price = np.unique(lines.price, return_inverse=True)
+        if self.as_csv:
+            dates = pa.array([f"{m.month}/{m.day}/{m.year} {m.hour}:{m:%M}" for m in moments])
+            prices = pa.array([f"{m / MILLS:.3f}".rstrip("0").rstrip(".") for m in mills.tolist()])
+        else:
+            dates = pa.array(moments, pa.timestamp("us"))
+            prices = pa.array([Decimal(m) / MILLS for m in mills.tolist()], MONEY)
+        key = numbers * 3 + lines.invoice
+        keys, invoice = np.unique(key, return_inverse=True)
+        invoices = pa.array([("", "C", "A")[k % 3] + str(k // 3) for k in keys.tolist()])
+        columns = [
+            _pooled(invoices, invoice),
+            _pooled(self.codes, lines.code),
+            _pooled(self.texts, lines.text, lines.text == NO_TEXT),
+            pa.array(lines.quantity),
+            _pooled(dates, minute),
+            _pooled(prices, price),
+            _pooled(self.customers, lines.customer, lines.customer == len(self.customers)),
+            _pooled(self.countries, lines.country),
+        ]
+        return pa.table(columns, names=COLUMNS)
+
+
+def _pooled(pool: pa.Array, place: np.ndarray, is_null: np.ndarray | None = None) -> pa.Array:
+    if is_null is not None:
+        place = np.where(is_null, 0, place)
+    return pa.DictionaryArray.from_arrays(pa.array(place.astype(np.int32), mask=is_null), pool)
+
+
+@contextmanager
+def _appending(path: Path, file: IO[bytes]) -> Iterator[Callable[[pa.Table], None]]:
+    """Yield how a block is appended to the file, in the format that the path's end names."""
+    if path.suffix == ".csv":
+        file.write((",".join(COLUMNS) + "\r\n").encode(ENCODING))
+        yield partial(_append_csv, file)
+        return
+    # Without Arrow's own schema the columns are read back as plain strings, not as dictionaries.
+    with pq.ParquetWriter(file, PARQUET, compression="zstd", store_schema=False) as writer:
+        yield writer.write_table
+
+
+def _append_csv(file: IO[bytes], table: pa.Table) -> None:
+    """Append rows, put together by Arrow as bytes: its CSV writer would quote every text."""
+    columns = [column.combine_chunks() for column in table.columns]
+    plain = [
+        c.dictionary_decode() if pa.types.is_dictionary(c.type) else c.cast(pa.string())
+        for c in columns
+    ]
+    as_bytes = [column.cast(pa.binary()) for column in plain]
+    rows = pc.binary_join_element_wise(
+        *as_bytes, b",", null_handling="replace", null_replacement=b""
+    )
+    file.write(rows.buffers()[2])
+
+
+def _csv_pool(texts: Sequence[str], end: str = "") -> pa.Array:
+    """Return texts as they stand in the file: quoted where they must be, encoded."""
+    quoted = [
+        f'"{text.replace(DOUBLE, DOUBLE * 2)}"' if NEEDS_QUOTES & set(text) else text
+        for text in texts
+    ]
+    return pa.array([(text + end).encode(ENCODING) for text in quoted], pa.binary())
+
+
+def _truth(shop: Shop, codes: np.ndarray, customers: np.ndarray) -> pd.DataFrame:
+    """What was planted in the customers and products that are in the file."""
+    count = len(shop.catalogue)
+    sold = np.flatnonzero(codes[:count] | codes[count : 2 * count])
+    for place, code in enumerate(shop.codes[2 * count :], start=2 * count):
+        if codes[place] and code in shop.catalogue.codes:
+            sold = np.append(sold, shop.catalogue.codes.index(code))
+    types = list(TYPES)
+    seen = np.flatnonzero(customers)
+    names = shop.catalogue.categories
+    return pd.DataFrame(
+        {
+            "kind": ["customer"] * len(seen) + ["product"] * len(sold),
+            "id": [shop.customers.ids[i] for i in seen] + [shop.catalogue.codes[i] for i in sold],
+            "truth": [types[shop.customers.type[i]] for i in seen]
+            + [names[shop.catalogue.category[i]] for i in sold],
+        }
+    ).drop_duplicates(ignore_index=True)
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)

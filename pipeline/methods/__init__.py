@@ -1,1 +1,0 @@
-"""The mathematics: pure functions, each imported by the stages that declare it."""

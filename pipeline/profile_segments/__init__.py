@@ -1,0 +1,1 @@
+"""What the segments are, what they are worth, and what to do."""

@@ -1,0 +1,455 @@
+"""Describe every segment: what sets it apart, what it is worth, where it moves, what to do.
+
+Reads   data/segments.parquet, data/segment_names.parquet, data/customers.parquet,
+        data/later_purchases.parquet, data/product_categories.parquet, data/sales.parquet,
+        data/returned_units.parquet, pipeline/settings/playbook.yaml
+Writes  data/profiles/profiles.parquet and the tables beside it, reports/segments.csv,
+        metrics/profile.json, metrics/plots/value_calibration.csv,
+        metrics/plots/segment_retention.csv, metrics/plots/drift.csv
+
+Example: python -m pipeline.profile_segments
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from threadpoolctl import threadpool_limits
+
+from pipeline.core.engines.base import open_engine
+from pipeline.core.model.naming import Playbook, own_plays, read_playbook
+from pipeline.core.run.metrics import METRICS, write_metrics
+from pipeline.core.run.outputs import write_text
+from pipeline.core.run.params import StageParams, load_params
+from pipeline.core.run.stage import run_stage, stage
+from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
+from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
+from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
+from pipeline.core.tables.clean import RETURNED_UNITS, SALES
+from pipeline.core.tables.contract import Table, read_table, write_table
+from pipeline.core.tables.profile_segments import (
+    CUSTOMER_OUTLOOK,
+    DRIFT,
+    LATEST_MOVES,
+    MIGRATION,
+    PROFILE_NOTES,
+    PROFILES,
+    SEGMENT_CATEGORIES,
+    SEGMENT_CHANGES,
+    SEGMENT_COUNTRIES,
+    SEGMENT_FEATURES,
+    SEGMENT_MONTHS,
+    SEGMENT_RETENTION,
+    SEGMENT_RULES,
+    STRATEGIES,
+    TYPICAL_CUSTOMERS,
+    VALUE_CHECK,
+)
+from pipeline.core.text.spreadsheet import safe_csv
+from pipeline.profile_segments.changes import (
+    both_days,
+    change_figures,
+    latest_moves,
+    segment_changes,
+)
+from pipeline.profile_segments.drift import SEGMENT_SHARES, drift
+from pipeline.profile_segments.facts import (
+    REST,
+    FromLines,
+    Shop,
+    collect_lines,
+    fitted,
+    join_shop,
+    months_of_segments,
+    segment_facts,
+    with_country,
+)
+from pipeline.profile_segments.from_lines import lines_until
+from pipeline.profile_segments.migration import migration, segment_retention
+from pipeline.profile_segments.next_category import hit_rate, next_best, popular_next
+from pipeline.profile_segments.notes import notes_on
+from pipeline.profile_segments.outlook import Outlook, learn_outlook
+from pipeline.profile_segments.profiles import (
+    FEATURES,
+    SHARE_PREFIX,
+    drawn_on_map,
+    map_places,
+    medoids,
+    segment_categories,
+    segment_countries,
+    segment_features,
+)
+from pipeline.profile_segments.rules_in_words import Rule, fidelity, judged_rules, learn_rules
+from pipeline.profile_segments.strategy import check_figures
+from pipeline.profile_segments.summaries import (
+    customer_actions,
+    profile_rows,
+    strategy_rows,
+    typical_rows,
+)
+
+MAILING_LIST = Path("reports/segments.csv")
+PLOTS = METRICS / "plots"
+
+
+class Tree(StageParams):
+    """The rules in words."""
+
+    leaves: int = Field(ge=2, le=64)
+    depth: int = Field(ge=1, le=8)
+
+
+class Value(StageParams):
+    """The expected value and its check."""
+
+    origins: int = Field(ge=0, le=24)
+    resamples: int = Field(ge=20, le=10_000)
+
+
+class Power(StageParams):
+    """The hold-out groups."""
+
+    lift: float = Field(gt=0, le=10)
+    alpha: float = Field(gt=0, lt=0.5)
+    power: float = Field(gt=0.5, lt=1)
+
+
+class Params(StageParams):
+    """Section `profile` of params.yaml."""
+
+    currency: str
+    horizon_days: int = Field(ge=1, le=3660)
+    seed: int = Field(ge=0)
+    typical_customers: int = Field(ge=1, le=20)
+    map_customers: int = Field(ge=100)
+    rules: Tree
+    value: Value
+    power: Power
+
+
+def main() -> None:
+    """Read what is known, describe, expect, compare, advise, write."""
+    params, playbook = load_params("profile", Params), read_playbook()
+    check_figures(playbook)
+    with stage("profile_segments") as log, open_engine() as engine, threadpool_limits(1):
+        shop = join_shop(
+            read_table(CUSTOMERS),
+            read_table(SEGMENTS),
+            names=read_table(SEGMENT_NAMES),
+            later=read_table(LATER_PURCHASES),
+            categories=read_table(PRODUCT_CATEGORIES),
+        )
+        lines = collect_lines(
+            engine,
+            lines_until(engine.scan(SALES), engine.scan(RETURNED_UNITS), shop.day),
+            engine.scan(SEGMENTS),
+            engine.scan(PRODUCT_CATEGORIES),
+            shop.day,
+        )
+        shop = with_country(shop, lines)
+        log.info("%d customers in %d segments", len(shop.last), len(set(shop.segment)))
+        tables, metrics = describe(shop, lines, playbook, params)
+        write_table(PROFILES, tables["profiles"])
+        write_table(SEGMENT_FEATURES, tables["segment_features"])
+        write_table(SEGMENT_CATEGORIES, tables["segment_categories"])
+        write_table(SEGMENT_COUNTRIES, tables["segment_countries"])
+        write_table(SEGMENT_MONTHS, tables["segment_months"])
+        write_table(SEGMENT_RULES, tables["segment_rules"])
+        write_table(TYPICAL_CUSTOMERS, tables["typical_customers"])
+        write_table(CUSTOMER_OUTLOOK, tables["customer_outlook"])
+        write_table(VALUE_CHECK, tables["value_check"])
+        write_table(MIGRATION, tables["migration"])
+        write_table(LATEST_MOVES, tables["latest_moves"])
+        write_table(SEGMENT_CHANGES, tables["segment_changes"])
+        write_table(SEGMENT_RETENTION, tables["segment_retention"])
+        write_table(DRIFT, tables["drift"])
+        write_table(STRATEGIES, tables["strategies"])
+        write_table(PROFILE_NOTES, tables["profile_notes"])
+        write_text(MAILING_LIST, mailing_list(tables["customer_outlook"]))
+        write_text(PLOTS / "value_calibration.csv", calibration_plot(tables["value_check"]))
+        write_text(PLOTS / "segment_retention.csv", retention_plot(tables["segment_retention"]))
+        write_text(PLOTS / "drift.csv", drift_plot(tables["drift"]))
+        write_metrics("profile", metrics)
+
+
+def describe(
+    shop: Shop, lines: FromLines, playbook: Playbook, params: Params
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Return every table by its name, and the metrics."""
+    last, segment, currency = shop.last, shop.segment, params.currency
+    outlook = learn_outlook(
+        shop.customers,
+        shop.later,
+        shop.name_of,
+        horizon_days=params.horizon_days,
+        origins=params.value.origins,
+        resamples=params.value.resamples,
+        seed=params.seed,
+    )
+    rules = learn_rules(
+        last,
+        segment,
+        declared_segments(shop),
+        leaves=params.rules.leaves,
+        depth=params.rules.depth,
+        seed=params.seed,
+    )
+    judged = judged_rules(rules, last, segment, currency)
+    moves = migration(shop.customers, shop.name_of)
+    retention = segment_retention(moves)
+    since = both_days(shop.customers)
+    latest = latest_moves(since, shop.name_of)
+    goods = segment_categories(last, segment, shop.titles)
+    places = segment_countries(
+        segment, last["country"].tolist(), last["monetary"].to_numpy(dtype=float)
+    )
+    months = months_of_segments(shop, lines)
+    drifted = drift(
+        shop.customers,
+        shop.customers["segment_id"].to_numpy(dtype=np.int64),
+        {name: title for name, (title, _) in FEATURES.items()},
+    )
+    facts = segment_facts(
+        shop,
+        lines,
+        outlook=outlook,
+        judged=judged,
+        moves=moves,
+        retention=retention,
+        goods=goods,
+        months=months,
+    )
+    power = params.power
+    customers = customer_rows(shop, outlook, playbook, params)
+    strategies = strategy_rows(
+        facts,
+        customers,
+        playbook,
+        later_spends(shop),
+        lift=power.lift,
+        alpha=power.alpha,
+        power=power.power,
+        horizon=params.horizon_days,
+        currency=currency,
+    )
+    typical = typical_rows(medoids(last, segment, params.typical_customers), last, currency)
+    notes = notes_on(shop, lines, outlook, params.horizon_days)
+    rows: dict[Table, pd.DataFrame] = {
+        PROFILES: profile_rows(facts, playbook, currency),
+        SEGMENT_FEATURES: segment_features(last, segment, currency),
+        SEGMENT_CATEGORIES: goods,
+        SEGMENT_COUNTRIES: places,
+        SEGMENT_MONTHS: months,
+        SEGMENT_RULES: judged,
+        TYPICAL_CUSTOMERS: typical,
+        CUSTOMER_OUTLOOK: customers,
+        VALUE_CHECK: outlook.check,
+        MIGRATION: moves,
+        LATEST_MOVES: latest,
+        SEGMENT_CHANGES: segment_changes(latest, shop.name_of),
+        SEGMENT_RETENTION: retention,
+        DRIFT: drifted,
+        STRATEGIES: strategies,
+        PROFILE_NOTES: notes,
+    }
+    tables = {table.name: fitted(table, frame, shop.name_of) for table, frame in rows.items()}
+    metrics = {
+        **shop_figures(shop, facts, tables["drift"]),
+        "changes": change_figures(since, latest),
+        "rules": rule_figures(shop, rules),
+        "next_category": next_category_figures(shop, params.horizon_days),
+        "value": value_figures(outlook, params.horizon_days, currency),
+        "segments": segment_figures(facts),
+    }
+    return tables, metrics
+
+
+def customer_rows(shop: Shop, outlook: Outlook, playbook: Playbook, params: Params) -> pd.DataFrame:
+    """Return one row per customer at the last snapshot: outlook, categories, action, place."""
+    expected = outlook.expected
+    found = shop.last.assign(
+        buying_probability=None if expected is None else expected[:, 0],
+        expected_orders=None if expected is None else expected[:, 1],
+        expected_spend=None if expected is None else expected[:, 2].round(2),
+        is_on_map=drawn_on_map(shop.segment, params.map_customers, params.seed),
+    )
+    places = map_places(shop.last)
+    found["map_x"], found["map_y"] = places["map_x"].to_numpy(), places["map_y"].to_numpy()
+    plays = dict(zip(shop.names["segment_id"].astype(int), shop.names["play"], strict=True))
+    given = [plays[number] for number in found["segment_id"]]
+    found["play"] = own_plays(found, given, playbook, shop.last)
+    return found.assign(action=customer_actions(found, playbook, params.currency))
+
+
+def later_spends(shop: Shop) -> dict[int, NDArray[np.float64]]:
+    """What each member of each segment spent in the last horizon that is over."""
+    if not len(shop.later):
+        return {}
+    last = shop.later[shop.later["snapshot_date"] == shop.later["snapshot_date"].max()]
+    members = shop.customers[["snapshot_date", "customer_id", "segment_id"]]
+    joined = last.merge(members, on=["snapshot_date", "customer_id"])
+    return {
+        int(str(number)): np.sort(rows["later_spend"].to_numpy(dtype=float))
+        for number, rows in joined.groupby("segment_id")
+    }
+
+
+def declared_segments(shop: Shop) -> list[int]:
+    """The segment_ids of declared groups, in their order."""
+    return shop.names.loc[shop.names["group"] != "", "segment_id"].astype(int).tolist()
+
+
+def mailing_list(customers: pd.DataFrame) -> str:
+    """The last snapshot as CSV for a mailing tool, safe to open in a spreadsheet."""
+    frame = customers.sort_values("customer_id")
+    plain = frame["action"].str.replace("\u00a0", " ", regex=False)
+    recency = [None if pd.isna(days) else int(days) for days in frame["recency_days"]]
+    return safe_csv(
+        (
+            "customer_id",
+            "segment",
+            "recency_days",
+            "frequency",
+            "monetary",
+            "top_category",
+            "next_best_category",
+            "expected_spend",
+            "suggested_action",
+        ),
+        zip(
+            frame["customer_id"],
+            frame["segment"],
+            recency,
+            frame["frequency"],
+            [f"{value:.2f}" for value in frame["monetary"]],
+            frame["top_category_title"],
+            frame["next_category_title"],
+            ["" if pd.isna(v) else f"{v:.2f}" for v in frame["expected_spend"]],
+            plain,
+            strict=True,
+        ),
+    )
+
+
+def calibration_plot(check: pd.DataFrame) -> str:
+    """Expected and actual spend by tenths at each held-out snapshot, as CSV."""
+    rows = check[check["grouping"] == "tenth"]
+    columns = ["snapshot_date", "position", "expected_spend", "actual_spend"]
+    return _csv(rows[columns].rename(columns={"position": "tenth"}))
+
+
+def retention_plot(retention: pd.DataFrame) -> str:
+    """Each segment's retention by month, as CSV."""
+    return _csv(retention[["to_date", "segment", "retention"]])
+
+
+def drift_plot(drifted: pd.DataFrame) -> str:
+    """Each measure's index against the training snapshot, as CSV."""
+    rows = drifted[drifted["reference"] == "training"]
+    return _csv(rows[["snapshot_date", "measure", "psi"]])
+
+
+def shop_figures(shop: Shop, facts: pd.DataFrame, drifted: pd.DataFrame) -> dict[str, Any]:
+    """Totals, how many stay in their segment, and the drift against the month before."""
+    stay = facts[facts["retention"].notna()]
+    newest = drifted[drifted["reference"] == "previous"]
+    newest = newest[newest["snapshot_date"] == newest["snapshot_date"].max()]
+    shares = newest[newest["measure"] == SEGMENT_SHARES]
+    found: dict[str, Any] = {
+        "snapshot": str(shop.day),
+        "customers": len(shop.last),
+        "segments": len(facts),
+        "categories": len(shop.titles),
+    }
+    if len(stay):
+        weights = stay["customers"] / stay["customers"].sum()
+        found["monthly_retention"] = float((stay["retention"] * weights).sum())
+    if len(newest):
+        found["drift_from_month_before"] = {
+            "largest_psi": float(newest["psi"].max()),
+            "segment_shares_psi": float(shares["psi"].iloc[0]),
+            "measures_drifted": int((newest["verdict"] != "stable").sum()),
+        }
+    return found
+
+
+def rule_figures(shop: Shop, rules: list[Rule]) -> dict[str, Any]:
+    """The share of customers on whom rules and model agree, now and a month before."""
+    found: dict[str, Any] = {
+        "rules": len(rules),
+        "fidelity": fidelity(rules, shop.last, shop.segment),
+        "fidelity_of_naming_the_largest": float(pd.Series(shop.segment).value_counts().max())
+        / len(shop.last),
+    }
+    days = sorted(shop.customers["snapshot_date"].unique())
+    if len(days) > 1:
+        rows = shop.customers[shop.customers["snapshot_date"] == days[-2]]
+        given = rows["segment_id"].to_numpy(dtype=np.int64)
+        found["fidelity_at_snapshot_before"] = fidelity(rules, rows, given)
+    return found
+
+
+def next_category_figures(shop: Shop, horizon_days: int) -> dict[str, Any]:
+    """How often the next best category of a horizon ago was the one tried since, and its rival."""
+    keys = [key for key in sorted(shop.titles) if key != REST]
+    days = sorted(shop.customers["snapshot_date"].unique())
+    old = [day for day in days if day <= days[-1] - timedelta(days=horizon_days)]
+    if len(keys) < 2 or not old:
+        return {"is_checked": False}
+    columns = [SHARE_PREFIX + key for key in keys]
+    rows = shop.customers[shop.customers["snapshot_date"] == old[-1]]
+    both = rows.merge(
+        shop.last[["customer_id", *columns]], on="customer_id", suffixes=("", "_after")
+    )
+    before = both[columns].to_numpy(dtype=float)
+    after = both[[f"{column}_after" for column in columns]].to_numpy(dtype=float)
+    given = both["segment_id"].to_numpy(dtype=np.int64)
+    hits = {
+        "hit_rate": hit_rate(next_best(before, given), before, after),
+        "hit_rate_of_the_most_popular": hit_rate(popular_next(before), before, after),
+    }
+    known = {name: value for name, value in hits.items() if not np.isnan(value)}
+    return {"is_checked": True, "since": str(old[-1]), **known}
+
+
+def value_figures(outlook: Outlook, horizon_days: int, currency: str) -> dict[str, Any]:
+    """The way that was kept, what it expects in sum, and each way's calibration."""
+    found: dict[str, Any] = {
+        "way": outlook.way,
+        "currency": currency,
+        "horizon_days": horizon_days,
+        "snapshots_learnt_from": outlook.learnt_from,
+        "snapshots_held_out": outlook.origins,
+    }
+    if outlook.expected is not None:
+        sums = outlook.expected.sum(axis=0)
+        found["expected"] = {"buyers": sums[0], "orders": sums[1], "spend": sums[2]}
+    if len(outlook.check):
+        judged = outlook.check[outlook.check["grouping"] == "segment"]
+        found["segments_about_right"] = float((judged["verdict"] == "about right").mean())
+    found["ways"] = {str(way): dict(row) for way, row in outlook.figures.iterrows()}
+    return found
+
+
+def segment_figures(facts: pd.DataFrame) -> dict[str, Any]:
+    """The figures of each segment that two versions of the method would be compared by."""
+    names = ("customers", "revenue_share", "buying_rate", "expected_spend", "retention")
+    return {
+        row["segment"]: {n: row[n] for n in names if not pd.isna(row[n])}
+        for _, row in facts.iterrows()
+    }
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    text: str = frame.round(4).to_csv(index=False, lineterminator="\n")
+    return text
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)

@@ -1,0 +1,265 @@
+"""The model retold as a few rules in words: the leaves of a shallow tree.
+
+Thresholds are rounded to what people say before the rules are judged, so the fidelity is that of
+the rules as they are printed, not that of the tree behind them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.tree import DecisionTreeClassifier
+
+from pipeline.core.text import words
+
+COLUMNS = (
+    "recency_days",
+    "frequency",
+    "monetary",
+    "tenure_days",
+    "average_order_value",
+    "units_per_line",
+)
+WHOLE = {"recency_days", "frequency", "tenure_days"}
+KEPT_NOTHING = "kept nothing of what was ordered"
+EVERYBODY = "every customer"
+FIRST_LEAST = 4  # customers in the smallest leaf of a small shop
+SMALLEST_LEAF = 100  # elsewhere a leaf has at least 1 in so many customers
+PHRASES = {
+    "recency_days": "last order {} days ago",
+    "frequency": "{} orders",
+    "monetary": "spent {}",
+    "tenure_days": "first order {} days ago",
+    "average_order_value": "orders of {} on average",
+    "units_per_line": "{} units on a line",
+}
+
+
+Box = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One leaf: the half-open box low < value <= high in each column, and the segment it says."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    segment_id: int
+    kept_nothing: bool = False
+
+
+def learn_rules(
+    customers: pd.DataFrame,
+    segment: NDArray[np.int64],
+    declared: Sequence[int],
+    *,
+    leaves: int,
+    depth: int,
+    seed: int,
+) -> list[Rule]:
+    """Return rules, the first that holds counts, that say the segments as well as they can.
+
+    First who kept nothing; then each of the `declared` segments that a least number of orders and
+    of units on a line tells apart exactly; then the leaves of a tree, which cover the rest.
+    """
+    kept = customers["frequency"].to_numpy() > 0
+    rules = [] if kept.all() else [_kept_nothing(segment[~kept])]
+    if not kept.any():
+        return rules
+    points, given = _points(customers[kept]), segment[kept]
+    rest = np.ones(len(points), dtype=bool)
+    for number in declared:
+        if box := _least_box(points, given == number):
+            rules.append(Rule(*box, number))
+            rest &= given != number
+    if not rest.any():
+        return rules
+    tree = DecisionTreeClassifier(
+        max_leaf_nodes=max(leaves, 2),
+        max_depth=depth,
+        min_samples_leaf=max(FIRST_LEAST, len(points) // SMALLEST_LEAF),
+        random_state=seed,
+    ).fit(points[rest], given[rest])
+    everywhere = (-math.inf,) * len(COLUMNS), (math.inf,) * len(COLUMNS)
+    return rules + _leaves(tree.tree_, 0, everywhere, points[rest], given[rest])
+
+
+def apply_rules(rules: Sequence[Rule], customers: pd.DataFrame) -> NDArray[np.int64]:
+    """The position in `rules` of the one that holds for each customer (−1: none)."""
+    kept = customers["frequency"].to_numpy() > 0
+    points = _points(customers)
+    found = np.full(len(customers), -1)
+    for position, rule in enumerate(rules):
+        if rule.kept_nothing:
+            found[~kept] = position
+        else:
+            found[kept & (found < 0) & _inside(points, rule.low, rule.high)] = position
+    return found
+
+
+def fidelity(rules: Sequence[Rule], customers: pd.DataFrame, segment: NDArray[np.int64]) -> float:
+    """The share of customers on whom the rules and the model agree."""
+    says = np.array([rule.segment_id for rule in rules] + [-1])
+    return float(np.mean(says[apply_rules(rules, customers)] == segment))
+
+
+def judged_rules(
+    rules: Sequence[Rule], customers: pd.DataFrame, segment: NDArray[np.int64], currency: str
+) -> pd.DataFrame:
+    """Return one row per rule: segment_id, rule in words, customers, precision and recall."""
+    holds = apply_rules(rules, customers)
+    rows = []
+    for position, rule in enumerate(rules):
+        inside = holds == position
+        right = int((inside & (segment == rule.segment_id)).sum())
+        rows.append(
+            {
+                "segment_id": rule.segment_id,
+                "rule": rule_in_words(rule, currency),
+                "customers": int(inside.sum()),
+                "precision": right / int(inside.sum()),
+                "recall": right / max(int((segment == rule.segment_id).sum()), 1),
+            }
+        )
+    found = pd.DataFrame(rows).sort_values(
+        ["segment_id", "customers", "rule"], ascending=[True, False, True], kind="stable"
+    )
+    return found.assign(rule_id=np.arange(1, len(found) + 1))
+
+
+def segment_rule(judged: pd.DataFrame, segment_id: int) -> dict[str, Any]:
+    """The segment's rules as one text with its precision and recall."""
+    mine = judged[judged["segment_id"] == segment_id]
+    if mine.empty:
+        return {
+            "rule": "no short rule tells them apart",
+            "rule_precision": 0.0,
+            "rule_recall": 0.0,
+        }
+    hits = (mine["precision"] * mine["customers"]).sum()
+    return {
+        "rule": "; or ".join(mine["rule"]),
+        "rule_precision": round(float(hits / mine["customers"].sum()), 6),
+        "rule_recall": round(float(mine["recall"].sum()), 6),
+    }
+
+
+def rule_in_words(rule: Rule, currency: str) -> str:
+    """Such as: last order at most 60 days ago, at least 4 orders and spent more than £1,200."""
+    if rule.kept_nothing:
+        return KEPT_NOTHING
+    parts = [
+        _range_in_words(column, low, high, currency)
+        for column, low, high in zip(COLUMNS, rule.low, rule.high, strict=True)
+        if low > -math.inf or high < math.inf
+    ]
+    if not parts:
+        return EVERYBODY
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _range_in_words(column: str, low: float, high: float, currency: str) -> str:
+    if column == "frequency" and high == 1:
+        return "one order"
+    is_whole = column in WHOLE
+    least = _value(column, low + 1 if is_whole else low, currency)
+    most = _value(column, high, currency)
+    if not least:
+        text = f"at most {most}"
+    elif not most:
+        text = f"{'at least' if is_whole else 'more than'} {least}"
+    else:
+        text = least if least == most else f"{least} to {most}"
+    return PHRASES[column].format(text)
+
+
+def _value(column: str, value: float, currency: str) -> str:
+    if not math.isfinite(value):
+        return ""
+    if column in {"monetary", "average_order_value"}:
+        return f"{currency}{words.number(float(value))}"
+    return words.number(float(value))
+
+
+def _kept_nothing(segment: NDArray[np.int64]) -> Rule:
+    none = (math.nan,) * len(COLUMNS)
+    return Rule(none, none, _most_frequent(segment), kept_nothing=True)
+
+
+def _least_box(points: NDArray[np.float64], members: NDArray[np.bool_]) -> Box | None:
+    """The box above a number of orders and of units on a line, if it holds exactly the members."""
+    if not members.any() or members.all():
+        return None
+    low = [-math.inf] * len(COLUMNS)
+    inside = np.ones(len(points), dtype=bool)
+    for column in ("frequency", "units_per_line"):
+        at = COLUMNS.index(column)
+        least = float(points[members, at].min())
+        others = points[inside & (points[:, at] < least), at]
+        if len(others):
+            low[at] = _roundest(float(others.max()), least)
+            inside &= points[:, at] > low[at]
+    box = tuple(low), (math.inf,) * len(COLUMNS)
+    return box if (inside == members).all() else None
+
+
+def _roundest(low: float, high: float) -> float:
+    """The number of fewest digits that is at least `low` and less than `high`."""
+    for digits in range(16):
+        number: float = math.ceil(low * 10**digits) / 10**digits
+        if low <= number < high:
+            return number
+    return low
+
+
+def _most_frequent(segment: NDArray[np.int64]) -> int:
+    numbers, counts = np.unique(segment, return_counts=True)
+    return int(numbers[counts.argmax()])
+
+
+def _points(customers: pd.DataFrame) -> NDArray[np.float64]:
+    points: NDArray[np.float64] = np.nan_to_num(customers[list(COLUMNS)].to_numpy(dtype=float))
+    return points
+
+
+def _inside(
+    points: NDArray[np.float64], low: Sequence[float], high: Sequence[float]
+) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.all((points > np.array(low)) & (points <= np.array(high)), axis=1)
+    return found
+
+
+def _leaves(
+    tree: Any, node: int, box: Box, points: NDArray[np.float64], given: NDArray[np.int64]
+) -> list[Rule]:
+    """The rules below a node, thresholds rounded; leaves that say the same become one."""
+    rows = _inside(points, *box)
+    if not rows.any():
+        return []
+    here = [Rule(*box, _most_frequent(given[rows]))]
+    left, right = int(tree.children_left[node]), int(tree.children_right[node])
+    if left == right:
+        return here
+    low, high = box
+    at = int(tree.feature[node])
+    threshold = _rounded(COLUMNS[at], float(tree.threshold[node]))
+    below = low, _replaced(high, at, min(high[at], threshold))
+    above = _replaced(low, at, max(low[at], threshold)), high
+    rules = _leaves(tree, left, below, points, given) + _leaves(tree, right, above, points, given)
+    return here if len({rule.segment_id for rule in rules}) == 1 else rules
+
+
+def _replaced(values: tuple[float, ...], at: int, value: float) -> tuple[float, ...]:
+    return (*values[:at], value, *values[at + 1 :])
+
+
+def _rounded(column: str, threshold: float) -> float:
+    if column in WHOLE:
+        return float(math.floor(threshold))
+    return float(f"{threshold:.3g}")

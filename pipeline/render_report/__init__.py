@@ -1,0 +1,1 @@
+"""The report: it formats and computes no figure."""

@@ -1,0 +1,107 @@
+"""All that the report tells, as the other stages left it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline.core.run.errors import InputError
+from pipeline.core.run.metrics import METRICS, read_metrics
+from pipeline.core.run.params import PARAMS_FILE
+from pipeline.core.run.yaml_text import load_yaml
+from pipeline.core.tables.categorize_products import CATEGORIES, CATEGORY_MONTHS, PRODUCT_CATEGORIES
+from pipeline.core.tables.contract import read_table
+from pipeline.core.tables.explore import EXPLORATION
+from pipeline.core.tables.profile_segments import (
+    CUSTOMER_OUTLOOK,
+    DRIFT,
+    LATEST_MOVES,
+    MIGRATION,
+    PROFILE_NOTES,
+    PROFILES,
+    SEGMENT_CATEGORIES,
+    SEGMENT_CHANGES,
+    SEGMENT_COUNTRIES,
+    SEGMENT_FEATURES,
+    SEGMENT_MONTHS,
+    SEGMENT_RETENTION,
+    SEGMENT_RULES,
+    STRATEGIES,
+    TYPICAL_CUSTOMERS,
+    VALUE_CHECK,
+)
+from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
+
+STAGES = (
+    "ingest",
+    "clean",
+    "explore",
+    "categorize",
+    "aggregate_rfm",
+    "select",
+    "assign",
+    "profile",
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Tables by their names, metrics by stage, and the parameters as text and as values."""
+
+    candidates: pd.DataFrame
+    categories: pd.DataFrame
+    category_months: pd.DataFrame
+    customer_outlook: pd.DataFrame
+    drift: pd.DataFrame
+    exploration: pd.DataFrame
+    latest_moves: pd.DataFrame
+    migration: pd.DataFrame
+    product_categories: pd.DataFrame
+    profile_notes: pd.DataFrame
+    profiles: pd.DataFrame
+    segment_categories: pd.DataFrame
+    segment_changes: pd.DataFrame
+    segment_countries: pd.DataFrame
+    segment_features: pd.DataFrame
+    segment_months: pd.DataFrame
+    segment_retention: pd.DataFrame
+    segment_rules: pd.DataFrame
+    selection_reasons: pd.DataFrame
+    strategies: pd.DataFrame
+    typical_customers: pd.DataFrame
+    value_check: pd.DataFrame
+    metrics: dict[str, dict[str, Any]]
+    params: dict[str, Any]
+    params_text: str
+
+
+TABLES = (
+    CANDIDATES, CATEGORIES, CATEGORY_MONTHS, CUSTOMER_OUTLOOK, DRIFT, EXPLORATION, LATEST_MOVES,
+    MIGRATION, PRODUCT_CATEGORIES, PROFILE_NOTES, PROFILES, SEGMENT_CATEGORIES, SEGMENT_CHANGES,
+    SEGMENT_COUNTRIES, SEGMENT_FEATURES, SEGMENT_MONTHS, SEGMENT_RETENTION, SEGMENT_RULES,
+    SELECTION_REASONS, STRATEGIES, TYPICAL_CUSTOMERS, VALUE_CHECK,
+)  # fmt: skip
+
+
+def read_inputs() -> Inputs:
+    """Read every table and figure that the report shows; InputError names what is missing."""
+    text = params_text()
+    return Inputs(
+        **{table.name: read_table(table) for table in TABLES},
+        metrics={s: read_metrics(s) for s in STAGES if (METRICS / f"{s}.json").exists()},
+        params=load_yaml(text),
+        params_text=text,
+    )
+
+
+def params_text() -> str:
+    """Return params.yaml as it stands; InputError where it does not."""
+    try:
+        return PARAMS_FILE.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"{PARAMS_FILE} is missing: run from the project's top folder, "
+            f"or `git checkout {PARAMS_FILE}`"
+        ) from None

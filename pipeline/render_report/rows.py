@@ -1,0 +1,51 @@
+"""Frames as plain rows, and the segments that the whole page speaks of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from pipeline.core.text.words import is_missing
+from pipeline.render_report.marks import mark_of
+
+Row = dict[str, Any]
+
+
+def rows_of(frame: pd.DataFrame) -> list[Row]:
+    """Return one dict per row; what is missing is None."""
+    return [
+        {str(k): None if is_missing(v) else v for k, v in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+def segments_of(profiles: pd.DataFrame) -> list[Row]:
+    """Return the rows of `profiles`, each with its mark and the address of its section."""
+    return [
+        row
+        | {
+            "colour": mark_of(row["segment_id"]).colour,
+            "shape": mark_of(row["segment_id"]).shape,
+            "anchor": f"segment-{row['segment_id']}",
+            "title": title(row["segment"]),
+        }
+        for row in rows_of(profiles)
+    ]
+
+
+def title(name: str) -> str:
+    """A segment's name as a heading."""
+    return name[:1].upper() + name[1:]
+
+
+def of_segment(frame: pd.DataFrame, segment_id: int) -> list[Row]:
+    """Return the rows of one segment."""
+    return rows_of(frame[frame["segment_id"] == segment_id])
+
+
+def spread_evenly(rows: list[Row], limit: int) -> list[Row]:
+    """Return at most `limit` rows, evenly from the whole list."""
+    if len(rows) <= limit:
+        return rows
+    return [rows[i * len(rows) // limit] for i in range(limit)]

@@ -1,0 +1,1 @@
+"""The segmentation that passes the gates and predicts later spend best."""

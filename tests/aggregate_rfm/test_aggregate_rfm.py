@@ -1,0 +1,487 @@
+"""Customers per snapshot: against a brute-force reference, and never from anything later."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import duckdb
+import narwhals as nw
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.aggregate_rfm.__main__ import (
+    Params,
+    days_of_sales,
+    figures,
+    later_figures,
+    sales_span,
+    snapshot_dates,
+    snapshot_figures,
+    uncategorized_product,
+)
+from pipeline.aggregate_rfm.calendar import month_ends, period_of
+from pipeline.aggregate_rfm.features import customer_features
+from pipeline.aggregate_rfm.later_purchases import later_purchases, whole_horizons
+from pipeline.aggregate_rfm.rfm_scores import score_of, score_thresholds, with_scores
+from pipeline.core.engines.expressions import day_number
+from pipeline.core.run.errors import InputError
+from pipeline.core.run.params import parse_params
+from pipeline.core.tables.clean import RETURNED_UNITS, SALES
+
+START = date(2011, 1, 30)
+CATEGORIES = {"P1": "kitchen", "P2": "kitchen", "P3": "party"}
+ENGINES = ("pandas", "duckdb")
+PARAMS = {"as_of": None, "snapshots": "month_ends", "horizon_days": 90}
+
+
+def sale(  # noqa: PLR0917, a line reads as a row
+    line: int,
+    invoice: str,
+    product: str,
+    units: int,
+    day: int,
+    customer: str | None,
+    price: str = "1.50",
+    returns: tuple[tuple[int, int], ...] = (),
+) -> dict[str, Any]:
+    """A sale line with its returns (day, units); days count from START."""
+    back = sum(n for _, n in returns)
+    return {
+        "line_id": line,
+        "invoice_id": invoice,
+        "stock_code": product,
+        "description": product,
+        "quantity": units,
+        "sold_at": datetime.combine(START, datetime.min.time()) + timedelta(days=day, hours=9),
+        "unit_price": Decimal(price),
+        "customer_id": customer,
+        "country": "Malta",
+        "quantity_returned": back,
+        "net_amount": (units - back) * Decimal(price),
+        "returns": returns,
+    }
+
+
+def lazy(engine: str, table: pa.Table) -> nw.LazyFrame[Any]:
+    if engine == "pandas":
+        return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+    return nw.from_native(duckdb.from_arrow(table))
+
+
+def frames(engine: str, sales: list[dict[str, Any]]) -> tuple[nw.LazyFrame[Any], ...]:
+    """Sales, returned units and product categories on an engine."""
+    lines = [{k: v for k, v in row.items() if k != "returns"} for row in sales]
+    returned = [
+        {
+            "line_id": row["line_id"],
+            "return_line_id": 1000 * row["line_id"] + number,
+            "returned_at": datetime.combine(START, datetime.min.time())
+            + timedelta(days=day, hours=9, minutes=1),
+            "quantity": units,
+            "amount": units * row["unit_price"],
+        }
+        for row in sales
+        for number, (day, units) in enumerate(row["returns"])
+    ]
+    categories = {"stock_code": list(CATEGORIES), "category": list(CATEGORIES.values())}
+    return (
+        lazy(engine, pa.Table.from_pylist(lines, schema=SALES.schema)),
+        lazy(engine, pa.Table.from_pylist(returned, schema=RETURNED_UNITS.schema)),
+        lazy(engine, pa.table(categories)),
+    )
+
+
+def collected(frame: nw.LazyFrame[Any]) -> list[dict[str, Any]]:
+    native = frame.collect().to_native()
+    table = native if isinstance(native, pa.Table) else pa.Table.from_pandas(native)
+    rows = [{k: v for k, v in row.items() if k[:2] != "__"} for row in table.to_pylist()]
+    return sorted(
+        rows, key=lambda row: tuple(str(row[k]) for k in ("snapshot_date", "customer_id"))
+    )
+
+
+def features(
+    engine: str, sales: list[dict[str, Any]], snapshots: tuple[date, ...]
+) -> list[dict[str, Any]]:
+    return collected(scored(engine, sales, snapshots))
+
+
+def kept_in_duckdb(frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    return nw.from_native(duckdb.from_arrow(frame.to_native().to_arrow_table()))
+
+
+kept_on = {"pandas": lambda frame: frame, "duckdb": kept_in_duckdb}
+
+
+def scored(
+    engine: str, sales: list[dict[str, Any]], snapshots: tuple[date, ...]
+) -> nw.LazyFrame[Any]:
+    return with_scores(
+        customer_features(
+            *frames(engine, sales),
+            categories=("kitchen", "party"),
+            snapshots=snapshots,
+            keep=kept_on[engine],
+        )
+    )
+
+
+def reference(sales: list[dict[str, Any]], snapshot: date) -> list[dict[str, Any]]:
+    """Each customer recomputed from the lines and returns up to the snapshot, plainly."""
+    lines = defaultdict(list)
+    for row in sales:
+        day = row["sold_at"].date()
+        if row["customer_id"] is not None and day <= snapshot:
+            kept = row["quantity"] - sum(
+                n for d, n in row["returns"] if START + timedelta(days=d) <= snapshot
+            )
+            lines[row["customer_id"]].append((row, day, kept))
+    result = [describe(snapshot, customer, bought) for customer, bought in sorted(lines.items())]
+    for measure, key in (
+        ("recency", lambda row: -(10**6) if row["recency_days"] is None else -row["recency_days"]),
+        ("frequency", lambda row: row["frequency"]),
+        ("monetary", lambda row: row["monetary"]),
+    ):
+        for row in result:
+            worse = sum(key(other) < key(row) for other in result)
+            row[f"{measure}_score"] = min(5, 1 + 5 * worse // len(result))
+    return result
+
+
+def describe(snapshot: date, customer: str, bought: list[Any]) -> dict[str, Any]:
+    kept = [(row, day, units) for row, day, units in bought if units > 0]
+    money = sum((units * row["unit_price"] for row, _, units in kept), Decimal(0))
+    sold = sum((row["quantity"] * row["unit_price"] for row, _, _ in bought), Decimal(0))
+    orders = len({row["invoice_id"] for row, _, _ in kept})
+    days = sorted({day for _, day, _ in kept})
+    units_kept = sum(units for _, _, units in kept)
+    result = {
+        "snapshot_date": snapshot,
+        "customer_id": customer,
+        "recency_days": (snapshot - days[-1]).days if kept else None,
+        "frequency": orders,
+        "monetary": money,
+        "tenure_days": (snapshot - min(day for _, day, _ in bought)).days,
+        "average_order_value": float(Fraction(money) / orders) if kept else 0.0,
+        "items_per_order": units_kept / orders if kept else 0.0,
+        "days_between_orders": (days[-1] - days[0]).days / (len(days) - 1)
+        if len(days) > 1
+        else None,
+        "return_rate": float(Fraction(sold - money) / Fraction(sold)),
+        "distinct_products": len({row["stock_code"] for row, _, _ in kept}),
+        "units_per_line": sum(row["quantity"] for row, _, _ in bought) / len(bought),
+    }
+    for key in ("kitchen", "party"):
+        part = sum(
+            (u * row["unit_price"] for row, _, u in kept if CATEGORIES[row["stock_code"]] == key),
+            Decimal(0),
+        )
+        result[f"spend_share_{key}"] = float(Fraction(part) / Fraction(money)) if money else 0.0
+    return result
+
+
+@st.composite
+def some_sales(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Lines of few customers, invoices and products, so that all of them meet often."""
+    rows = []
+    for line in range(1, draw(st.integers(1, 12)) + 1):
+        day = draw(st.integers(0, 70))
+        units = draw(st.integers(1, 4))
+        left, returns = units, []
+        for later in sorted(draw(st.lists(st.integers(0, 60), max_size=3))):
+            back = draw(st.integers(1, max(left, 1)))
+            if left >= back:
+                returns.append((day + later, back))
+                left -= back
+        rows.append(
+            sale(
+                line,
+                draw(st.sampled_from(["1", "2", "3", "4"])),
+                draw(st.sampled_from(sorted(CATEGORIES))),
+                units,
+                day,
+                draw(st.sampled_from(["A", "B", None])),
+                draw(st.sampled_from(["0.0001", "1.25", "2.10"])),
+                tuple(returns),
+            )
+        )
+    return rows
+
+
+SNAPSHOTS = (date(2011, 1, 31), date(2011, 2, 28), date(2011, 3, 31), date(2011, 4, 12))
+
+
+def contract_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    unlisted = ("amount", "last_kept_day", "uncategorized")
+    return [{k: v for k, v in row.items() if k not in unlisted} for row in rows]
+
+
+def check_against_the_reference(engine: str, sales: list[dict[str, Any]]) -> None:
+    found = contract_columns(features(engine, sales, SNAPSHOTS))
+    expected = [row for snapshot in SNAPSHOTS for row in reference(sales, snapshot)]
+    assert found == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(some_sales())
+def test_every_snapshot_equals_a_recomputation_from_its_lines(sales):
+    check_against_the_reference("duckdb", sales)
+
+
+@settings(max_examples=10, deadline=None)
+@given(some_sales())
+def test_pandas_gives_the_same_values(sales):
+    check_against_the_reference("pandas", sales)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_invoice_of_two_days_counts_once_while_any_of_it_is_kept(engine):
+    sales = [
+        # Its first line is taken back before the second is sold: for a while it is no order.
+        sale(1, "1", "P1", 1, 0, "A", returns=((20, 1),)),
+        sale(2, "1", "P2", 1, 40, "A"),
+    ]
+    found = features(engine, sales, SNAPSHOTS)
+    assert [row["frequency"] for row in found] == [1, 0, 1, 1]
+    assert [row["recency_days"] for row in found] == [1, None, 20, 32]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_return_is_known_from_its_own_day_on(engine):
+    sales = [sale(1, "1", "P1", 2, 0, "A", "3", returns=((29, 1),)), sale(2, "2", "P3", 1, 1, "A")]
+    days = (START + timedelta(days=28), START + timedelta(days=29))
+    found = features(engine, sales, days)
+    assert [row["monetary"] for row in found] == [Decimal("7.5"), Decimal("4.5")]
+    assert [row["return_rate"] for row in found] == [0, 0.4]
+
+
+@settings(max_examples=8, deadline=None)
+@given(some_sales())
+def test_nothing_after_a_snapshot_changes_it(sales):
+    last = SNAPSHOTS[2]
+
+    def known(row):
+        returns = tuple((d, n) for d, n in row["returns"] if START + timedelta(days=d) <= last)
+        back = sum(n for _, n in returns)
+        amount = (row["quantity"] - back) * row["unit_price"]
+        return row | {"returns": returns, "quantity_returned": back, "net_amount": amount}
+
+    before = [known(row) for row in sales if row["sold_at"].date() <= last]
+    late = [sale(99, "9", "P1", 100, 80, "A"), sale(98, "1", "P2", 7, 66, "B")]
+    with_more = features("duckdb", [*sales, *late], SNAPSHOTS)
+    upto = [row for row in with_more if row["snapshot_date"] <= last]
+    assert upto == (features("duckdb", before, SNAPSHOTS[:3]) if before else [])
+
+
+@settings(max_examples=5, deadline=None)
+@given(some_sales(), st.randoms(use_true_random=False))
+def test_shuffled_lines_and_renamed_customers_give_the_same_answer(sales, random):
+    shuffled = random.sample(sales, len(sales))
+    assert features("duckdb", shuffled, SNAPSHOTS) == features("duckdb", sales, SNAPSHOTS)
+    renamed = [r | {"customer_id": r["customer_id"] and f"x{r['customer_id']}"} for r in sales]
+    names = features("duckdb", renamed, SNAPSHOTS)
+    restored = [row | {"customer_id": row["customer_id"][1:]} for row in names]
+    assert restored == features("duckdb", sales, SNAPSHOTS)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_equal_customers_get_equal_scores_and_kept_nothing_gets_the_lowest(engine):
+    sales = [sale(i, str(i), "P1", 1, 0, f"C{i}") for i in range(1, 9)]
+    sales += [sale(20, "20", "P1", 1, 1, "D"), sale(21, "21", "P1", 1, 1, "E", returns=((1, 1),))]
+    rows = {row["customer_id"]: row for row in features(engine, sales, SNAPSHOTS[:1])}
+    assert {rows[f"C{i}"]["recency_score"] for i in range(1, 9)} == {1}
+    assert {rows[f"C{i}"]["monetary_score"] for i in range(1, 9)} == {1}
+    assert rows["D"]["recency_score"] == 5
+    assert [rows["E"][f"{m}_score"] for m in ("recency", "frequency", "monetary")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_thresholds_show_what_each_score_spans_and_score_new_values_alike(engine):
+    sales = [sale(i, str(i), "P1", i, i % 3, f"C{i}") for i in range(1, 11)]
+    customers = scored(engine, sales, (SNAPSHOTS[1],))
+    native = score_thresholds(customers).collect().to_native()
+    table = native if isinstance(native, pd.DataFrame) else native.to_pandas()
+    monetary = table[table["measure"] == "monetary"].sort_values("score")
+    assert list(monetary["score"]) == [1, 2, 3, 4, 5]
+    assert list(monetary["lowest"]) == [Decimal(i) * 3 / 2 for i in (1, 3, 5, 7, 9)]
+    assert list(monetary["highest"]) == [Decimal(i) * 3 / 2 for i in (2, 4, 6, 8, 10)]
+    for row in collected(customers):
+        for measure, value in (
+            ("recency", row["recency_days"]),
+            ("frequency", row["frequency"]),
+            ("monetary", row["monetary"]),
+        ):
+            assert score_of(measure, value, table) == row[f"{measure}_score"]
+    assert score_of("monetary", Decimal(1000), table) == 5
+    assert score_of("monetary", Decimal(0), table) == 1
+    assert score_of("recency", 1000, table) == 1
+    assert score_of("recency", 0, table) == 5
+    assert score_of("recency", None, table) == 1
+
+
+def brute_force_later(
+    sales: list[dict[str, Any]], snapshot: date, horizon: int, customers: list[str]
+) -> list[dict[str, Any]]:
+    end = snapshot + timedelta(days=horizon)
+    result = []
+    for customer in customers:
+        kept = [
+            (
+                row,
+                row["quantity"] - sum(n for d, n in row["returns"] if START + timedelta(d) <= end),
+            )
+            for row in sales
+            if row["customer_id"] == customer and snapshot < row["sold_at"].date() <= end
+        ]
+        result.append(
+            {
+                "snapshot_date": snapshot,
+                "customer_id": customer,
+                "later_orders": len({row["invoice_id"] for row, units in kept if units > 0}),
+                "later_spend": sum((u * row["unit_price"] for row, u in kept), Decimal(0)),
+            }
+        )
+    return result
+
+
+def check_later(engine: str, sales: list[dict[str, Any]]) -> None:
+    snapshots = SNAPSHOTS[:2]
+    customers = scored(engine, sales, SNAPSHOTS)
+    lines, returned, _ = frames(engine, sales)
+    found = collected(later_purchases(lines, returned, customers, snapshots, 30))
+    expected = [
+        row
+        for snapshot in snapshots
+        for row in brute_force_later(
+            sales, snapshot, 30, [r["customer_id"] for r in reference(sales, snapshot)]
+        )
+    ]
+    assert found == expected
+
+
+@settings(max_examples=12, deadline=None)
+@given(some_sales())
+def test_later_purchases_equal_a_recomputation(sales):
+    check_later("duckdb", sales)
+
+
+@settings(max_examples=8, deadline=None)
+@given(some_sales())
+def test_later_purchases_are_the_same_in_pandas(sales):
+    check_later("pandas", sales)
+
+
+def test_without_a_whole_horizon_nothing_is_judged():
+    sales = [sale(1, "1", "P1", 1, 0, "A")]
+    customers = scored("duckdb", sales, SNAPSHOTS[:1])
+    lines, returned, _ = frames("duckdb", sales)
+    assert collected(later_purchases(lines, returned, customers, (), 90)) == []
+    assert whole_horizons(SNAPSHOTS, date(2011, 4, 1), 60) == SNAPSHOTS[:1]
+    assert whole_horizons(SNAPSHOTS, date(2011, 4, 29), 60) == SNAPSHOTS[:2]
+
+
+def test_month_ends_stop_before_the_last_snapshot():
+    assert month_ends(date(2011, 11, 15), date(2012, 1, 31)) == (
+        date(2011, 11, 30),
+        date(2011, 12, 31),
+    )
+    assert month_ends(date(2011, 11, 15), date(2011, 11, 20)) == ()
+
+
+def test_snapshots_are_the_month_ends_and_the_day_after_the_last_sale():
+    params = parse_params("rfm", Params, PARAMS)
+    first, last = date(2010, 12, 1), date(2011, 2, 9)
+    ends = (date(2010, 12, 31), date(2011, 1, 31))
+    assert snapshot_dates(first, last, params) == (*ends, date(2011, 2, 10))
+    only = parse_params("rfm", Params, PARAMS | {"snapshots": "last"})
+    assert snapshot_dates(first, last, only) == (date(2011, 2, 10),)
+    cut = parse_params("rfm", Params, PARAMS | {"as_of": "2011-01-31"})
+    assert snapshot_dates(first, last, cut) == ends
+
+
+@pytest.mark.parametrize("as_of", ["2010-11-30", "2099-01-01"])
+def test_an_as_of_outside_the_data_says_what_the_data_span(as_of):
+    params = parse_params("rfm", Params, PARAMS | {"as_of": as_of})
+    with pytest.raises(InputError, match=f"rfm.as_of: {as_of} .* 2010-12-01 to 2011-02-09"):
+        snapshot_dates(date(2010, 12, 1), date(2011, 2, 9), params)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"horizon_days": 0}, r"rfm.horizon_days: 0"),
+        ({"snapshots": "weekly"}, r"rfm.snapshots: 'weekly'"),
+        ({"as_of": "soon"}, r"rfm.as_of: 'soon'"),
+        ({"asof": None}, r"rfm.asof: unknown key"),
+    ],
+)
+def test_wrong_parameters_are_named(wrong, message):
+    with pytest.raises(InputError, match=message):
+        parse_params("rfm", Params, PARAMS | wrong)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_span_of_sales_needs_a_known_customer(engine):
+    sales = [sale(1, "1", "P1", 1, 0, None), sale(2, "2", "P1", 1, 3, "A")]
+    span = sales_span(frames(engine, sales)[0]).collect().to_pandas()
+    assert days_of_sales(span) == (START + timedelta(days=3), START + timedelta(days=3))
+    nobody = sales_span(frames(engine, sales[:1])[0]).collect().to_pandas()
+    with pytest.raises(InputError, match="no sale has a customer"):
+        days_of_sales(nobody)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_product_without_a_category_is_found(engine):
+    sales = [sale(1, "1", "P1", 1, 0, "A"), sale(2, "1", "ODD", 1, 0, "A")]
+    lines, _, categories = frames(engine, sales)
+    assert list(uncategorized_product(lines, categories).collect()["stock_code"]) == ["ODD"]
+
+
+@given(st.dates(date(1900, 1, 1), date(2199, 12, 31)))
+@settings(max_examples=30, deadline=None)
+def test_day_numbers_are_python_s_ordinals(day):
+    frame = lazy("duckdb", pa.table({"day": pa.array([day], pa.date32())}))
+    assert frame.select(day_number(nw.col("day"))).collect()["day"].to_list() == [day.toordinal()]
+
+
+def test_the_period_of_a_day_is_the_first_end_not_before_it():
+    days = [date(2011, 1, 31), date(2011, 2, 1), date(2011, 4, 12), date(2011, 4, 13)]
+    frame = lazy("duckdb", pa.table({"day": pa.array(days, pa.date32())}))
+    found = frame.select(period_of(nw.col("day"), SNAPSHOTS)).collect()
+    assert found.to_native().column(0).to_pylist() == [0, 1, 3, 4]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_figures_are_those_of_the_last_snapshot_and_of_what_came_later(engine):
+    sales = [
+        sale(1, "1", "P1", 2, 0, "A", returns=((1, 2),)),
+        sale(2, "2", "P2", 4, 0, "B"),
+        sale(3, "3", "P3", 2, 9, "B"),
+    ]
+    customers = scored(engine, sales, SNAPSHOTS[:2])
+    lines, returned, _ = frames(engine, sales)
+    later = later_purchases(lines, returned, customers, SNAPSHOTS[:1], 20)
+    found = figures(
+        snapshot_figures(customers).collect().to_pandas(),
+        later_figures(later).collect().to_pandas(),
+    )
+    assert found["snapshots"] == 2
+    assert found["last_snapshot"] == {
+        "date": "2011-02-28",
+        "customers": 2,
+        "kept_nothing": 1,
+        "orders": 2,
+        "monetary": Decimal(9),
+        "median_recency_days": 20.0,
+        "median_frequency": 1.0,
+        "median_monetary": 4.5,
+    }
+    assert found["later"]["snapshots_judged"] == 1
+    assert found["later"]["2011-01-31"] == {"share_buying_again": 0.5, "spend": Decimal(3)}

@@ -1,0 +1,71 @@
+"""A taxonomy file, and what its errors say."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.categorize_products.taxonomy import find_taxonomy, parse_taxonomy, read_taxonomy
+from pipeline.core.run.errors import InputError
+
+FILE = Path("own.yaml")
+
+
+def content(**changes):
+    cup = {"title": "Cups", "about": "To drink.", "seeds": ["cup"]}
+    rest = {"title": "Rest", "about": "All else."}
+    return {"title": "Shop", "rest": "rest", "categories": {"cups": cup, "rest": rest}} | changes
+
+
+def test_the_gift_taxonomy_has_its_fifteen_categories_and_loads():
+    taxonomy = read_taxonomy(find_taxonomy("gifts"))
+    assert set(taxonomy.categories) >= {
+        "kitchen", "dining", "bags_lunch", "storage_hooks", "lights_candles_fragrance",
+        "home_decor", "christmas", "party", "stationery_wrap", "toys_games", "craft_sewing",
+        "jewellery_accessories", "bath_beauty_warmth", "garden", "other",
+    }  # fmt: skip
+    assert taxonomy.rest == "other"
+
+
+def test_an_own_file_is_found_by_its_path(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("title: x")
+    assert find_taxonomy(str(path)) == path
+
+
+def test_an_unknown_name_says_which_taxonomies_there_are():
+    with pytest.raises(InputError, match=r"'toys' is neither a file .*\(gifts\)"):
+        find_taxonomy("toys")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rest": "none"}, "rest: 'none' is no category; expected one of cups, rest"),
+        ({"colour": 1}, "own.yaml: colour: unknown key"),
+        ({"categories": {}}, "own.yaml: categories:"),
+    ],
+)
+def test_errors_name_the_place(changes, message):
+    with pytest.raises(InputError, match=message):
+        parse_taxonomy(content(**changes), FILE)
+
+
+def test_a_key_that_cannot_be_a_column_name_is_refused():
+    wrong = content()
+    wrong["categories"]["Big Cups"] = wrong["categories"]["cups"]
+    with pytest.raises(InputError, match="small letters, digits and underscores"):
+        parse_taxonomy(wrong, FILE)
+
+
+def test_a_phrase_of_two_categories_is_an_error_that_names_both():
+    wrong = content()
+    wrong["categories"]["rest"] = {"title": "R", "about": "r", "seeds": ["Cup"]}
+    with pytest.raises(InputError, match="'cup' stands in `seeds` of cups, rest"):
+        parse_taxonomy(wrong, FILE)
+
+
+def test_broken_yaml_names_the_file(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("a: [")
+    with pytest.raises(InputError, match=r"own\.yaml is not valid YAML"):
+        read_taxonomy(path)

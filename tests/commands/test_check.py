@@ -1,0 +1,295 @@
+"""The look at a file before it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+from shops import Shop, shop_in
+
+from pipeline.commands import check as check_source
+from pipeline.core.tables.contract import read_table
+from pipeline.core.tables.ingest import INVOICE_LINES
+from pipeline.ingest import __main__ as ingest
+
+GOOD = """\
+InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
+536365,85123A,HEART,6,12/1/2010 8:26,2.55,17850,France
+536365,85123A,HEART,6,12/1/2010 8:26,2.55,17850,France
+536366,71053,,6,12/13/2010 8:28,0.00,,France
+536367,71054,LAMP,1,12/14/2010 8:28,3.39,,France
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return shop_in(tmp_path, monkeypatch)
+
+
+def look(capsys, *arguments: str) -> str:
+    check_source.main([*arguments])
+    return capsys.readouterr().out
+
+
+def test_a_file_is_described_and_nothing_is_written(shop, capsys):
+    shop.write(GOOD)
+    before = sorted(shop.folder.rglob("*"))
+    out = look(capsys, "x.csv")
+    assert sorted(shop.folder.rglob("*")) == before
+    assert "x.csv as online_retail" in out
+    assert "4 lines in 1 part, 4 to keep" in out
+    assert "2010-12-01 08:26:00 to 2010-12-14 08:28:00" in out
+    assert "1 customers, 3 invoices, 3 products" in out
+    assert "no row that cannot be read" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["customer_id", "CustomerID", "text", "2", "17850"] in rows
+    assert ["duplicates", "1", "25.0%"] in rows
+    assert ["stock", "adjustments", "1", "25.0%"] in rows
+
+
+def test_the_printed_params_are_those_that_read_the_file(shop, capsys):
+    shop.write(
+        GOOD.replace(",", ";")
+        .replace("2.55", "2,55")
+        .replace("3.39", "3,39")
+        .replace("0.00", "0,00")
+    )
+    out = look(capsys, "x.csv", "--set", 'decimal=","', "--set", "columns={country: Country}")
+    pasted = yaml.safe_load(out[out.rindex("\nsource:\n") :])["source"]
+    assert pasted["decimal"] == ","
+    assert len(shop.read(**pasted)) == 4
+
+
+GERMAN = """\
+InvoiceNo;StockCode;Description;Quantity;InvoiceDate;UnitPrice;CustomerID;Country
+R1;K7;Gläser;2;31.01.2011 09:15;1.019,90;4711;AT
+R2;K8;Vase;1;01.02.2011 10:00;5,00;4711;AT
+"""
+
+
+def test_encoding_commas_and_dates_are_found_and_the_lines_are_a_whole_section(shop, capsys):
+    shop.write(GERMAN, encoding="cp1252")
+    out = look(capsys, "x.csv")
+    assert "found by trying: " in out
+    assert "2 lines in 1 part, 2 to keep" in out
+    section = out[out.rindex("\nsource:\n") :]
+    told = {"decimal": ",", "thousands": ".", "date_format": "%d.%m.%Y %H:%M"}
+    assert yaml.safe_load(section)["source"].items() >= told.items()
+    (shop.folder / "params.yaml").write_text(section, encoding="utf-8")
+    ingest.main()
+    rows = read_table(INVOICE_LINES)
+    assert rows["description"].tolist() == ["Gläser", "Vase"]
+    assert [str(price) for price in rows["unit_price"]] == ["1019.9000", "5.0000"]
+    assert rows["sold_at"].dt.month.tolist() == [1, 2]
+
+
+def test_what_was_said_is_not_tried_and_a_date_with_two_meanings_is_not_chosen(shop, capsys):
+    shop.write(GERMAN)
+    out = look(capsys, "x.csv", "--set", "decimal=.")
+    assert "decimal: ','" not in out
+    shop.write(
+        "order_date;order_id;sku;item_name;quantity;price;customer_email\n01-02-2011;1;A;CUP;1;1;a@b\n"
+    )
+    assert "date_format" not in look(capsys, "x.csv").split("for params.yaml")[1]
+
+
+def test_what_must_be_said_is_said_with_its_form_on_the_command_line(shop, capsys):
+    shop.write(GOOD.replace("CustomerID", "Wer"))
+    with pytest.raises(SystemExit):
+        look(capsys, "x.csv")
+    assert "--set 'columns={customer_id: Client}'" in capsys.readouterr().err
+    assert "4 to keep" in look(capsys, "x.csv", "--set", "columns={customer_id: Wer}")
+
+
+def test_the_layout_that_fits_best_is_found(shop, capsys):
+    shop.write("customer,date,amount\nann,2011-01-25,10\n")
+    out = look(capsys, "x.csv")
+    assert "as order_log" in out
+    assert "no products in this layout" in out
+    # A log of orders too, but that would leave columns unused.
+    shop.write("Order-No,Ordered on,Buyer,SKU,Item,Qty,Price\n1,2011-01-25,ann,A,CUP,2,3\n")
+    assert "as order_lines" in look(capsys, "x.csv")
+    shop.write(GOOD.replace("InvoiceNo", "Invoice").replace("UnitPrice", "Price"))
+    assert "as online_retail_ii" in look(capsys, "x.csv")
+
+
+def test_rows_with_problems_are_shown_and_the_params_set_them_apart(shop, capsys):
+    shop.write(GOOD.replace("3.39", "x"))
+    out = look(capsys, "x.csv")
+    assert "1 row cannot be read" in out
+    assert "x.csv, row 5, column UnitPrice: 'x' is not a number" in out
+    assert "on_bad_rows: quarantine" in out
+
+
+def test_a_file_that_no_layout_fits_is_an_error_that_names_the_closest(shop, capsys):
+    shop.write(GOOD.replace("CustomerID", "Wer"))
+    with pytest.raises(SystemExit) as exit_:
+        look(capsys, "x.csv")
+    assert exit_.value.code == 1
+    message = capsys.readouterr().err
+    assert "x.csv does not fit the layout online_retail: no column CustomerID" in message
+    assert "Wer" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.csv"], "none.csv is missing; give a file or a folder"),
+        (["x.csv", "--layout", "nope"], "'nope' is no layout"),
+        (["x.csv", "--set", "decimal"], "--set decimal: expected KEY=VALUE"),
+        (["x.csv", "--set", "colour=1"], "source.colour: unknown key"),
+    ],
+)
+def test_mistakes_are_one_message(shop, capsys, arguments, message):
+    shop.write(GOOD)
+    with pytest.raises(SystemExit) as exit_:
+        look(capsys, *arguments)
+    assert exit_.value.code == 1
+    assert message in capsys.readouterr().err
+
+
+def test_text_that_looks_like_markup_is_shown_as_it_is(shop, capsys):
+    shop.write(GOOD.replace("HEART", "[red]HEART[/]"))
+    assert "[red]HEART[/]" in look(capsys, "x.csv")
+
+
+def test_ingest_hands_over_to_it(shop):
+    shop.write(GOOD)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "check", "x.csv"],
+        cwd=shop.folder,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "x.csv as online_retail" in done.stdout
+
+
+def test_commas_without_points_say_nothing_of_thousands(shop, capsys):
+    shop.write(GERMAN.replace("1.019,90", "19,90"), encoding="cp1252")
+    out = look(capsys, "x.csv")
+    assert "decimal: ','" in out
+    assert "thousands" not in out
+
+
+def test_a_mistake_that_no_setting_mends_names_none(shop, capsys):
+    shop.write("")
+    with pytest.raises(SystemExit):
+        look(capsys, "x.csv")
+    assert capsys.readouterr().err == "error: x.csv is empty: not even a header; export it again\n"
+
+
+def test_what_stands_in_several_parts_is_counted(shop, capsys):
+    shop.write(GOOD, "many/1.csv")
+    shop.write(GOOD, "many/2.csv")
+    out = look(capsys, "many", "--layout", "online_retail", "--set", "overlapping=true")
+    assert "8 lines in 2 parts, 4 to keep" in out
+    assert "4 lines stand in several parts: once" in out
+
+
+def test_told_returns_are_counted_and_refunds_in_part_said_to_be_left(shop, capsys):
+    shop.write(
+        "Name,Email,Financial Status,Created at,Lineitem quantity,Lineitem name,Lineitem price\n"
+        "#1,ann@x.org,refunded,2023-05-02 08:59:00 -0400,3,Mug,8.50\n"
+        "#2,eve@x.org,partially_refunded,2023-05-03 09:00:00 -0400,3,Mug,8.50\n"
+    )
+    out = look(capsys, "x.csv")
+    assert "x.csv as shopify_orders" in out
+    assert "1 lines the file says were taken back" in out
+    assert "refunds of a part of an order do not say of which line: counted, not netted" in out
+
+
+def test_a_look_from_elsewhere_has_no_cleaning_ledger(shop, capsys):
+    shop.write(GOOD)
+    (shop.folder / "params.yaml").unlink()
+    out = look(capsys, "x.csv")
+    assert "no params.yaml here, so no cleaning ledger" in out
+    assert "in the cleaning ledger\n" not in out.replace("no cleaning ledger", "")
+
+
+SNAKE = "invoice_no,stock_code,description,quantity,invoice_date,unit_price,customer_id,country\n"
+
+
+def refused(capsys, shop: Shop, text: str) -> str:
+    shop.write(text)
+    with pytest.raises(SystemExit):
+        look(capsys, "x.csv")
+    return capsys.readouterr().err
+
+
+def test_a_layout_that_knows_less_does_not_decide_what_another_cannot_tell(capsys, shop):
+    dates = "1,A,CUP,1,05/03/2011 10:00,1,k,UK\n2,A,CUP,1,06/04/2011 10:00,1,k,UK\n"
+    assert "they mean two days" in refused(capsys, shop, SNAKE + dates)
+    twice = "Order,Product,Product,Qty,Date,Price,Customer\n1,A,CUP,10,2011-01-31,2.5,k\n"
+    assert "stands there 2 times" in refused(capsys, shop, twice)
+    assert "stands there 2 times" in refused(capsys, shop, twice.lower())
+    shop.write(GOOD.replace("12/13", "12/3").replace("12/14", "12/4"))
+    assert "x.csv as online_retail" in look(capsys, "x.csv")  # whose dates are known
+
+
+LINES = "Order ID;Order Date;Customer;SKU;Item;Qty;Price\n" + "".join(
+    f"{n};{n % 28 + 1:02d}.03.2011;K{n % 7};S{n % 5};Thing {n % 5};2;1,5\n" for n in range(3000)
+)
+
+
+def test_a_few_bad_cells_do_not_make_it_another_kind_of_file(capsys, shop):
+    bad = "1;2;3\n" + "1;" * 10 + "1\n" + "\n9;A\n" + f"{'x' * 30_000};" * 7 + "1\n"
+    shop.write(LINES.replace(";2;1,5", ";six;1,5", 1) + bad)
+    out = look(capsys, "x.csv")
+    assert "x.csv as order_lines" in out
+    assert "5 rows cannot be read" in out
+    assert "row 2, column Qty: 'six' is not a whole number" in out
+    assert "row 3002, column (row): fewer cells than the header's 7" in out
+    assert "row 3003, column (row): more cells than the header's 7" in out
+
+
+def test_line_ends_that_change_far_down_are_made_one(capsys, shop):
+    crlf = "".join(f"{line}\r\n" for line in LINES.splitlines()[1:])
+    for text in (LINES + crlf, LINES.splitlines()[0] + "\r\n" + crlf + "\n"):
+        shop.write(text)
+        out = look(capsys, "x.csv")
+        assert "no row that cannot be read" in out
+        assert "x.csv as order_lines" in out
+
+
+def test_where_each_column_comes_from_and_what_may_be_no_goods_is_said(capsys, shop):
+    shop.write(
+        "order_id,created_at,client_no,product_name,quantity,line total\n"
+        "1,2011-01-01,a,POSTAGE,1,2.5\n1,2011-01-01,a,cup [blue],2,5\n2,2011-01-05,b,cup,3,7.5\n"
+    )
+    out = look(capsys, "x.csv")
+    rows = [line.split("  ") for line in out.splitlines()]
+    origins = {row[0]: next(cell for cell in row[1:] if cell).strip() for row in rows if row[1:]}
+    assert origins["unit_price"] == "line total / quantity"
+    assert origins["stock_code"] == "product_name"
+    assert origins["country"] == "–"
+    assert "perhaps no goods (lines): POSTAGE (1); name the codes" in out
+    shop.write("order_id,created_at,client_no,sku,quantity,price,line total\n"
+               "1,2011-01-01,a,A1,1,,2.5\n1,2011-01-01,a,A2,2,2,4\n")  # fmt: skip
+    out = look(capsys, "x.csv")
+    assert "price, else line total / quantity" in out
+    assert "not used" not in out
+    assert "perhaps no goods" not in out
+
+
+def test_what_is_called_like_a_fee_or_postage_is_no_goods_perhaps():
+    names = ["Gift cards", "delivery_fee", "GEBU\u0308HREN", "Discounts", "Coffee", "Portobello"]
+    products = pd.DataFrame({"stock_code": list("abcdef"), "description": names, "lines": 1})
+    (told,) = check_source.perhaps_no_goods(products)
+    assert [name in told for name in names] == [True] * 4 + [False] * 2
+
+
+@pytest.mark.parametrize("setting", ["overlapping=2011-02-31", "path=y.csv", "decimal", "sheets={"])
+def test_a_setting_that_cannot_be_is_one_message(capsys, shop, setting):
+    shop.write(GOOD)
+    with pytest.raises(SystemExit):
+        look(capsys, "x.csv", "--set", setting)
+    assert capsys.readouterr().err.startswith("error: ")

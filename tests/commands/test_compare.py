@@ -1,0 +1,326 @@
+"""Comparing two versions: what differs, who moved, and what to do where data is missing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import run, scratch_clone
+
+from pipeline.commands import compare as command
+from pipeline.commands.compare import (
+    Run,
+    as_html,
+    as_json,
+    as_markdown,
+    changed_stages,
+    compare_runs,
+    flat,
+    load_run,
+    match_segments,
+    tables,
+)
+from pipeline.core.run.errors import InputError
+
+
+def a_run(name: str, segments: dict[str, str], **fields) -> Run:
+    customers = pd.DataFrame(
+        {
+            "customer_id": list(segments),
+            "segment": list(segments.values()),
+            "monetary": [float(100 * (i + 1)) for i in range(len(segments))],
+        }
+    )
+    settings = {"params": {}, "metrics": {}, "stages": {}, "snapshot": "2011-12-10", **fields}
+    return Run(name=name, customers=customers, **settings)
+
+
+BEFORE = {"a": "loyal", "b": "loyal", "c": "lost", "d": "lost", "e": "lost"}
+
+
+def test_the_same_groups_under_other_names_moved_no_one():
+    after = {k: {"loyal": "champions", "lost": "hibernating"}[v] for k, v in BEFORE.items()}
+    comparison = compare_runs(a_run("HEAD", BEFORE), a_run("workspace", after))
+    assert comparison.customers["moved"] == 0
+    assert comparison.adjusted_rand_index == 1
+    assert comparison.matched == {"loyal": "champions", "lost": "hibernating"}
+
+
+def test_movers_are_listed_by_their_money_and_counted_off_the_diagonal():
+    after = {**BEFORE, "b": "lost", "e": "loyal"}
+    comparison = compare_runs(a_run("HEAD", BEFORE), a_run("workspace", after))
+    assert comparison.customers == {"in_both": 5, "only_before": 0, "only_after": 0, "moved": 2}
+    assert comparison.top_moves["customer_id"].tolist() == ["e", "b"]
+    assert comparison.moves.to_dict() == {
+        "lost": {"lost": 2, "loyal": 1},
+        "loyal": {"lost": 1, "loyal": 1},
+    }
+    assert comparison.adjusted_rand_index < 1
+
+
+def test_customers_of_only_one_version_are_counted_apart():
+    comparison = compare_runs(a_run("HEAD", BEFORE), a_run("new", {"a": "loyal", "z": "new"}))
+    assert comparison.customers == {"in_both": 1, "only_before": 4, "only_after": 1, "moved": 0}
+
+
+def test_a_segment_without_a_partner_means_that_its_customers_moved():
+    after = {**BEFORE, "e": "new"}
+    comparison = compare_runs(a_run("HEAD", BEFORE), a_run("workspace", after))
+    assert comparison.customers["moved"] == 1
+    assert list(comparison.moves.columns) == ["lost", "loyal", "new"]
+
+
+def test_where_segments_merge_nobody_moves_from_a_name_to_the_same_name():
+    before = {"a": "loyal", "b": "loyal", "c": "champions"}
+    comparison = compare_runs(
+        a_run("HEAD", before), a_run("new", dict.fromkeys(before, "champions"))
+    )
+    assert comparison.matched == {"loyal": "champions"}
+    assert comparison.customers["moved"] == 0
+    assert comparison.top_moves.empty
+
+
+def test_versions_without_a_common_customer_are_compared_all_the_same():
+    comparison = compare_runs(a_run("HEAD", {"a": "loyal"}), a_run("new", {"z": "loyal"}))
+    assert comparison.customers == {"in_both": 0, "only_before": 1, "only_after": 1, "moved": 0}
+    assert "nan" not in as_markdown(comparison)
+
+
+def test_an_equal_name_decides_between_equal_matches():
+    counts = pd.DataFrame({"x": [1, 1], "y": [1, 1]}, index=["y", "x"])
+    assert match_segments(counts) == {"y": "y", "x": "x"}
+
+
+def test_parameters_and_metrics_that_differ_are_listed_with_their_change():
+    before = a_run("HEAD", BEFORE, params={"k": 5, "same": 1}, metrics={"eta": 0.2, "name": "old"})
+    after = a_run("new", BEFORE, params={"k": 6, "same": 1}, metrics={"eta": 0.3, "name": "new"})
+    comparison = compare_runs(before, after)
+    assert comparison.params.to_numpy().tolist() == [["k", 5, 6]]
+    assert comparison.metrics["change"].tolist() == [pytest.approx(0.1), None]
+
+
+@pytest.mark.parametrize(
+    ("after", "change", "error", "verdict"),
+    [
+        ({"select.chosen.auc": 0.7, "select.chosen.auc_se": 0.03}, 0.0, 0.05, "equal"),
+        ({"select.chosen.auc": 0.74, "select.chosen.auc_se": 0.03}, 0.04, 0.05, "no clear"),
+        ({"select.chosen.auc": 0.76, "select.chosen.auc_se": 0.03}, 0.06, 0.05, "better"),
+        ({"select.chosen.auc": 0.62, "select.chosen.auc_se": 0.03}, -0.08, 0.05, "worse"),
+        ({"profile.rules.fidelity": 0.91}, 0.01, None, "higher"),
+        ({"profile.rules.fidelity": 0.87}, -0.03, None, "lower"),
+    ],
+)
+def test_a_version_is_better_where_the_difference_passes_its_error(after, change, error, verdict):
+    before = {
+        "select.chosen.auc": 0.7,
+        "select.chosen.auc_se": 0.04,
+        "profile.rules.fidelity": 0.9,
+        "select.chosen.jaccard": None,
+    }
+    (row,) = command.verdicts(before, after).to_dict("records")
+    assert row["change"] == pytest.approx(change)
+    assert row["error"] == error
+    assert row["verdict"].startswith(verdict)
+
+
+def test_versions_with_other_data_are_to_be_judged_with_care():
+    def titles(**after) -> list[str]:
+        figures = {"ingest.source.sha256": "1", "profile.rules.fidelity": 0.9}
+        before = a_run("HEAD", BEFORE, metrics=figures)
+        fields = {"metrics": figures, **after}
+        return [title for title, _ in tables(compare_runs(before, a_run("new", BEFORE, **fields)))]
+
+    assert "Is it better?" in titles()
+    other = {"ingest.source.sha256": "2", "profile.rules.fidelity": 0.8}
+    assert "Is it better? (other data: judge with care)" in titles(metrics=other)
+    assert "Is it better? (other data: judge with care)" in titles(snapshot="2011-11-10")
+
+
+def test_every_headline_is_explained_and_better_where_it_is_higher():
+    rows = Path("docs/metrics.md").read_text(encoding="utf-8").splitlines()
+    for key in command.HEADLINES:
+        stage, figure = key.split(".", 1)
+        assert any(
+            row.startswith(f"| `{figure}` |") and row.endswith("| higher |") for row in rows
+        ), f"{stage}: {figure}"
+
+
+def test_flat_gives_dotted_keys():
+    assert flat({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
+
+
+def lock(code: str = "1", data: str = "1", k: int = 1, out: str = "1") -> dict:
+    return {
+        "clean": {
+            "cmd": "python -m pipeline.clean",
+            "deps": [
+                {"path": "pipeline/clean/__main__.py", "md5": code},
+                {"path": "data/lines.parquet", "md5": data},
+            ],
+            "params": {"params.yaml": {"clean": {"k": k}}},
+            "outs": [{"path": "data/sales.parquet", "md5": out}],
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("after", "why"),
+    [
+        (lock(code="2"), "code pipeline/clean/__main__.py"),
+        (lock(data="2", out="2"), "input data/lines.parquet"),
+        (lock(k=2), "parameters clean.k"),
+        (lock(out="2"), "not reproducible"),
+        ({}, "only before"),
+    ],
+)
+def test_a_stage_that_differs_says_why(after, why):
+    (row,) = changed_stages(lock(), after).to_dict("records")
+    assert row["stage"] == "clean"
+    assert why in row["why"]
+
+
+def test_inputs_that_a_stage_makes_are_told_by_that_stage():
+    before, after = (
+        {
+            "ingest": {
+                "outs": [{"path": "data/lines.parquet", "md5": md5}],
+                "deps": [{"path": "shop.csv", "md5": md5}],
+            },
+            "clean": lock(data=md5)["clean"],
+        }
+        for md5 in ("1", "2")
+    )
+    found = changed_stages(before, after).set_index("stage")["why"].to_dict()
+    assert found == {"ingest": "input shop.csv", "clean": "outputs of ingest"}
+
+
+def test_equal_stages_do_not_differ():
+    assert changed_stages(lock(), lock()).empty
+
+
+def test_every_form_says_the_same_and_hostile_text_stays_text():
+    hostile = "<script>alert(1)</script>|x"
+    comparison = compare_runs(
+        a_run("HEAD", {"a": "loyal", hostile: "loyal", "c": "lost"}),
+        a_run("new", {"a": "loyal", hostile: "lost", "c": "lost"}),
+    )
+    page = as_html(comparison)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "\\|x" in as_markdown(comparison)
+    content = json.loads(as_json(comparison))
+    assert content["customers"]["moved"] == 1
+    assert content["top_moves"][0]["customer_id"] == hostile
+    titles = [title for title, _ in tables(comparison)]
+    assert titles[0] == "Customers"
+
+
+@pytest.fixture
+def versions(monkeypatch, tmp_path):
+    """Call the command on versions that are at hand; returns what was asked for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+    loaded: list[str] = []
+    metrics = {"HEAD": {"eta": 0.25, "seed": 1}, "workspace": {"eta": 0.5}}
+
+    def load(revision: str) -> Run:
+        loaded.append(revision)
+        after = {**BEFORE, "b": "lost"} if revision == "workspace" else BEFORE
+        return a_run(revision, after, metrics=metrics.get(revision, {}))
+
+    def call(*arguments: str) -> list[str]:
+        loaded.clear()
+        monkeypatch.setattr(sys, "argv", ["compare_runs", *arguments])
+        command.main()
+        return loaded
+
+    monkeypatch.setattr(command, "load_run", load)
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "compared"),
+    [
+        ([], ["HEAD", "workspace"]),
+        (["v1"], ["v1", "workspace"]),
+        (["v1", "main"], ["v1", "main"]),
+    ],
+)
+def test_a_version_that_is_not_named_is_head_before_and_the_workspace_after(
+    versions, arguments, compared
+):
+    assert versions(*arguments) == compared
+
+
+def test_a_third_version_is_refused(versions, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        versions("v1", "v2", "v3")
+    assert exit_.value.code == 1
+    assert capsys.readouterr().err == (
+        "error: two versions at most: python -m pipeline compare REV [REV]\n"
+    )
+
+
+def test_the_terminal_gets_tables_with_a_dash_for_what_one_side_has_not(versions, capsys):
+    versions()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    cells = [[cell for cell in row if cell != "│"] for row in rows]
+    assert ["eta", "0.25", "0.5", "0.25"] in cells
+    assert ["seed", "1", "–", "–"] in cells
+    assert ["b", "loyal", "lost", "200.00"] in cells
+
+
+def test_of_a_long_list_the_terminal_is_told_its_length(capsys):
+    metrics = {f"figure {number}": number for number in range(command.LONGEST + 1)}
+    comparison = compare_runs(a_run("HEAD", BEFORE), a_run("new", BEFORE, metrics=metrics))
+    command.print_tables(comparison)
+    told = capsys.readouterr().out
+    assert f"Metrics: {len(metrics)} differ; --md, --json and --html FILE list them" in told
+    assert "figure 7" not in told
+    assert "figure 7" in as_markdown(comparison)
+
+
+def test_markdown_and_json_are_printed_where_asked_for(versions, capsys):
+    versions("--md")
+    assert capsys.readouterr().out.startswith("# HEAD → workspace\n\n## Customers\n")
+    versions("--json")
+    assert json.loads(capsys.readouterr().out)["customers"]["moved"] == 1
+
+
+def test_a_page_is_written_beside_what_is_printed(versions, capsys):
+    versions("--html", "a.html")
+    assert capsys.readouterr().out == "a.html\n"
+    versions("--html", "b.html", "--md")
+    assert capsys.readouterr().out.startswith("b.html\n# HEAD → workspace")
+    assert Path("a.html").read_bytes() == Path("b.html").read_bytes()
+    assert "<h1>HEAD → workspace</h1>" in Path("a.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.dvc
+def test_a_real_clone_compares_head_with_the_workspace(tmp_path: Path, monkeypatch):
+    clone = scratch_clone(tmp_path)
+    params = clone / "params.yaml"
+    text = params.read_text(encoding="utf-8").replace("lines: 60000", "lines: 6000")
+    params.write_text(text, encoding="utf-8")
+    run("dvc", "repro", cwd=clone)
+    run("git", "add", "--all", cwd=clone)
+    run("git", "-c", "user.name=T", "-c", "user.email=t@e", "commit", "-qm", "Run", cwd=clone)
+    text = text.replace("seed: 352", "seed: 353", 1)
+    params.write_text(text, encoding="utf-8")
+    run("dvc", "repro", cwd=clone)
+
+    shown = run("python", "-m", "pipeline", "compare", "--json", cwd=clone)
+    content = json.loads(shown.stdout)
+    assert {"key": "sample.seed", "before": 352, "after": 353} in content["params"]
+    assert "make_sample" in {row["stage"] for row in content["stages"]}
+    assert content["customers"]["in_both"] > 0
+
+    monkeypatch.chdir(clone)
+    with pytest.raises(InputError, match="no version that can be read"):
+        load_run("no-such-revision")
+    run("dvc", "gc", "--workspace", "--force", cwd=clone)
+    with pytest.raises(InputError, match="dvc pull"):
+        load_run("HEAD")

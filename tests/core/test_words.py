@@ -1,0 +1,135 @@
+"""Figures as the report writes them."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from pipeline.core.text import words
+from pipeline.render_report.page import sentence
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        words.count(None),
+        words.number(NAN),
+        words.money(NAN, "£"),
+        words.money_exact(None, "£"),
+        words.money_between(1.0, None, "£"),
+        words.money_between(NAN, 1.0, "£"),
+        words.share(NAN),
+        words.share_between(0.1, NAN),
+        words.day(None),
+        words.days(NAN),
+        words.quantity(None, "units", "£"),
+    ],
+)
+def test_a_figure_that_is_missing_is_a_dash(text):
+    assert text == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1234567, "1,234,567"),
+        (-3, "−3"),
+        (0.0, "0"),
+        (-0.012345, "−0.0123"),
+        (12.0, "12"),
+        (98765.4, "98,765"),
+    ],
+)
+def test_a_number_has_three_digits_that_count_and_a_whole_one_all(value, text):
+    assert words.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "£0"),
+        (4.5, "£4.50"),
+        (4.0, "£4"),
+        (-4.5, "−£4.50"),
+        (780.4, "£780"),
+        (9999.4, "£9,999"),
+        (10_000, "£10\u00a0thousand"),
+        (999_400, "£999\u00a0thousand"),
+        (999_500, "£1\u00a0million"),
+        (-1_234_567, "−£1.23\u00a0million"),
+        (999_600_000, "£1\u00a0billion"),
+        (2.5e9, "£2.5\u00a0billion"),
+    ],
+)
+def test_money_takes_the_word_that_its_rounded_size_asks_for(value, text):
+    assert words.money(value, "£") == text
+
+
+def test_money_to_the_cent_has_its_sign_before_the_currency():
+    assert words.money_exact(-1234.5, "£") == "−£1,234.50"
+    assert words.money_exact(0.5, "£") == "£0.50"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (1.2e6, 1.5e6, "£1.2 to 1.5\u00a0million"),
+        (950_000, 1.5e6, "£950\u00a0thousand to £1.5\u00a0million"),
+        (780, 1200, "£780 to £1,200"),
+    ],
+)
+def test_an_interval_of_money_names_a_common_word_once(low, high, text):
+    assert words.money_between(low, high, "£") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0\u00a0%"),
+        (0.0004, "under\u00a00.1\u00a0%"),
+        (0.034, "3.4\u00a0%"),
+        (0.03, "3\u00a0%"),
+        (0.344, "34\u00a0%"),
+        (0.9996, "99.9\u00a0%"),
+        (1.0, "100\u00a0%"),
+        (-0.05, "−5\u00a0%"),
+    ],
+)
+def test_a_share_is_neither_none_nor_all_by_rounding(value, text):
+    assert words.share(value) == text
+
+
+def test_an_interval_of_shares_names_the_percent_once():
+    assert words.share_between(0.31, 0.37) == "31 to 37\u00a0%"
+
+
+def test_days_and_months_are_read_from_dates_and_from_text():
+    assert words.day(date(2011, 12, 9)) == words.day("2011-12-09 12:50") == "9 December 2011"
+    assert words.month(date(2011, 11, 1)) == words.month("2011-11") == "Nov 2011"
+    assert [words.days(1), words.days(12)] == ["1\u00a0day", "12\u00a0days"]
+    assert words.plural(1, "order", "orders") == "1\u00a0order"
+    assert words.plural(1200, "order", "orders") == "1,200\u00a0orders"
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"),
+    [
+        ("currency", "£12"),
+        ("share", "1200\u00a0%"),
+        ("days", "12\u00a0days"),
+        ("units", "12"),
+    ],
+)
+def test_a_figure_is_written_in_its_contracts_unit(unit, text):
+    assert words.quantity(12, unit, "£") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("  ", ""), (" ends here", "Ends here."), ("why?", "Why?"), ("two:", "Two:")],
+)
+def test_a_sentence_has_a_capital_and_a_stop_and_nothing_stays_nothing(text, told):
+    assert sentence(text) == told

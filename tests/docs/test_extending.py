@@ -1,0 +1,144 @@
+"""docs/extending.md, applied block by block to a clone in which the pipeline then runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pytest
+from conftest import ROOT, run, scratch_clone
+
+pytestmark = pytest.mark.dvc
+
+A_BLOCK = re.compile(
+    r"^```(?P<kind>\w+)(?: (?P<path>\S+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+# A small sample, and of the candidates only the two that the page adds at the head of the list;
+# the comments stay, since a test reads them.
+CHEAPER = (
+    (r"(?m)^  lines: \d+", "  lines: 4000"),
+    (r"(?m)^  k_from: \d+", "  k_from: 3"),
+    (r"(?m)^  k_to: \d+", "  k_to: 4"),
+    (r"(?m)^    resamples: \d+(?= # boot)", "    resamples: 2"),
+    (r"(?m)^    splits: \d+", "    splits: 2"),
+    (r"(?m)(^  candidates: .*\n(?:    - .*\n){2})(?:    - .*\n)*", r"\1"),
+)
+
+
+class Block(NamedTuple):
+    """A fenced block: a `diff` of a file, a whole file, a `sh` to run or the `text` it prints."""
+
+    kind: str
+    path: str
+    body: str
+
+
+def blocks(page: str) -> list[Block]:
+    return [Block(m["kind"], m["path"] or "", m["body"]) for m in A_BLOCK.finditer(page)]
+
+
+def patched(text: str, diff: str) -> str:
+    """`text` with the diff applied, whose old lines must stand in it exactly once."""
+    lines = diff.splitlines()
+    old = [line[1:] for line in lines if line[:1] != "+"]
+    pattern = "".join(
+        re.escape(line.removesuffix("…")) + (".*" if line.endswith("…") else "") + "\n"
+        for line in old
+    )
+    found = re.findall(f"^{pattern}", text, re.MULTILINE)
+    assert len(found) == 1, f"stands there {len(found)} times, and should once:\n{diff}"
+    there = iter(found[0].splitlines())
+    new = []
+    for line in lines:
+        here = line[1:] if line[:1] == "+" else next(there)
+        new += [] if line[:1] == "-" else [here]
+    return text.replace(found[0], "\n".join(new) + "\n")
+
+
+def apply(block: Block, clone: Path) -> None:
+    """Write what the block says."""
+    file = clone / block.path
+    if block.kind == "diff":
+        file.write_text(patched(file.read_text(encoding="utf-8"), block.body), encoding="utf-8")
+    else:
+        assert not file.exists(), f"{block.path} is new and stands there"
+        file.write_text(block.body, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page() -> list[Block]:
+    return blocks((ROOT / "docs/extending.md").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def extended(page, tmp_path_factory) -> Path:
+    """A clone with every block in it, its sample small and its choice cheap."""
+    clone = scratch_clone(tmp_path_factory.mktemp("extending"))
+    for block in page:
+        if block.path:
+            apply(block, clone)
+    file = clone / "params.yaml"
+    text = file.read_text(encoding="utf-8")
+    for old, new in CHEAPER:
+        text, times = re.subn(old, new, text)
+        assert times == 1, old
+    file.write_text(text, encoding="utf-8")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def said(page, extended) -> str:
+    """What its commands say, run in their order; each is to succeed."""
+    told = ""
+    for block in page:
+        for command in block.body.splitlines() if block.kind == "sh" else []:
+            quiet = f"{command} -q -p no:cacheprovider" if command[:7] == "pytest " else command
+            told += run("sh", "-ec", quiet, cwd=extended).stdout
+    return told
+
+
+@pytest.mark.usefixtures("said")
+def test_what_was_added_takes_part(extended):
+    candidates = pd.read_parquet(extended / "data/candidates.parquet").set_index("candidate")
+    assert candidates.loc["birch/rfm/log/3", "segments"] > 1
+    assert "kmeans/breadth/log/3" in candidates.index
+    customers = pd.read_parquet(extended / "data/customers.parquet")
+    assert (customers["products_per_order"] > 1).any()
+    assert (customers["spend_share_jars"] > 0).any()
+    products = pd.read_parquet(extended / "data/product_categories.parquet")
+    jars = products[products["category"] == "jars"]
+    assert len(jars)
+    assert jars["description"].str.contains("JAR").all()
+    bundles = pd.read_parquet(extended / "data/bundles.parquet")
+    figures = json.loads((extended / "metrics/bundles.json").read_text(encoding="utf-8"))
+    assert figures == {"pairs": len(bundles)}
+
+
+def test_commands_print_what_stands_there(page, said):
+    printed = [line for block in page if block.kind == "text" for line in block.body.splitlines()]
+    assert len(printed) == 2
+    for line in printed:
+        assert line in said
+
+
+def test_all_five_are_shown(page):
+    changed = {block.path for block in page}
+    assert {
+        "pipeline/core/model/partitions.py",
+        "pipeline/core/tables/customers.py",
+        "pipeline/settings/layouts.yaml",
+        "pipeline/settings/taxonomies/gifts.yaml",
+        "dvc.yaml",
+    } <= changed
+
+
+def test_a_block_that_no_longer_fits_is_named():
+    with pytest.raises(AssertionError, match="stands there 0 times"):
+        patched("a\nc\n", " a\n+b\n d\n")
+    with pytest.raises(AssertionError, match="stands there 2 times"):
+        patched("a\na\n", " a\n+b\n")
+    assert patched("a: 1 # one\nb\n", " a: …\n+c\n-b\n") == "a: 1 # one\nc\n"

@@ -1,0 +1,477 @@
+"""Every layout, on a file as its shop's software writes it; and workbooks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from shops import Shop, shop_in
+
+from bench.inputs.workbooks import write_workbook
+from pipeline.core.run.errors import InputError
+from pipeline.ingest.layouts import FIELDS, load_layouts
+
+moment = dt.datetime  # as Parquet has them: the shop's time, without a zone
+II = ["Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Price", "Customer ID",
+      "Country"]  # fmt: skip
+HEART = ["489434", "85048", "HEART", 12, moment(2010, 12, 1, 7, 45), 6.95, 13085, "Norway"]
+LIGHT = [489435, 79323, "LIGHT", 24, moment(2010, 12, 2, 9, 6), 2.1, None, "Norway"]
+LATER = [489436, "C22041", "RECORD", 48, moment(2011, 1, 4, 10, 0), 2.1, 13085.0, "Norway"]
+DEBT = ["A506401", "B", "Adjust bad debt", 1, moment(2010, 12, 3, 9, 0), -53594.36, None, "Norway"]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    return shop_in(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("layout", load_layouts().values(), ids=lambda y: y.name)
+def test_layouts_name_only_known_columns(layout):
+    for fields in (layout.optional, layout.order_level, layout.constants, layout.fallbacks):
+        assert set(fields) <= set(FIELDS)
+    assert set(layout.optional) <= set(layout.columns)
+
+
+def test_a_layout_may_not_name_a_column_of_its_own(tmp_path):
+    file = tmp_path / "layouts.yaml"
+    file.write_text(
+        "shop: {title: Shop, columns: {colour: Colour}, encodings: [utf-8], dates: [iso]}\n"
+    )
+    with pytest.raises(ValidationError, match=r"\['colour'\] are no columns; there are invoice_id"):
+        load_layouts(file)
+
+
+# online_retail_ii, and workbooks
+
+
+def test_lines_that_both_sheets_carry_are_one_line_and_repeats_within_a_sheet_stay(shop):
+    first = [II, HEART, HEART, LIGHT, DEBT]
+    second = [II, HEART, LIGHT, LIGHT, LATER]
+    write_workbook(shop.folder / "x.xlsx", {"Year 2009-2010": first, "Year 2010-2011": second})
+    rows = shop.read("x.xlsx", layout="online_retail_ii")
+    assert [row["invoice_id"] for row in rows] == [
+        "489434",
+        "489434",
+        "489435",
+        "A506401",
+        "489435",
+        "489436",
+    ]
+    assert [row["line_id"] for row in rows] == [1, 2, 3, 4, 7, 8]
+    figures = shop.figures()
+    assert (figures["lines_read"], figures["lines_kept"]) == (8, 6)
+    assert figures["lines_delivered_twice"] == 2
+
+
+def test_cells_of_a_workbook_are_read_as_what_they_are(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, LATER], "Empty": []})
+    row, later = shop.read("x.xlsx", layout="online_retail_ii")
+    assert row == {
+        "line_id": 1,
+        "invoice_id": "489435",
+        "stock_code": "79323",
+        "description": "LIGHT",
+        "quantity": 24,
+        "sold_at": moment(2010, 12, 2, 9, 6),
+        "unit_price": Decimal("2.1000"),
+        "customer_id": None,
+        "country": "Norway",
+    }
+    assert later["customer_id"] == "13085"
+
+
+def test_a_table_may_stand_anywhere_on_its_sheet(shop):
+    rows = [[None, None, *row] for row in (II, LIGHT, LATER)]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": rows}, first_row=3)
+    assert [row["country"] for row in shop.read("x.xlsx", layout="online_retail_ii")] == [
+        "Norway",
+        "Norway",
+    ]
+
+
+def test_adjustments_carry_a_code_that_is_no_product(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, [*DEBT[:1], "85048", *DEBT[2:]]]})
+    assert shop.read("x.xlsx", layout="online_retail_ii")[1]["stock_code"] == "B"
+
+
+@pytest.mark.parametrize("first_row", [1, 4])
+def test_a_bad_cell_of_a_sheet_is_named_with_the_row_that_excel_shows(shop, first_row):
+    rows = [II, LIGHT, [None] * 8, [*LATER[:3], "many", *LATER[4:]]]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": rows}, first_row)
+    with pytest.raises(InputError, match=rf"x.xlsx/Lines, row {first_row + 3}, column Quantity"):
+        shop.read("x.xlsx", layout="online_retail_ii")
+
+
+def test_a_formula_counts_as_what_it_last_gave(shop):
+    formula = [*LIGHT[:3], "<c><f>20+4</f><v>24</v></c>", *LIGHT[4:]]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, formula]})
+    assert shop.read("x.xlsx", layout="online_retail_ii")[0]["quantity"] == 24
+
+
+@pytest.mark.parametrize("cell", ["<c><f>20+4</f></c>", '<c t="e"><f>1/0</f><v>#DIV/0!</v></c>'])
+def test_a_formula_that_gave_nothing_or_an_error_is_named(shop, cell):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, [*LATER[:3], cell, *LATER[4:]]]})
+    with pytest.raises(InputError, match=r"x.xlsx/Lines, row 3, column Quantity"):
+        shop.read("x.xlsx", layout="online_retail_ii")
+
+
+def test_dates_that_are_partly_text_are_not_guessed(shop):
+    text = [*LATER[:4], "13/01/2011 10:00", *LATER[5:]]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, HEART, text]})
+    with pytest.raises(InputError, match="row 4, column InvoiceDate: '13/01/2011 10:00' is not"):
+        shop.read("x.xlsx", layout="online_retail_ii")
+
+
+def test_sheets_are_chosen_by_name_and_others_must_fit(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Notes": [["about"], ["x"]], "Lines": [II, LIGHT]})
+    with pytest.raises(InputError, match=r"x.xlsx/Notes does not fit the layout online_retail_ii"):
+        shop.read("x.xlsx", layout="online_retail_ii")
+    assert len(shop.read("x.xlsx", layout="online_retail_ii", sheets=["Lines"])) == 1
+    with pytest.raises(InputError, match=r"no sheet 'Line' .* it has Notes, Lines"):
+        shop.read("x.xlsx", layout="online_retail_ii", sheets=["Line"])
+
+
+@pytest.mark.parametrize("rows", [[[""]], [["", ""], [None, ""]]])
+def test_a_sheet_of_empty_texts_alone_has_no_header(shop, rows):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": rows})
+    with pytest.raises(InputError) as error:
+        shop.read("x.xlsx", layout="online_retail_ii")
+    assert str(error.value) == "x.xlsx/Lines is empty: not even a header; export it again"
+
+
+def test_truth_values_of_a_sheet_are_read_as_excel_writes_them(shop):
+    cells = [f'<c t="b"><v>{value}</v></c>' for value in (1, 0)]
+    lines = [[*LIGHT[:2], cell, *LIGHT[3:]] for cell in cells]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, *lines]})
+    rows = shop.read("x.xlsx", layout="online_retail_ii")
+    assert [row["description"] for row in rows] == ["TRUE", "FALSE"]
+
+
+def test_a_chart_is_no_sheet_of_lines_and_a_torn_sheet_is_named(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Plot": [["a"]], "Lines": [II, LIGHT]})
+    with zipfile.ZipFile(shop.folder / "x.xlsx") as book:
+        members = {name: book.read(name) for name in book.namelist()}
+    sheet, links = "xl/worksheets/sheet1.xml", "xl/_rels/workbook.xml.rels"
+    torn = {**members, sheet: members[sheet][:150]}
+    chart = {name: content for name, content in members.items() if name != sheet}
+    chart["xl/chartsheets/sheet1.xml"] = (
+        members[sheet].split(b"<sheetData>")[0].replace(b"<worksheet", b"<chartsheet")
+        + b"</chartsheet>"
+    )
+    chart[links] = members[links].replace(
+        b'worksheet" Target="worksheets/sheet1', b'chartsheet" Target="chartsheets/sheet1'
+    )
+    assert chart[links] != members[links]
+    for name, content in (("chart.xlsx", chart), ("torn.xlsx", torn)):
+        with zipfile.ZipFile(shop.folder / name, "w") as book:
+            for member, text in content.items():
+                book.writestr(member, text)
+    assert len(shop.read("chart.xlsx", layout="online_retail_ii")) == 1
+    assert len(shop.read("torn.xlsx", layout="online_retail_ii", sheets=["Lines"])) == 1
+    with pytest.raises(
+        InputError,
+        match=r"^torn\.xlsx/Plot cannot be read: .*; save the workbook again, or name the sheets",
+    ):
+        shop.read("torn.xlsx", layout="online_retail_ii")
+
+
+def test_an_empty_workbook_is_named(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": []})
+    with pytest.raises(InputError, match=r"x.xlsx is empty: no sheet has a cell"):
+        shop.read("x.xlsx", layout="online_retail_ii")
+
+
+def test_a_stray_cell_far_out_is_named_before_it_takes_all_memory(shop):
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT]})
+    with zipfile.ZipFile(shop.folder / "x.xlsx") as book:
+        members = {name: book.read(name) for name in book.namelist()}
+    empty = b'<row r="1048576"><c r="XFD1048576" s="1"/></row></sheetData>'
+    far = empty.replace(b"/></row>", b"><v>3</v></c></row>")
+    sheet = members["xl/worksheets/sheet1.xml"]
+    for cell, is_read in ((empty, True), (far, False)):
+        members["xl/worksheets/sheet1.xml"] = sheet.replace(b"</sheetData>", cell)
+        with zipfile.ZipFile(shop.folder / "x.xlsx", "w") as book:
+            for name, content in members.items():
+                book.writestr(name, content)
+        if is_read:
+            assert len(shop.read("x.xlsx", layout="online_retail_ii")) == 1
+            continue
+        with pytest.raises(InputError, match="reach to row 1,048,576 and column 16,384, too far"):
+            shop.read("x.xlsx", layout="online_retail_ii")
+
+
+def test_files_that_overlap_are_once_for_any_layout_that_is_told_so(shop):
+    for name in ("a", "b"):
+        shop.write(
+            f"customer,date,amount\nann,2011-01-01,10\n{name},2011-01-02,5\n", f"m/{name}.csv"
+        )
+    assert len(shop.read("m", layout="order_log")) == 4
+    assert len(shop.read("m", layout="order_log", overlapping=True)) == 3
+    assert shop.figures()["lines_delivered_twice"] == 1
+
+
+# shopify_orders
+
+
+SHOPIFY = """\
+Name,Email,Financial Status,Paid at,Created at,Lineitem quantity,Lineitem name,Lineitem price,\
+Lineitem sku,Shipping Country,Refunded Amount,Cancelled at
+#1001,ann@x.org,paid,2023-05-01 10:12:40 -0400,2023-05-01 10:12:33 -0400,2,Mug,8.50,MUG-1,US,0.00,
+#1001,ann@x.org,,,2023-05-01 10:12:33 -0400,1,Gift card,25.00,,,,
+#1002,bob@x.org,refunded,2023-05-02 09:00:00 -0400,2023-05-02 08:59:00 -0400,3,Mug,8.50,MUG-1,CA,\
+25.50,2023-05-04 12:00:00 -0400
+#1003,eve@x.org,partially_refunded,,2023-05-03 09:00:00 -0400,3,Mug,8.50,MUG-1,US,8.50,
+"""
+
+
+def test_a_shopify_order_gives_its_fields_to_all_its_lines(shop):
+    shop.write(SHOPIFY)
+    mug, card, *_ = shop.read(layout="shopify_orders")
+    assert mug["sold_at"] == moment(2023, 5, 1, 10, 12, 33)
+    assert (card["invoice_id"], card["customer_id"], card["country"]) == (
+        "#1001",
+        "ann@x.org",
+        "US",
+    )
+    assert (card["stock_code"], card["description"]) == ("GIFT CARD", "Gift card")
+
+
+def test_a_refunded_shopify_order_comes_back_when_it_was_cancelled(shop):
+    shop.write(SHOPIFY)
+    rows = shop.read(layout="shopify_orders")
+    assert [row["quantity"] for row in rows] == [2, 1, 3, 3, -3]
+    back = rows[-1]
+    assert (back["line_id"], back["customer_id"], back["stock_code"]) == (5, "bob@x.org", "MUG-1")
+    assert back["sold_at"] == moment(2023, 5, 4, 12)
+    figures = shop.figures()
+    assert (figures["lines_read"], figures["lines_kept"]) == (4, 5)
+    assert figures["lines_of_told_returns"] == 1
+    assert figures["orders_partly_returned_not_netted"] == 1
+
+
+# woocommerce_order_items
+
+
+WOO = """\
+order_id,order_date,status,customer_email,billing_country,item_sku,item_name,item_quantity,\
+item_total,item_refunded_qty
+17,2024-02-03 14:05:06,completed,ann@x.org,DE,S-1,Soap,4,10.00,1
+18,2024-02-04 10:00:00,cancelled,bob@x.org,DE,S-1,Soap,2,5.00,0
+"""
+
+
+def test_woocommerce_items_have_a_price_from_their_total_and_returns(shop):
+    shop.write(WOO)
+    rows = shop.read(layout="woocommerce_order_items")
+    assert [(row["customer_id"], row["quantity"], row["unit_price"]) for row in rows] == [
+        ("ann@x.org", 4, Decimal("2.5000")),
+        ("bob@x.org", 2, Decimal("2.5000")),
+        ("ann@x.org", -1, Decimal("2.5000")),
+        ("bob@x.org", -2, Decimal("2.5000")),
+    ]
+
+
+WOO_LINE = "17,2024-02-03 14:05:06,ann@x.org,S-1,Soap"
+WOO_HEAD = "order_id,order_date,customer_email,item_sku,item_name,item_quantity"
+
+
+def test_items_that_came_back_may_be_told_without_a_status_and_as_negative_units(shop):
+    shop.write(f"{WOO_HEAD},item_price,item_refunded_qty\n{WOO_LINE},4,2.50,-1\n")
+    rows = shop.read(layout="woocommerce_order_items")
+    assert [row["quantity"] for row in rows] == [4, -1]
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ("2,,ten", "item_total: 'ten' is not a number below 10^14"),
+        ("2,,", "item_total: it is empty"),
+        ("0,,10.00", "item_total: '10.00' for '0' units gives no price"),
+        ("x,,10.00", "item_quantity: 'x' is not a whole number"),
+        (
+            "x,,t",
+            "item_quantity: 'x' is not a whole number; item_total: 't' is not a number below 10^14",
+        ),
+    ],
+)
+def test_a_price_that_does_not_follow_from_a_total_is_told_by_what_keeps_it(shop, cells, problem):
+    shop.write(f"{WOO_HEAD},item_price,item_total\n{WOO_LINE},{cells}\n")
+    with pytest.raises(InputError) as error:
+        shop.read(layout="woocommerce_order_items")
+    assert str(error.value).splitlines()[0] == f"x.csv, row 2, column {problem}"
+
+
+def test_items_without_a_price_or_a_total_do_not_fit(shop):
+    shop.write(f"{WOO_HEAD}\n{WOO_LINE},4\n")
+    with pytest.raises(InputError, match="no column item_price or Item Cost or item_cost or price"):
+        shop.read(layout="woocommerce_order_items")
+
+
+def test_a_product_without_a_code_and_a_name_is_named_by_the_column_that_is_not_there(shop):
+    head, line = (
+        text.replace(",item_sku", "").replace(",S-1", "") for text in (WOO_HEAD, WOO_LINE)
+    )
+    nameless = line.replace("Soap", "")
+    shop.write(f"{head},item_price\n{line},4,2.50\n{nameless},4,2.50\n")
+    with pytest.raises(InputError) as error:
+        shop.read(layout="woocommerce_order_items")
+    assert str(error.value).splitlines()[0] == (
+        "x.csv, row 3, column stock_code: no value and no column to take it from"
+    )
+
+
+# order_log
+
+
+def test_an_order_log_becomes_lines_of_one_product(shop):
+    shop.write("customer,date,amount\nann,19970101,29.33\nbob,19970118,-9.99\n")
+    ann, bob = shop.read(layout="order_log")
+    assert ann == {
+        "line_id": 1,
+        "invoice_id": "1",
+        "stock_code": "ORDER",
+        "description": "Order",
+        "quantity": 1,
+        "sold_at": moment(1997, 1, 1),
+        "unit_price": Decimal("29.3300"),
+        "customer_id": "ann",
+        "country": None,
+    }
+    assert (bob["quantity"], bob["unit_price"]) == (-1, Decimal("9.9900"))
+
+
+def test_a_log_keeps_its_own_order_numbers_and_names_bad_amounts(shop):
+    shop.write("customer,order_date,total,order_id\nann,01.02.2003 10:00,5,A7\n")
+    assert shop.read(layout="order_log")[0]["invoice_id"] == "A7"
+    shop.write("customer,date,amount\nann,2011-01-01,ten\n")
+    with pytest.raises(InputError, match="row 2, column amount: 'ten' is not a number"):
+        shop.read(layout="order_log")
+
+
+# order_lines
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "invoice_id,stock_code,description,quantity,sold_at,unit_price,customer_id,country",
+        "OrderID,SKU,Item,Qty,Ordered at,Price,Customer Email,Ship Country",
+        "Order #,Product Code,Product-Name,units,PURCHASE DATE,price_per_unit,Client No.,Country",
+        "Bestellnr.,Art.-Nr.,Bezeichnung,Menge,Bestelldatum,Einzelpreis,Kundennr.,Land",
+        "N° commande,Référence,Libellé,Qté,Date d'achat,Prix unitaire,N° client,Pays",
+        "Pedido,Código,Artículo,Cantidad,Fecha de compra,Precio,Cliente,País",
+    ],
+)
+def test_order_lines_go_by_the_usual_names_of_their_columns(shop, header):
+    shop.write(f"{header}\n7,AB-1,CUP,-2,2011-02-01 10:00,4.50,ann,France\n")
+    assert shop.read(layout="order_lines") == [
+        {
+            "line_id": 1,
+            "invoice_id": "7",
+            "stock_code": "AB-1",
+            "description": "CUP",
+            "quantity": -2,
+            "sold_at": moment(2011, 2, 1, 10),
+            "unit_price": Decimal("4.5000"),
+            "customer_id": "ann",
+            "country": "France",
+        }
+    ]
+
+
+def test_order_lines_may_know_a_product_by_code_or_name_and_a_price_by_the_line(shop):
+    shop.write("order,product,qty,date,line total,customer\n7,cup,2,2011-02-01,9,ann\n")
+    (row,) = shop.read(layout="order_lines")
+    assert (row["stock_code"], row["description"]) == ("CUP", "cup")
+    assert row["unit_price"] == Decimal("4.5000")
+    shop.write("order,sku,qty,date,price,customer\n7,A1,2,2011-02-01,9,ann\n")
+    assert shop.read(layout="order_lines")[0]["description"] == "A1"
+    shop.write("order,qty,date,price,customer\n7,2,2011-02-01,9,ann\n")
+    with pytest.raises(InputError, match="no column description or product name or "):
+        shop.read(layout="order_lines")
+
+
+def test_a_name_as_it_is_written_goes_before_one_that_is_like_it(shop):
+    shop.write(
+        "order_id,sku,item,qty,date,price,customer-id,customer id\n7,A,C,1,2011-02-01,1,x,y\n"
+    )
+    assert shop.read(layout="order_lines")[0]["customer_id"] == "y"
+
+
+USUAL = "sku,product,quantity,order_date,unit_price,customer_id,order_id"
+
+
+@pytest.mark.parametrize(
+    ("header", "field", "column"),
+    [
+        (f"{USUAL},price", "unit_price", "unit_price"),
+        ("price,unit_price", "unit_price", "unit_price"),
+        ("Customer,CustomerID", "customer_id", "CustomerID"),
+        ("Customer,Customer #", "customer_id", "Customer #"),
+        ("email,customer_id", "customer_id", "customer_id"),
+        ("# Units,Items", "quantity", "# Units"),
+        ("#Order,SKU", "invoice_id", "#Order"),
+        ("Title,Product name", "description", "Product name"),
+        ("SKU,Title", "description", "Title"),
+        ("date,order_date", "sold_at", "order_date"),
+        ("order,order_id", "invoice_id", "order_id"),
+        ("item_id,item_sku", "stock_code", "item_sku"),
+        ("Quantite,Reference,Libelle", "quantity", "Quantite"),
+        ("Stu\u0308ck", "quantity", "Stu\u0308ck"),
+        ("N\u00ba pedido,n\u00b0 commande", "invoice_id", "n\u00b0 commande"),
+    ],
+)
+def test_the_first_name_that_a_file_has_counts_however_it_is_written(header, field, column):
+    columns = header.split(",")
+    assert columns[load_layouts()["order_lines"].positions(columns)[field]] == column
+
+
+def test_a_column_that_is_named_for_one_thing_is_not_another_one_too(shop):
+    text = "Order,SKU,Qty,Date,Price,Customer\n1,A,10,2011-01-31,25,k\n"
+    shop.write(text)
+    named = {"layout": "order_lines", "columns": {"amount": "Price"}}
+    assert shop.read(**named)[0]["unit_price"] == Decimal("2.5000")
+    assert shop.read(layout="order_lines")[0]["unit_price"] == Decimal(25)
+    shop.write("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,Price,CustomerID,Country\n"
+               "1,A,CUP,10,2011-01-31,25,k,UK\n")  # fmt: skip
+    named["layout"] = "online_retail"
+    assert shop.read(**named)[0]["unit_price"] == Decimal("2.5000")
+    # A needed one keeps its column: two names for one thing are right here.
+    shop.write(text)
+    twice = shop.read(layout="order_lines", columns={"invoice_id": "Order", "description": "Order"})
+    assert (twice[0]["invoice_id"], twice[0]["description"]) == ("1", "1")
+
+
+def test_two_columns_that_are_one_name_are_not_chosen_from(shop):
+    shop.write("order-id,order_id,SKU,Qty,Date,Price,Customer\n1,77,A,10,2011-01-31,25,k\n")
+    with pytest.raises(InputError, match=r"'order-id' and 'order_id' \(invoice_id\) stands there"):
+        shop.read(layout="order_lines")
+
+
+def test_where_no_column_describes_the_products_their_codes_do_but_not_for_an_empty_cell(shop):
+    shop.write("Order,SKU,Qty,Date,Price,Customer\n1,a1,1,2011-01-31,25,k\n")
+    assert shop.read(layout="order_lines")[0]["description"] == "a1"
+    shop.write("Order,SKU,Item,Qty,Date,Price,Customer\n1,a1,,1,2011-01-31,25,k\n")
+    assert shop.read(layout="order_lines")[0]["description"] is None
+
+
+@pytest.mark.parametrize(
+    ("header", "own", "says", "says_not"),
+    [
+        ("Bestellnr,Artikel,Menge,Bestelldatum,Einzelpreis", {}, "customer_id: …", "shopify"),
+        ("Order,SKU,Item,Qty,Date,Price,Customer", {"customer_id": "Client"},
+         "customer_id: Customer}", "closest layout"),
+        ("Order,SKU,Item,Qty,Date,Line total,Custmer", {}, "{customer_id: Custmer}", "unit_price:"),
+        ("a,b,c", {}, "or delete what stands above the header, if row 1 is none", "closest"),
+    ],
+)  # fmt: skip
+def test_what_a_header_lacks_is_said_with_what_may_be_meant(shop, header, own, says, says_not):
+    shop.write(f"{header}\n")
+    with pytest.raises(InputError) as error:
+        shop.read(layout="order_lines", columns=own)
+    assert says in str(error.value)
+    assert says_not not in str(error.value)

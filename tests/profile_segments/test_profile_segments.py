@@ -1,0 +1,286 @@
+"""The stage as a whole, on small shops of every kind: with and without goods, long and short."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from pipeline.aggregate_rfm import __main__ as aggregate_rfm
+from pipeline.core.model.naming import name_segments, read_playbook
+from pipeline.core.run.errors import InputError
+from pipeline.core.tables.aggregate_rfm import CUSTOMERS
+from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
+from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
+from pipeline.core.tables.clean import RETURNED_UNITS, SALES
+from pipeline.core.tables.contract import read_table, write_table
+from pipeline.core.tables.profile_segments import (
+    CUSTOMER_OUTLOOK,
+    LATEST_MOVES,
+    MIGRATION,
+    PROFILE_NOTES,
+    PROFILES,
+    SEGMENT_CATEGORIES,
+    SEGMENT_CHANGES,
+    SEGMENT_COUNTRIES,
+    SEGMENT_MONTHS,
+    SEGMENT_RETENTION,
+    SEGMENT_RULES,
+    STRATEGIES,
+    TYPICAL_CUSTOMERS,
+    VALUE_CHECK,
+)
+from pipeline.profile_segments import __main__ as profile_segments
+
+START = datetime(2011, 1, 3, 10)  # noqa: DTZ001 - a shop's own time
+CATEGORIES = {"baking": "Baking", "toys": "Toys & =games", "other": "Other"}
+TABLES = (
+    PROFILES, SEGMENT_CATEGORIES, SEGMENT_COUNTRIES, SEGMENT_MONTHS, SEGMENT_RULES,
+    TYPICAL_CUSTOMERS, CUSTOMER_OUTLOOK, VALUE_CHECK, MIGRATION, SEGMENT_RETENTION, STRATEGIES,
+    PROFILE_NOTES, LATEST_MOVES, SEGMENT_CHANGES,
+)  # fmt: skip
+
+
+def sales(days: int, customers: int, products: int, seed: int = 1) -> tuple:
+    """Lines of a shop whose even customers order often; customer =0 sends everything back."""
+    rng = np.random.default_rng(seed)
+    rows, returned = [], []
+    for number in range(customers):
+        name = f"={number}" if number % 5 == 0 else f"c{number:03}"
+        orders = 1 + rng.poisson(6 if number % 2 == 0 else 0.7)
+        for at in sorted(rng.integers(0, days, orders)):
+            for product in rng.choice(products, min(products, 2), replace=False):
+                line, quantity = len(rows) + 1, int(rng.integers(1, 9))
+                back = quantity if number == 0 else 0
+                price = Decimal(int(rng.integers(100, 900))) / 100
+                rows.append(
+                    {
+                        "line_id": line,
+                        "invoice_id": f"{number}-{at}",
+                        "stock_code": "ORDER" if products == 1 else f"P{product}",
+                        "description": None if products == 1 else f"THING {product}",
+                        "quantity": quantity,
+                        "sold_at": START + timedelta(days=int(at)),
+                        "unit_price": price,
+                        "customer_id": name,
+                        "country": "France" if number % 3 == 0 and products > 1 else None,
+                        "quantity_returned": back,
+                        "net_amount": price * (quantity - back),
+                    }
+                )
+                if back:
+                    returned.append(
+                        {
+                            "line_id": line,
+                            "return_line_id": 10_000 + line,
+                            "returned_at": START + timedelta(days=int(at), hours=1),
+                            "quantity": back,
+                            "amount": price * back,
+                        }
+                    )
+    return pd.DataFrame(rows), pd.DataFrame(returned)
+
+
+def shop(days: int = 300, customers: int = 80, products: int = 6, parts: int = 3) -> None:
+    """Write what the stage reads below the working directory."""
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    lines, returned = sales(days, customers, products)
+    write_table(SALES, lines)
+    write_table(RETURNED_UNITS, returned)
+    keys = list(CATEGORIES) if products > 1 else ["other"]
+    codes = sorted(lines["stock_code"].unique())
+    write_table(
+        PRODUCT_CATEGORIES,
+        pd.DataFrame(
+            {
+                "stock_code": codes,
+                "description": [f"THING {code}" for code in codes],
+                "category": [keys[i % len(keys)] for i in range(len(codes))],
+                "category_title": [CATEGORIES[keys[i % len(keys)]] for i in range(len(codes))],
+                "confidence": 1.0,
+                "runner_up": None,
+                "decided_by": "seed",
+                "map_x": 0.0,
+                "map_y": 0.0,
+            }
+        ),
+    )
+    aggregate_rfm.main()
+    described = read_table(CUSTOMERS)
+    spend = described["monetary"].to_numpy(dtype=float)
+    edges = np.quantile(spend[spend > 0], np.arange(parts - 1, 0, -1) / parts)
+    segment = (spend[:, None] < edges).sum(axis=1)
+    segment[described["frequency"] == 0] = parts
+    described = described.assign(segment_id=segment, group="")
+    last = described[described["snapshot_date"] == described["snapshot_date"].max()]
+    medians = (
+        last.assign(monetary=last["monetary"].astype(float))
+        .groupby("segment_id")[["recency_days", "frequency", "monetary"]]
+        .median()
+        .reindex(range(parts + 2))  # the last one is an empty group
+    )
+    names = medians.reset_index().fillna({"frequency": 0.0, "monetary": 0.0})
+    names["group"] = [""] * parts + ["kept_nothing", "wholesale"]
+    names["customers"] = np.bincount(last["segment_id"], minlength=parts + 2)
+    named = name_segments(names, last, read_playbook())
+    write_table(SEGMENT_NAMES, named[SEGMENT_NAMES.schema.names])
+    name_of = named.set_index("segment_id")["segment"]
+    write_table(
+        SEGMENTS,
+        described[["snapshot_date", "customer_id", "segment_id"]].assign(
+            segment=described["segment_id"].map(name_of), confidence=0.5
+        ),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    files = [*sorted(folder.glob("data/*.parquet")), *sorted(folder.glob("metrics/**/*.*"))]
+    files.append(folder / "reports" / "segments.csv")
+    return {str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def notes() -> str:
+    return " ".join(read_table(PROFILE_NOTES)["note"])
+
+
+@pytest.mark.usefixtures("folder")
+def test_everything_adds_up_to_the_whole_shop():
+    shop()
+    profile_segments.main()
+    customers, profiles = read_table(CUSTOMERS), read_table(PROFILES)
+    last = customers[customers["snapshot_date"] == customers["snapshot_date"].max()]
+    revenue = sum(last["monetary"])
+    assert profiles["customers"].sum() == len(last)
+    assert sum(profiles["revenue"]) == revenue
+    assert profiles["revenue_share"].sum() == pytest.approx(1, abs=1e-5)
+    assert sum(read_table(SEGMENT_MONTHS)["spend"]) == revenue
+    assert read_table(SEGMENT_MONTHS)["orders"].sum() == last["frequency"].sum()
+    assert float(sum(read_table(SEGMENT_COUNTRIES)["spend"])) == pytest.approx(float(revenue))
+    assert float(sum(read_table(SEGMENT_CATEGORIES)["spend"])) == pytest.approx(
+        float(revenue), abs=0.2
+    )
+    assert read_table(SEGMENT_RULES)["customers"].sum() == len(last)
+    assert len(read_table(CUSTOMER_OUTLOOK)) == len(last)
+    outlook = read_table(CUSTOMER_OUTLOOK)
+    assert outlook["expected_spend"].sum() == pytest.approx(profiles["expected_spend"].sum(), abs=1)
+    assert set(read_table(TYPICAL_CUSTOMERS)["customer_id"]) <= set(last["customer_id"])
+    assert set(read_table(STRATEGIES)["segment_id"]) == set(profiles["segment_id"])
+
+
+def test_who_sent_everything_back_has_a_profile_and_an_action(folder):
+    shop()
+    profile_segments.main()
+    kept_nothing = read_table(PROFILES).set_index("segment").loc["kept nothing"]
+    assert kept_nothing["return_rate"] == 1
+    assert kept_nothing["revenue"] == 0
+    with (folder / "reports" / "segments.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["customer_id"]: row for row in csv.DictReader(file)}
+    assert rows["'=0"]["recency_days"] == ""
+    assert rows["'=0"]["suggested_action"].startswith("Ask what was wrong")
+
+
+def test_the_mailing_list_has_every_customer_and_no_cell_that_executes(folder):
+    shop()
+    profile_segments.main()
+    with (folder / "reports" / "segments.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "customer_id", "segment", "recency_days", "frequency", "monetary", "top_category",
+        "next_best_category", "expected_spend", "suggested_action",
+    ]  # fmt: skip
+    assert len(rows) == read_table(CUSTOMER_OUTLOOK).shape[0]
+    assert not [cell for row in rows for cell in row.values() if cell[:1] in tuple("=+-@\t")]
+    assert all(float(row["monetary"]) >= 0 and float(row["expected_spend"]) >= 0 for row in rows)
+
+
+def test_the_same_inputs_give_the_same_bytes_on_any_number_of_threads(folder, monkeypatch):
+    shop()
+    monkeypatch.setenv("PIPELINE_THREADS", "1")
+    profile_segments.main()
+    before = outputs(folder)
+    monkeypatch.setenv("PIPELINE_THREADS", "2")
+    profile_segments.main()
+    assert outputs(folder) == before
+
+
+def test_a_shop_without_products_says_what_could_not_be_done(folder):
+    shop(products=1)
+    profile_segments.main()
+    assert read_table(SEGMENT_CATEGORIES).empty
+    assert "no kinds of goods" in notes()
+    assert "one country" in notes()
+    assert read_table(CUSTOMER_OUTLOOK)["next_category"].isna().all()
+    texts = read_table(STRATEGIES)
+    assert not texts["offer"].str.contains("{", regex=False).any()
+    assert json.loads((folder / "metrics" / "profile.json").read_text())["categories"] == 0
+
+
+def test_a_shop_of_few_months_expects_nothing_and_says_so(folder):
+    shop(days=50)
+    profile_segments.main()
+    assert read_table(PROFILES)["expected_spend"].isna().all()
+    assert read_table(VALUE_CHECK).empty
+    assert "No snapshot has a whole horizon" in notes()
+    assert not read_table(STRATEGIES)["is_testable"].any()
+    rows = (folder / "reports" / "segments.csv").read_text(encoding="utf-8").splitlines()
+    assert not any("nan" in row.lower().split(",") for row in rows)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_shop_that_cannot_hold_a_period_out_has_figures_without_intervals():
+    shop(days=150)
+    profile_segments.main()
+    profiles = read_table(PROFILES)
+    assert profiles["expected_spend"].notna().all()
+    assert profiles["expected_spend_low"].isna().all()
+    assert "unchecked" in notes()
+
+
+@pytest.mark.usefixtures("folder")
+def test_one_snapshot_is_enough_for_all_but_moves():
+    shop(days=20)
+    profile_segments.main()
+    assert read_table(MIGRATION).empty
+    assert read_table(LATEST_MOVES).empty
+    assert read_table(SEGMENT_CHANGES).empty
+    assert read_table(SEGMENT_RETENTION).empty
+    assert "one snapshot" in notes()
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_empty_segment_is_a_note_and_not_a_profile():
+    shop()
+    profile_segments.main()
+    assert "wholesale" not in set(read_table(PROFILES)["segment"])
+    assert "“wholesale”" in notes()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_shop_of_three_customers_in_one_segment_passes():
+    shop(days=200, customers=3, parts=1)
+    profile_segments.main()
+    assert read_table(PROFILES)["customers"].sum() == 3
+
+
+@pytest.mark.usefixtures("folder")
+def test_tables_of_two_runs_are_refused():
+    shop()
+    segments = read_table(SEGMENTS)
+    write_table(SEGMENTS, segments.iloc[1:])
+    with pytest.raises(InputError, match="do not hold the same customers"):
+        profile_segments.main()

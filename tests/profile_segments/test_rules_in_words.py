@@ -1,0 +1,162 @@
+"""Rules in words: they cover everybody, say what they hold, and are judged as printed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.profile_segments.rules_in_words import (
+    COLUMNS,
+    Rule,
+    apply_rules,
+    fidelity,
+    judged_rules,
+    learn_rules,
+    segment_rule,
+)
+
+
+def customers(rows: int, seed: int = 1) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({name: rng.integers(1, 200, rows).astype(float) for name in COLUMNS})
+    return frame.assign(frequency=rng.integers(1, 9, rows))
+
+
+def learnt(frame, segment, declared=(), leaves=8):
+    return learn_rules(frame, np.asarray(segment), declared, leaves=leaves, depth=4, seed=1)
+
+
+def words_of(frame, segment, declared=()):
+    rules = learnt(frame, segment, declared)
+    return judged_rules(rules, frame, np.asarray(segment), "£").set_index("segment_id")["rule"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.integers(0, 5), st.integers(1, 4))
+def test_every_customer_has_exactly_one_rule(rows, seed, parts):
+    frame = customers(rows, seed)
+    frame.loc[frame.index % 7 == 3, "frequency"] = 0
+    segment = np.arange(rows) % parts
+    rules = learnt(frame, segment)
+    holds = apply_rules(rules, frame)
+    assert (holds >= 0).all()
+    judged = judged_rules(
+        [r for i, r in enumerate(rules) if (holds == i).any()], frame, segment, "£"
+    )
+    assert judged["customers"].sum() == rows
+
+
+def test_a_simple_model_is_retold_wholly_and_in_words():
+    frame = customers(300)
+    segment = np.where(frame["recency_days"] <= 60, 0, np.where(frame["frequency"] >= 4, 1, 2))
+    rules = learnt(frame, segment)
+    assert fidelity(rules, frame, segment) == 1
+    text = words_of(frame, segment)
+    assert text[0] == "last order at most 60 days ago"
+    assert text[1] == "last order at least 61 days ago and at least 4 orders"
+    assert text[2] == "last order at least 61 days ago and at most 3 orders"
+
+
+def test_thresholds_are_said_as_people_say_them_and_judged_as_said():
+    frame = customers(200).assign(monetary=np.linspace(1000.001, 9999.77, 200))
+    segment = (frame["monetary"] > 5450).to_numpy().astype(int)
+    text = words_of(frame, segment)
+    limit = float(text[0].removeprefix("spent at most £").replace(",", ""))
+    assert limit % 10 == 0
+    judged = judged_rules(learnt(frame, segment), frame, segment, "£")
+    assert judged["customers"].tolist() == [
+        (frame["monetary"] <= limit).sum(),
+        (frame["monetary"] > limit).sum(),
+    ]
+
+
+def test_who_kept_nothing_has_a_rule_of_its_own():
+    frame = customers(40)
+    frame.loc[:4, ["frequency", "recency_days"]] = [0, np.nan]
+    segment = np.where(frame["frequency"] == 0, 3, 0)
+    assert words_of(frame, segment)[3] == "kept nothing of what was ordered"
+    nobody = frame.assign(frequency=0)
+    assert len(learnt(nobody, np.full(40, 3))) == 1
+
+
+def test_a_declared_group_is_told_by_its_own_rule_where_one_holds_exactly():
+    frame = customers(200)
+    segment = np.where((frame["units_per_line"] >= 150) & (frame["frequency"] >= 3), 2, 0)
+    text = words_of(frame, segment, [2])[2]
+    assert text.startswith("at least 3 orders and more than 14")
+    assert text.endswith(" units on a line")
+    assert fidelity(learnt(frame, segment, [2]), frame, segment) == 1
+    mixed = np.arange(200) % 2
+    assert len(learnt(frame, mixed, [1])) >= 1  # no box holds exactly these: left to the tree
+
+
+def test_leaves_that_say_the_same_become_one_rule():
+    frame = customers(200)
+    segment = np.zeros(200, dtype=int)
+    segment[0] = 1  # too few to win a leaf
+    assert words_of(frame, segment).tolist() == ["every customer"]
+
+
+def test_one_order_and_a_span_are_said_plainly():
+    frame = customers(400)
+    segment = np.where(frame["frequency"] == 1, 0, np.where(frame["frequency"] <= 4, 1, 2))
+    text = words_of(frame, segment)
+    assert text.tolist() == ["one order", "2 to 4 orders", "at least 5 orders"]
+
+
+def test_a_segment_without_a_rule_says_so_and_several_rules_are_joined():
+    judged = pd.DataFrame(
+        {"segment_id": [0, 0], "rule": ["a", "b"], "customers": [30, 10],
+         "precision": [1.0, 0.5], "recall": [0.6, 0.1]}
+    )  # fmt: skip
+    both = segment_rule(judged, 0)
+    assert both["rule"] == "a; or b"
+    assert both["rule_precision"] == pytest.approx(35 / 40)
+    assert both["rule_recall"] == pytest.approx(0.7)
+    assert segment_rule(judged, 5)["rule"] == "no short rule tells them apart"
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_only_money_has_the_currency_before_it(column):
+    low = [-np.inf] * len(COLUMNS)
+    low[COLUMNS.index(column)] = 40.0
+    rule = Rule(tuple(low), (np.inf,) * len(COLUMNS), 0)
+    frame = customers(6).assign(**{column: 100.0})
+    (text,) = judged_rules([rule], frame, np.zeros(6, dtype=int), "£")["rule"]
+    assert ("£40" in text) == (column in {"monetary", "average_order_value"})
+
+
+def test_a_segment_told_wholly_by_several_rules_has_a_recall_of_one():
+    """Sixths rounded one by one would add up to more."""
+    frame = customers(6).assign(frequency=[1, 2, 3, 4, 5, 6])
+    rules = [
+        Rule((-np.inf, n - 1, *[-np.inf] * 4), (np.inf, n, *[np.inf] * 4), 0) for n in range(1, 7)
+    ]
+    judged = judged_rules(rules, frame, np.zeros(6, dtype=int), "£")
+    assert segment_rule(judged, 0)["rule_recall"] == 1
+
+
+def test_where_declared_segments_are_everybody_no_tree_is_learnt():
+    often, much = [1.0] * 10 + [5.0] * 10, [9.0] * 10 + [3.0] * 10
+    frame = customers(20).assign(frequency=often, units_per_line=much)
+    rules = learnt(frame, [0] * 10 + [1] * 10, declared=(1, 0))
+    assert [rule.segment_id for rule in rules] == [1, 0]
+    assert fidelity(rules, frame, np.repeat([0, 1], 10)) == 1
+
+
+def test_a_bound_between_numbers_that_no_digits_part_is_the_lower_one():
+    low = 1 / 3
+    high = float(np.nextafter(low, 1))
+    frame = customers(20).assign(frequency=3, units_per_line=[low] * 10 + [high] * 10)
+    rule = learnt(frame, [0] * 10 + [1] * 10, declared=(1,))[0]
+    assert (rule.segment_id, rule.low[COLUMNS.index("units_per_line")]) == (1, low)
+
+
+def test_a_split_that_rounding_takes_away_leaves_one_rule():
+    frame = customers(40).assign(**dict.fromkeys(COLUMNS, 5.0))
+    frame["monetary"] = [1231.0] * 20 + [1234.0] * 20
+    (rule,) = learnt(frame, [0] * 20 + [1] * 20)
+    assert (apply_rules([rule], frame) == 0).all()

@@ -1,0 +1,187 @@
+"""The figures of candidates against what they are by their definition."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from segmentation_shop import EFFORT, in_time, snapshots
+from sklearn.metrics import (
+    calinski_harabasz_score,
+    davies_bouldin_score,
+    silhouette_samples,
+)
+
+from pipeline.core.model.partitions import Partition
+from pipeline.core.model.transforms import Transform
+from pipeline.select_model import candidates
+from pipeline.select_model.candidates import (
+    Family,
+    Fitted,
+    Snapshot,
+    fit_family,
+    later_purchase_figures,
+    measure_family,
+    shape_figures,
+    value_of_parts,
+)
+from pipeline.select_model.prediction import eta_squared, later_figures
+
+KMEANS = Family("kmeans", "rfm", "log", (2, 3))
+
+
+def of_four(**changes) -> Snapshot:
+    known = Snapshot(
+        "2011-01-28",
+        {"rfm": np.array([[1.0], [2.0], [8.0], [9.0]])},
+        np.array([-1, 1, -1, -1]),
+        np.array([2, 0, 1, 3]),
+        np.expm1(np.array([1.0, 4.0, 6.0, 8.0])),
+    )
+    return replace(known, **changes)
+
+
+def at_five() -> Fitted:
+    return Fitted("rfm", Transform("raw"), Partition("edges", 2, np.array([5.0])))
+
+
+def test_a_snapshot_gives_the_rows_that_a_model_decides_as_often_as_they_were_drawn():
+    assert of_four().rows(None).tolist() == [0, 2, 3]
+    assert of_four().rows(np.array([9, 2, 1, 0])).tolist() == [0, 2, 2]
+    assert of_four().outcomes == pytest.approx([1, 4, 6, 8])
+
+
+def test_declared_groups_follow_the_models_parts_by_their_number():
+    assert at_five().points(of_four()).tolist() == [[1], [8], [9]]
+    assert at_five().parts(of_four()).tolist() == [0, 3, 1, 1]
+
+
+def test_the_value_of_a_part_is_its_mean_and_that_of_all_where_nobody_is():
+    values = value_of_parts(at_five().parts(of_four()), of_four().outcomes, 4)
+    assert values == pytest.approx([1, 7, 4.75, 4])
+
+
+def test_a_family_is_seeded_by_its_name_alone():
+    assert KMEANS.name == "kmeans/rfm/log"
+    seeds = {
+        replace(KMEANS, algorithm="ward").seed(1), replace(KMEANS, transform="raw").seed(1),
+        KMEANS.seed(1), KMEANS.seed(2),
+    }  # fmt: skip
+    assert len(seeds) == 4
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert replace(KMEANS, sizes=(9,)).seed(1) == KMEANS.seed(1)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "transform", "learns"),
+    [("kmeans", "log", False), ("tree", "raw", True), ("steps", "expected_line", True)],
+)
+def test_a_family_learns_from_later_by_its_algorithm_or_its_transform(algorithm, transform, learns):
+    assert Family(algorithm, "rfm", transform, (2,)).learns_from_later is learns
+
+
+def test_the_trimmed_baseline_is_fitted_without_the_top_twentieth():
+    now = snapshots()[-1]
+    points = now.features["rfm"].copy()
+    points[10:20] *= 1e6
+    family = Family("kmeans_trimmed", "rfm", "standard_pca2", (3,))
+    rich = replace(now, features={"rfm": points})
+    trimmed = fit_family(family, rich, (), EFFORT, 1)[0]
+    whole = fit_family(replace(family, algorithm="kmeans"), rich, (), EFFORT, 1)[0]
+    assert (trimmed.transform.center < 3 * np.median(points, axis=0)).all()
+    assert (whole.transform.center > 1000 * np.median(points, axis=0)).any()
+
+
+@pytest.mark.parametrize("transform", ["log", "raw"])
+def test_the_shape_is_measured_on_standardised_points_and_shares_are_of_everybody(transform):
+    now, past, _ = in_time(snapshots())
+    family = replace(KMEANS, transform=transform)
+    effort = replace(EFFORT, gap_references=0, quadratic_sample=400)
+    fitted = fit_family(family, now, past, effort, 1)
+    for found, each in zip(shape_figures(family, fitted, now, effort, 1), fitted, strict=True):
+        labels = each.parts(now)[now.rows(None)]
+        points = np.log1p(now.features["rfm"][now.rows(None)])
+        points = (points - points.mean(axis=0)) / points.std(axis=0)
+        counts = np.unique(labels, return_counts=True)[1]
+        silhouettes = silhouette_samples(points, labels)
+        assert found == {
+            "smallest_share": counts.min() / 400,
+            "largest_share": counts.max() / 400,
+            "silhouette": pytest.approx(silhouettes.mean()),
+            "silhouette_se": pytest.approx(silhouettes.std() / np.sqrt(397)),
+            "calinski_harabasz": pytest.approx(calinski_harabasz_score(points, labels)),
+            "davies_bouldin": pytest.approx(davies_bouldin_score(points, labels)),
+            "bic": None,
+            "gap": None,
+            "gap_se": None,
+        }
+
+
+def test_mixtures_have_a_bic_and_centres_a_gap():
+    now, past, _ = in_time(snapshots())
+    family = replace(KMEANS, algorithm="mixture")
+    fitted = fit_family(family, now, past, EFFORT, 1)
+    two, three = shape_figures(family, fitted, now, EFFORT, 1)
+    assert two["bic"] == pytest.approx(fitted[0].partition.model.bic(fitted[0].points(now)))
+    assert two["bic"] != three["bic"]
+    gaps = shape_figures(KMEANS, fit_family(KMEANS, now, past, EFFORT, 1), now, EFFORT, 1)
+    assert all(np.isfinite(each["gap"]) and each["gap_se"] >= 0 for each in gaps)
+    assert gaps[0]["gap"] != gaps[1]["gap"]
+
+
+def test_a_single_part_has_no_silhouette():
+    now = snapshots()[-1]
+    alike = replace(now, features={"rfm": np.ones((400, 3))})
+    single = Fitted("rfm", Transform("raw"), Partition("centroids", 1, np.ones((1, 3))))
+    found = shape_figures(replace(KMEANS, sizes=(2,)), [single], alike,
+                          replace(EFFORT, gap_references=0), 1)[0]  # fmt: skip
+    assert found["silhouette"] is None
+    assert found["largest_share"] == 397 / 400
+
+
+def test_stability_is_that_of_the_least_part_with_the_error_of_its_mean():
+    similar = np.array([[1.0, 0.5, np.nan], [0.8, 0.7, np.nan]])
+    found = candidates._stability(similar, np.array([0.5, 0.7]))
+    assert found == pytest.approx(
+        {
+            "jaccard": 0.6,
+            "jaccard_se": 0.1,
+            "jaccard_mean": 0.75,
+            "prediction_strength": 0.6,
+            "prediction_strength_se": 0.1,
+        }
+    )
+
+
+def test_later_figures_are_means_over_the_origins_and_errors_those_over_resamples():
+    _now, _past, origins = in_time(snapshots())
+    weights = np.random.default_rng(0).multinomial(400, np.full(400, 1 / 400), size=20) * 1.0
+    found = later_purchase_figures(KMEANS, origins, weights, EFFORT, 7)
+    wanted, resampled = [], []
+    for origin in origins:
+        two = fit_family(KMEANS, origin.cut, origin.past, EFFORT, 7)[0]
+        parts = two.parts(origin.cut)
+        known, size = origin.past[-1], two.partition.size + EFFORT.groups
+        ranking = value_of_parts(two.parts(known), known.outcomes, size)[parts]
+        wanted.append(vars(later_figures(parts, ranking, origin.cut.outcomes, origin.cut.spend)))
+        resampled.append(eta_squared(parts, origin.cut.outcomes, weights))
+    figures, spread = found[0]
+    for name in ("eta_squared", "gini", "top20_capture", "auc"):
+        assert figures[name] == pytest.approx(np.mean([each[name] for each in wanted]))
+    assert spread == pytest.approx(np.mean(resampled, axis=0))
+    assert figures["eta_squared_se"] == pytest.approx(spread.std())
+
+
+def test_a_candidate_is_named_for_what_it_is():
+    now, past, origins = in_time(snapshots())
+    family = replace(KMEANS, is_baseline=True)
+    effort = replace(EFFORT, resamples=2, gap_references=0)
+    measured = measure_family(
+        family, now, past, origins[:1], later_weights=np.ones((2, 400)), effort=effort
+    )
+    names = ("candidate", "algorithm", "features", "transform", "k", "is_baseline", "segments")
+    assert [[row[name] for name in names] for row, _ in measured] == [
+        ["kmeans/rfm/log/2", "kmeans", "rfm", "log", 2, True, 2],
+        ["kmeans/rfm/log/3", "kmeans", "rfm", "log", 3, True, 3],
+    ]

