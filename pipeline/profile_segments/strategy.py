@@ -288,7 +288,7 @@ def stake_in_words(row: Mapping[str, Any], lift: float, horizon: int, currency: 
     between = ""
     if not words.is_missing(row["expected_spend_low"]):
         low, high = row["expected_spend_low"], row["expected_spend_high"]
-        between = f" (95 % interval: {words.money_between(low, high, currency)})"
+        between = f" (95% interval: {words.money_between(low, high, currency)})"
     return (
         f"{words.money(row['expected_spend'], currency)}{between} is expected from them in the "
         f"next {horizon} days; {words.share(lift)} more would be "

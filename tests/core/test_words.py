@@ -56,15 +56,15 @@ def test_a_number_has_three_digits_that_count_and_a_whole_one_all(value, text):
         (-4.5, "−£4.50"),
         (780.4, "£780"),
         (9999.4, "£9,999"),
-        (10_000, "£10\u00a0thousand"),
-        (999_400, "£999\u00a0thousand"),
-        (999_500, "£1\u00a0million"),
-        (-1_234_567, "−£1.23\u00a0million"),
-        (999_600_000, "£1\u00a0billion"),
-        (2.5e9, "£2.5\u00a0billion"),
+        (10_000, "£10.0k"),
+        (999_400, "£999k"),
+        (999_500, "£1.00m"),
+        (-1_234_567, "−£1.23m"),
+        (999_600_000, "£1.00bn"),
+        (2.5e9, "£2.50bn"),
     ],
 )
-def test_money_takes_the_word_that_its_rounded_size_asks_for(value, text):
+def test_money_takes_the_scale_that_its_rounded_size_asks_for(value, text):
     assert words.money(value, "£") == text
 
 
@@ -76,34 +76,34 @@ def test_money_to_the_cent_has_its_sign_before_the_currency():
 @pytest.mark.parametrize(
     ("low", "high", "text"),
     [
-        (1.2e6, 1.5e6, "£1.2 to 1.5\u00a0million"),
-        (950_000, 1.5e6, "£950\u00a0thousand to £1.5\u00a0million"),
+        (1.2e6, 1.5e6, "£1.20m to £1.50m"),
+        (950_000, 1.5e6, "£950k to £1.50m"),
         (780, 1200, "£780 to £1,200"),
     ],
 )
-def test_an_interval_of_money_names_a_common_word_once(low, high, text):
+def test_an_interval_of_money_names_currency_and_scale_at_both_ends(low, high, text):
     assert words.money_between(low, high, "£") == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.0, "0\u00a0%"),
-        (0.0004, "under\u00a00.1\u00a0%"),
-        (0.034, "3.4\u00a0%"),
-        (0.03, "3\u00a0%"),
-        (0.344, "34\u00a0%"),
-        (0.9996, "99.9\u00a0%"),
-        (1.0, "100\u00a0%"),
-        (-0.05, "−5\u00a0%"),
+        (0.0, "0%"),
+        (0.0004, "under 0.1%"),
+        (0.034, "3.4%"),
+        (0.03, "3%"),
+        (0.344, "34%"),
+        (0.9996, "99.9%"),
+        (1.0, "100%"),
+        (-0.05, "−5%"),
     ],
 )
 def test_a_share_is_neither_none_nor_all_by_rounding(value, text):
     assert words.share(value) == text
 
 
-def test_an_interval_of_shares_names_the_percent_once():
-    assert words.share_between(0.31, 0.37) == "31 to 37\u00a0%"
+def test_an_interval_of_shares_has_a_percent_sign_at_both_ends():
+    assert words.share_between(0.31, 0.37) == "31% to 37%"
 
 
 def test_days_and_months_are_read_from_dates_and_from_text():
@@ -114,11 +114,28 @@ def test_days_and_months_are_read_from_dates_and_from_text():
     assert words.plural(1200, "order", "orders") == "1,200\u00a0orders"
 
 
+def test_a_growth_has_its_sign_and_needs_something_to_grow_from():
+    assert [words.ENGLISH.change(v, 100) for v in (113, 87, 100)] == ["+13%", "−13%", "0%"]
+    assert words.ENGLISH.change(5, 0) == words.ENGLISH.change(5, None) == "–"
+
+
+def test_another_language_writes_its_own_figures():
+    german = words.Style(
+        decimal=",", thousands=".", percent=" %", money_pattern="{sign}{amount} {currency}",
+        scales=(" Tsd.", " Mio.", " Mrd."), between="{low} bis {high}", day="{day}. {month} {year}",
+    )  # fmt: skip
+    assert german.money(-1_234_567, "€") == "−1,23 Mio. €"
+    assert german.share_between(0.034, 0.5) == "3,4 % bis 50 %"
+    assert german.count(4334) == "4.334"
+    assert german.number(0.5) == "0,5"
+    assert german.date("2011-12-09") == "9. December 2011"
+
+
 @pytest.mark.parametrize(
     ("unit", "text"),
     [
         ("currency", "£12"),
-        ("share", "1200\u00a0%"),
+        ("share", "1,200%"),
         ("days", "12\u00a0days"),
         ("units", "12"),
     ],

@@ -70,7 +70,7 @@ def test_every_play_can_be_filled_with_all_figures_and_with_none():
     for known in ("7", None):
         figures = dict.fromkeys(SEGMENT_FIGURES, known)
         if known is None:  # what every segment has
-            figures |= {"customers": "7", "horizon": "90", "lift": "20 %"}
+            figures |= {"customers": "7", "horizon": "90", "lift": "20%"}
         for key, rule in playbook.plays.items():
             for name, field in itertools.product(rule.names, JOINED):
                 text = strategy_texts(rule, name, playbook, figures)[field]
@@ -119,7 +119,7 @@ def test_the_hold_out_group_is_the_smallest_that_suffices():
 
 
 def test_the_size_for_equal_halves_is_that_of_the_books():
-    """Fleiss (1981): 0.40 against 0.50, two-sided 5 %, power 80 %, about 385 to 390 a side."""
+    """Fleiss (1981): 0.40 against 0.50, two-sided 5%, power 80%, about 385 to 390 a side."""
     found = next(n for n in range(300, 500) if power_of(n, n, 0.4, 0.5, 0.05) >= 0.8)
     assert 380 <= found <= 392
 
@@ -176,12 +176,12 @@ def test_a_spend_test_needs_thirty_who_bought_and_may_take_too_long():
     narrow = np.exp(np.random.default_rng(5).normal(5, 0.4, 200))
     rounds = plan_spend_test(40, narrow, 0.2, 0.05, 0.8)
     text = spend_test_in_words(test, rounds, 40, **how).replace("\u00a0", " ")
-    assert "and halves of 20 show no less than 43 % more spend. 4 rounds of 90 days, with " in text
-    assert "halves drawn anew each time, do show 20 % more: compare the means of log(1 + " in text
+    assert "and halves of 20 show no less than 43% more spend. 4 rounds of 90 days, with " in text
+    assert "halves drawn anew each time, do show 20% more: compare the means of log(1 + " in text
     alike = plan_spend_test(40, np.repeat([8.0, 9.0], 100), 0.2, 0.05, 0.8)
     text = spend_test_in_words(test, alike, 40, **how).replace("\u00a0", " ")
     assert text.startswith(
-        "Too few customers to show a rise of those who order from 97 % to 98 %, so test what "
+        "Too few customers to show a rise of those who order from 97% to 98%, so test what "
         "they spend: leave 20 of the 40 out at random"
     )
     assert "compare the means of log(1 + spend / £8.50) over 90 days." in text
@@ -204,8 +204,8 @@ def test_the_stake_is_said_with_its_interval_or_said_to_be_unknown():
     row = {"expected_spend": 1000.0, "expected_spend_low": 800.0, "expected_spend_high": 1300.0}
     text = stake_in_words(row, 0.2, 90, "£").replace("\u00a0", " ")
     assert text == (
-        "£1,000 (95 % interval: £800 to £1,300) is expected from them in the next 90 days; "
-        "20 % more would be £200."
+        "£1,000 (95% interval: £800 to £1,300) is expected from them in the next 90 days; "
+        "20% more would be £200."
     )
     assert "interval" not in stake_in_words({**row, "expected_spend_low": np.nan}, 0.2, 90, "£")
     assert "no spend can be expected" in stake_in_words({"expected_spend": np.nan}, 0.2, 90, "£")

@@ -89,39 +89,39 @@ def test_every_figure_of_a_segment_is_written_as_people_write_it():
     figures = {k: spaced(v) for k, v in segment_figures(FACT, 0.1, 90, "£").items()}
     assert figures == {
         "customers": "1,200",
-        "customer_share": "25 %",
-        "revenue": "£45.6 thousand",
-        "revenue_share": "50 %",
+        "customer_share": "25%",
+        "revenue": "£45.6k",
+        "revenue_share": "50%",
         "recency": "12",
         "orders": "1",
         "order_value": "£99",
         "gap": "31",
         "quiet_days": "62",
-        "return_rate": "3.4 %",
+        "return_rate": "3.4%",
         "units_per_line": "9",
         "top_category": "“Bags”",
         "second_category": "“Lights”",
         "over_category": "“Party”",
         "next_category": "“Toys”",
         "first_category": "“Craft”",
-        "buying_rate": "20 %",
-        "target_rate": "22 %",
-        "lift": "10 %",
-        "expected_spend": "£20 thousand",
+        "buying_rate": "20%",
+        "target_rate": "22%",
+        "lift": "10%",
+        "expected_spend": "£20.0k",
         "spend_per_customer": "£17",
         "at_stake": "£2,000",
         "discount_cost": "£1,000",
         "horizon": "90",
         "peak_month": "November",
         "top_country": "France",
-        "abroad_share": "7 %",
-        "retention": "80 %",
+        "abroad_share": "7%",
+        "retention": "80%",
         "over_lift": "1.2",
         "rise_to": "loyal",
-        "rise_share": "6 %",
+        "rise_share": "6%",
         "rise_gain": "£250",
         "fall_to": "at risk",
-        "fall_share": "10 %",
+        "fall_share": "10%",
     }
 
 
@@ -144,19 +144,19 @@ def test_a_target_never_passes_half_the_way_to_everybody():
 
 def test_a_segment_is_summed_up_in_three_sentences_or_in_what_is_known():
     assert spaced(summary(FACT, "They come often.", "£")) == (
-        "They come often. 1,200 customers (25 % of all) who brought 50 % of the revenue."
+        "They come often. 1,200 customers (25% of all) who brought 50% of the revenue."
         " In the middle: 1 order, £780 in all, the last 12 days ago."
         " They lean to “Party”: 1.2 times the others' share."
     )
     assert spaced(summary(FACT | UNKNOWN | {"customers": 1}, "", "£")) == (
-        " 1 customer (25 % of all) who brought 50 % of the revenue."
+        " 1 customer (25% of all) who brought 50% of the revenue."
     )
 
 
 def test_the_first_order_is_told_with_its_category_where_there_is_one():
     plain = "Half of the first orders came to £21 or more, 30 units of 1 product in the middle"
     assert spaced(first_order_text(FACT, "£")) == (
-        f"{plain}; “Craft” led 40 % of them, more than any other category."
+        f"{plain}; “Craft” led 40% of them, more than any other category."
     )
     assert spaced(first_order_text(FACT | {"first_order_category_title": None}, "£")) == (
         f"{plain}."

@@ -124,9 +124,7 @@ def test_the_first_screen_holds_the_shop_and_every_segment_with_its_action(desk:
         assert box is not None
         assert box["y"] + box["height"] < DESK["height"], name
         assert "Write to the" in row.inner_text()
-    assert (
-        "£123\u00a0thousand of sales in 300 orders" in desk.page.locator(".lead").first.inner_text()
-    )
+    assert "£123k of sales in 300 orders" in desk.page.locator(".lead").first.inner_text()
 
 
 def test_choosing_a_segment_highlights_it_everywhere_and_escape_ends_it(alive: Watched) -> None:

@@ -68,4 +68,4 @@ def test_pale_columns_are_explained_only_where_there_are_some(inputs):
 def test_orders_three_months_on_are_claimed_only_where_measured(inputs):
     explore = {**inputs.metrics["explore"], "retention": {"month_1": 0.22}}
     found = patterns(replace(inputs, metrics={"explore": explore}), "£", 5)
-    assert found[-1]["finding"] == "22\u00a0% of new customers order again one month later."
+    assert found[-1]["finding"] == "22% of new customers order again one month later."

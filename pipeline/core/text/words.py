@@ -1,4 +1,4 @@
-"""Numbers as people write them: £1.2 million, 34 %, 9 December 2011."""
+"""Figures as people write them: £1.36m, 34%, 9 December 2011; English but for another `Style`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import math
 from datetime import date
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 NOTHING = "–"
-SPACE = "\u00a0"  # a number and its unit stay on one line
-# From what size a word is used: 999.6 million is a billion; below 10,000 money is written out.
-SCALES = ((1e9, 0.9995e9, "billion"), (1e6, 0.9995e6, "million"), (1e3, 1e4, "thousand"))
+SPACE = "\u00a0"  # a number and its noun stay on one line
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
 
 
 def is_missing(value: Any) -> bool:
@@ -17,117 +21,150 @@ def is_missing(value: Any) -> bool:
     return value is None or bool(value != value)  # noqa: PLR0124 - only NaN and NaT differ from themselves
 
 
-def count(value: Any) -> str:
-    """A whole number with thousands separators."""
-    return NOTHING if is_missing(value) else f"{round(value):,}".replace("-", "−")
+class Style(BaseModel):
+    """How a language writes figures; the defaults are English."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decimal: str = "."
+    thousands: str = ","
+    percent: str = "%"
+    money_pattern: str = "{sign}{currency}{amount}"
+    scales: tuple[str, str, str] = ("k", "m", "bn")
+    between: str = "{low} to {high}"
+    under: str = "under {share}"
+    months: tuple[str, ...] = MONTHS
+    short_months: tuple[str, ...] = tuple(month[:3] for month in MONTHS)
+    day: str = "{day} {month} {year}"
+    days: tuple[str, str] = ("day", "days")
+
+    def count(self, value: Any) -> str:
+        """A whole number with thousands separators."""
+        return NOTHING if is_missing(value) else self._digits(value, 0)
+
+    def number(self, value: Any, digits: int = 3) -> str:
+        """A number to so many significant digits, plain, with thousands separators."""
+        if is_missing(value):
+            return NOTHING
+        if isinstance(value, int) or value == 0:
+            return self.count(value)
+        value = float(value)
+        decimals = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
+        text = self._digits(value, decimals)
+        return text.rstrip("0").rstrip(self.decimal) if self.decimal in text else text
+
+    def money(self, value: Any, currency: str) -> str:
+        """Money in short: £1.23m, £45.6k, £780, £4.50."""
+        if is_missing(value):
+            return NOTHING
+        size = abs(float(value))
+        # From what size a scale is used: 999.6m is 1.00bn; below 10,000 money is written out.
+        for scale, least, word in zip(
+            (1e9, 1e6, 1e3), (0.9995e9, 0.9995e6, 1e4), reversed(self.scales), strict=True
+        ):
+            if size >= least:
+                scaled = size / scale
+                decimals = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
+                return self._money(value, currency, self._digits(scaled, decimals) + word)
+        is_small = 0 < size < 10 and size != round(size)
+        return self._money(value, currency, self._digits(size, 2 if is_small else 0))
+
+    def money_exact(self, value: Any, currency: str, digits: int = 2) -> str:
+        """Money to the cent, or whole with `digits` 0."""
+        if is_missing(value):
+            return NOTHING
+        return self._money(value, currency, self._digits(abs(float(value)), digits))
+
+    def money_between(self, low: Any, high: Any, currency: str) -> str:
+        """An interval of money: £299k to £1.20m."""
+        if is_missing(low) or is_missing(high):
+            return NOTHING
+        return self.between.format(low=self.money(low, currency), high=self.money(high, currency))
+
+    def share(self, value: Any, digits: int | None = None) -> str:
+        """A share as a percentage: 34%, 3.4%, under 0.1%; `digits` fixes the decimals of a column.
+
+        Rounding makes it neither nothing nor all.
+        """
+        if is_missing(value):
+            return NOTHING
+        percent = float(value) * 100
+        if digits is not None:
+            return self._digits(percent, digits) + self.percent
+        if 0 < percent < 0.1:
+            return self.under.format(share=f"0{self.decimal}1{self.percent}")
+        if 99.5 <= percent < 100:
+            return self._digits(math.floor(percent * 10) / 10, 1) + self.percent
+        text = self._digits(percent, 1 if abs(percent) < 9.95 else 0)
+        return text.removesuffix(f"{self.decimal}0") + self.percent
+
+    def share_between(self, low: Any, high: Any) -> str:
+        """An interval of shares: 31% to 37%."""
+        if is_missing(low) or is_missing(high):
+            return NOTHING
+        return self.between.format(low=self.share(low), high=self.share(high))
+
+    def change(self, value: Any, before: Any) -> str:
+        """What a figure grew or shrank by: +13%; nothing where there was nothing before."""
+        if is_missing(value) or is_missing(before) or not before:
+            return NOTHING
+        grown = float(value) / float(before) - 1
+        return ("+" if grown > 0 else "") + self._digits(grown * 100, 0) + self.percent
+
+    def date(self, value: Any) -> str:
+        """A date: 9 December 2011."""
+        if is_missing(value):
+            return NOTHING
+        when = value if isinstance(value, date) else date.fromisoformat(str(value)[:10])
+        return self.day.format(day=when.day, month=self.months[when.month - 1], year=when.year)
+
+    def month(self, value: Any) -> str:
+        """A month from a date or from `2011-11`: Nov 2011."""
+        year, month = str(value).split("-")[:2]
+        return f"{self.short_months[int(month) - 1]} {int(year)}"
+
+    def span(self, value: Any) -> str:
+        """A number of days: 1 day, 12 days."""
+        if is_missing(value):
+            return NOTHING
+        whole = round(float(value))
+        return f"{self.count(whole)}{SPACE}{self.days[whole != 1]}"
+
+    def quantity(self, value: Any, unit: str, currency: str) -> str:
+        """A figure in the unit that a contract declares."""
+        if unit == "currency":
+            return self.money(value, currency)
+        if unit == "share":
+            return self.share(value)
+        if unit == "days":
+            return self.span(value)
+        return NOTHING if is_missing(value) else self.number(float(value))
+
+    def _digits(self, value: Any, decimals: int) -> str:
+        text = f"{round(value):,}" if decimals == 0 else f"{float(value):,.{decimals}f}"
+        swapped = text.translate({ord(","): self.thousands, ord("."): self.decimal})
+        return "0" if swapped in ("-0", "0") else swapped.replace("-", "−")
+
+    def _money(self, value: Any, currency: str, amount: str) -> str:
+        return self.money_pattern.format(
+            sign="−" if value < 0 else "", currency=currency, amount=amount
+        )
 
 
-def number(value: Any, digits: int = 3) -> str:
-    """A number to so many significant digits, plain, with thousands separators."""
-    if is_missing(value):
-        return NOTHING
-    if isinstance(value, int):
-        return count(value)
-    value = float(value)
-    if value == 0:
-        return "0"
-    decimals = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
-    text = f"{value:,.{decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return text.replace("-", "−")
-
-
-def money(value: Any, currency: str) -> str:
-    """Money in short: £1.23 million, £45.6 thousand, £780, £4.50."""
-    if is_missing(value):
-        return NOTHING
-    value = float(value)
-    sign, size = "−" if value < 0 else "", abs(value)
-    for scale, least, word in SCALES:
-        if size >= least:
-            return f"{sign}{currency}{number(size / scale)}{SPACE}{word}"
-    if 0 < size < 10 and size != round(size):
-        return f"{sign}{currency}{size:.2f}"
-    return f"{sign}{currency}{size:,.0f}"
-
-
-def money_exact(value: Any, currency: str) -> str:
-    """Money to the cent."""
-    if is_missing(value):
-        return NOTHING
-    return f"{'−' if value < 0 else ''}{currency}{abs(value):,.2f}"
-
-
-def money_between(low: Any, high: Any, currency: str) -> str:
-    """An interval of money: £1.2 to 1.5 million; £291 to £670,000."""
-    if is_missing(low) or is_missing(high):
-        return NOTHING
-    texts = money(low, currency), money(high, currency)
-    words = [text.partition(SPACE)[2] for text in texts]
-    if words[0] and words[0] == words[1]:
-        return f"{texts[0].partition(SPACE)[0]} to {texts[1].replace(currency, '', 1)}"
-    if words[1] and not words[0]:  # else the word would seem to be said of both
-        return f"{texts[0]} to {currency}{float(f'{float(high):.3g}'):,.0f}"
-    return f"{texts[0]} to {texts[1]}"
-
-
-def share(value: Any) -> str:
-    """A share as a percentage: 34 %, 3.4 %, under 0.1 %."""
-    if is_missing(value):
-        return NOTHING
-    percent = float(value) * 100
-    if percent == 0:
-        return f"0{SPACE}%"
-    if 0 < percent < 0.1:
-        return f"under{SPACE}0.1{SPACE}%"
-    text = f"{percent:.1f}" if abs(percent) < 9.95 and percent < 99.95 else f"{percent:.0f}"
-    if 99.5 <= percent < 100:
-        text = f"{math.floor(percent * 10) / 10:.1f}"
-    return f"{text.removesuffix('.0')}{SPACE}%".replace("-", "−")
-
-
-def share_between(low: Any, high: Any) -> str:
-    """An interval of shares: 31 to 37 %."""
-    if is_missing(low) or is_missing(high):
-        return NOTHING
-    return f"{share(low).removesuffix(f'{SPACE}%')} to {share(high)}"
-
-
-def day(value: Any) -> str:
-    """A date: 9 December 2011."""
-    if is_missing(value):
-        return NOTHING
-    when = value if isinstance(value, date) else date.fromisoformat(str(value)[:10])
-    return f"{when.day} {when:%B} {when.year}"
-
-
-def month(value: Any) -> str:
-    """A month from a date or from `2011-11`: Nov 2011."""
-    year, number_of_month = str(value).split("-")[:2]
-    return f"{date(int(year), int(number_of_month), 1):%b} {year}"
-
-
-def days(value: Any) -> str:
-    """A span: 1 day, 12 days."""
-    if is_missing(value):
-        return NOTHING
-    return f"1{SPACE}day" if value == 1 else f"{number(float(value))}{SPACE}days"
+ENGLISH = Style()
+count, number, money, money_exact = (
+    ENGLISH.count,
+    ENGLISH.number,
+    ENGLISH.money,
+    ENGLISH.money_exact,
+)
+money_between, share, share_between = ENGLISH.money_between, ENGLISH.share, ENGLISH.share_between
+day, month, days, quantity = ENGLISH.date, ENGLISH.month, ENGLISH.span, ENGLISH.quantity
 
 
 def plural(value: Any, one: str, many: str) -> str:
     """A count with its noun: 1 order, 12 orders."""
     return f"{count(value)}{SPACE}{one if value == 1 else many}"
-
-
-def quantity(value: Any, unit: str, currency: str) -> str:
-    """A figure in the unit that a contract declares."""
-    if unit == "currency":
-        return money(value, currency)
-    if unit == "share":
-        return share(value)
-    if unit == "days":
-        return days(value)
-    return number(value if is_missing(value) else float(value))
 
 
 def plain(key: str) -> str:
