@@ -15,7 +15,7 @@ import narwhals as nw
 import pandas as pd
 
 from pipeline.clean.ledger import NotGoods, net_sales, place_lines, place_returns, priced
-from pipeline.clean.returns import held_units, units_taken_back
+from pipeline.clean.returns import match_returns
 from pipeline.core.engines.base import open_engine
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import write_metrics
@@ -51,9 +51,8 @@ def main() -> None:
     with stage("clean") as log, open_engine() as engine:
         lines = engine.scan(INVOICE_LINES)
         placed = place_lines(lines, params, engine.keep)
-        held = engine.keep(held_units(placed.filter(nw.col("place") == "goods")))
-        taken_back = engine.keep(units_taken_back(held))
-        groups = engine.keep(group_lines(place_returns(placed, held)))
+        matches = engine.load(match_returns(placed.filter(nw.col("place") == "goods")))
+        groups = engine.keep(group_lines(place_returns(placed, matches)))
         ledger = ledger_of(engine.collect(sum_places(groups)))
         facts = facts_of(
             engine.collect(count_facts(groups)), engine.collect(sum_file(lines)), ledger
@@ -63,15 +62,15 @@ def main() -> None:
                 f"{INVOICE_LINES.path}: none of its lines is a sale of goods; see the ledger by "
                 "`python -m pipeline check FILE`, and section clean of params.yaml"
             )
-        engine.write(SALES, net_sales(placed, taken_back))
-        engine.write(RETURNED_UNITS, priced(taken_back, held))
+        engine.write(SALES, net_sales(placed, matches))
+        engine.write(RETURNED_UNITS, priced(matches))
         write_metrics(
             "clean",
             {
                 "ledger": ledger,
                 "facts": facts,
                 "returns": units_of(
-                    engine.collect(sum_returned(groups)), engine.collect(sum_matched(held))
+                    engine.collect(sum_returned(groups)), engine.collect(sum_matched(matches))
                 ),
             },
         )
@@ -193,9 +192,9 @@ def sum_returned(groups: Lines) -> Lines:
     return groups.filter(is_return).select((-nw.col("units")).sum().alias("units"))
 
 
-def sum_matched(held: Lines) -> Lines:
+def sum_matched(matches: Lines) -> Lines:
     """Return one row, the `units` that came back and whose sale is in the file."""
-    return held.select(nw.col("units_matched").sum().alias("units"))
+    return matches.select(nw.col("quantity").sum().alias("units"))
 
 
 def units_of(returned: pd.DataFrame, matched: pd.DataFrame) -> dict[str, int]:

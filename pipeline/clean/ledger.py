@@ -98,9 +98,10 @@ def codes_of_no_goods(lines: Lines, params: NotGoods) -> Lines:
     )
 
 
-def place_returns(placed: Lines, held: Lines) -> Lines:
+def place_returns(placed: Lines, matches: Lines) -> Lines:
     """Settle the place of every line of goods: kept, or a return, matched at least in part."""
-    matched = held.filter(nw.col("units_matched") > 0).select("line_id", is_matched=nw.lit(1))
+    matched = matches.select(nw.col("return_line_id").alias("line_id")).unique()
+    matched = matched.with_columns(is_matched=nw.lit(1))
     is_known = ~nw.col("customer_id").is_null()
     place = (
         nw.when(nw.col("place") != "goods")
@@ -119,9 +120,9 @@ def place_returns(placed: Lines, held: Lines) -> Lines:
     return joined.with_columns(place=place).drop("is_matched")
 
 
-def net_sales(placed: Lines, taken_back: Lines) -> Lines:
+def net_sales(placed: Lines, matches: Lines) -> Lines:
     """Return the kept lines with `quantity_returned` and `net_amount`."""
-    returned = taken_back.group_by("line_id").agg(nw.col("quantity").sum().alias("returned"))
+    returned = matches.group_by("line_id").agg(nw.col("quantity").sum().alias("returned"))
     kept = placed.filter((nw.col("place") == "goods") & (nw.col("quantity") > 0))
     netted = kept.join(returned, on="line_id", how="left").with_columns(
         quantity_returned=nw.col("returned").fill_null(0).cast(nw.Int64)
@@ -134,12 +135,7 @@ def net_sales(placed: Lines, taken_back: Lines) -> Lines:
     )
 
 
-def priced(taken_back: Lines, held: Lines) -> Lines:
-    """Add `amount`, the units taken back at the price of their sale."""
-    prices = held.select("line_id", "unit_price")
+def priced(matches: Lines) -> Lines:
+    """Return the units that came back with `amount`, their worth at the price of their sale."""
     amount = (nw.col("quantity") * nw.col("unit_price")).cast(nw.Decimal(18, 4))
-    return (
-        taken_back.join(prices, on="line_id", how="inner")
-        .with_columns(amount=amount)
-        .drop("unit_price")
-    )
+    return matches.with_columns(amount=amount).drop("unit_price")

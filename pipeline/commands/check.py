@@ -30,7 +30,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from pipeline.clean.ledger import NotGoods, place_lines, place_returns
-from pipeline.clean.returns import held_units
+from pipeline.clean.returns import match_returns
 from pipeline.core.engines.duckdb import DuckDBEngine, open_duckdb
 from pipeline.core.run.errors import AmbiguousError, InputError, MisfitError
 from pipeline.core.run.params import PARAMS_FILE, load_params, parse_params
@@ -339,9 +339,9 @@ def ledger(engine: DuckDBEngine, lines: Path) -> list[Any]:
     params = load_params("clean", NotGoods)
     rows = nw.from_native(engine.database.read_parquet(str(lines)))
     placed = place_lines(rows, params, engine.keep)
-    held = engine.keep(held_units(placed.filter(nw.col("place") == "goods")))
+    matches = engine.load(match_returns(placed.filter(nw.col("place") == "goods")))
     shares = engine.collect(
-        place_returns(placed, held).group_by("place").agg(nw.len().alias("lines"))
+        place_returns(placed, matches).group_by("place").agg(nw.len().alias("lines"))
     )
     products = engine.collect(
         placed.filter(nw.col("place") == "goods")

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.aggregate_rfm.features import customer_features
 from pipeline.aggregate_rfm.rfm_scores import with_scores
 from pipeline.clean.ledger import NotGoods, net_sales, place_lines, priced
-from pipeline.clean.returns import held_units, units_taken_back
+from pipeline.clean.returns import match_returns
 from pipeline.commands.score.scoring import categorize_new
 from pipeline.core.engines.duckdb import DuckDBEngine
 from pipeline.core.run.errors import InputError
@@ -59,10 +59,9 @@ def net_lines(
         past = engine.scan(INVOICE_LINES)
         both = engine.keep(after_history(engine, past, lines))
         placed = place_lines(both, not_goods, engine.keep)
-    held = engine.keep(held_units(placed.filter(nw.col("place") == "goods")))
-    taken_back = engine.keep(units_taken_back(held))
-    sales = engine.keep(net_sales(placed, taken_back))
-    returned_units = engine.keep(priced(taken_back, held))
+    matches = engine.load(match_returns(placed.filter(nw.col("place") == "goods")))
+    sales = engine.keep(net_sales(placed, matches))
+    returned_units = engine.keep(priced(matches))
     return NetSales(sales, returned_units, first.date(), last.date())
 
 
@@ -103,7 +102,7 @@ def check_date(engine: DuckDBEngine, sales: Lines, as_of: date) -> None:
 def with_new_products(engine: DuckDBEngine, sales: Lines, categories: pd.DataFrame) -> pd.DataFrame:
     """`stock_code` and `category` of every product of the sales, seen by the last run or not."""
     codes = pa.table({"stock_code": categories["stock_code"].to_numpy(dtype=object)})
-    known = engine.keep(nw.from_native(engine.database.from_arrow(codes)).lazy())
+    known = engine.load(codes)
     unseen = sales.join(known, on="stock_code", how="anti")
     texts = (
         unseen.with_columns(description=nw.col("description").fill_null("").str.strip_chars())
@@ -128,7 +127,7 @@ def describe(
 ) -> Path:
     """Write the customers as of that day, as aggregate_rfm describes them; return the file."""
     table = pa.Table.from_pandas(categories, preserve_index=False)
-    category_of = engine.keep(nw.from_native(engine.database.from_arrow(table)).lazy())
+    category_of = engine.load(table)
     customers = customer_features(
         net.sales,
         net.returned_units,

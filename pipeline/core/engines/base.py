@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import narwhals as nw
 import pandas as pd
+import pyarrow as pa
 
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables.contract import Table
@@ -28,6 +29,9 @@ class Engine(Protocol):
 
     def keep(self, frame: Lines) -> Lines:
         """The same rows, computed once, for a frame that is used more than once."""
+
+    def load(self, rows: pa.Table) -> Lines:
+        """The rows of a small table as a lazy frame of this engine."""
 
     def write(self, table: Table, frame: Lines) -> None:
         """Write the frame as the table: types, row order, contract, whole or not at all."""

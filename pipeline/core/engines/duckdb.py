@@ -40,6 +40,10 @@ class DuckDBEngine:
         frame.to_native().create(name)
         return nw.from_native(self.database.table(name))
 
+    def load(self, rows: pa.Table) -> Lines:
+        """The rows of a small table, in a temporary table."""
+        return self.keep(nw.from_native(self.database.from_arrow(rows)).lazy())
+
     def write(self, table: Table, frame: Lines) -> None:
         """Write the frame as the table: types, row order, contract, whole or not at all."""
         schema = table.schema_for(frame.collect_schema().names())

@@ -30,6 +30,11 @@ class PandasEngine:
         """The same rows: pandas has computed them already."""
         return frame.collect().lazy()
 
+    def load(self, rows: pa.Table) -> Lines:
+        """The rows of a small table as a lazy frame."""
+        frame: Lines = nw.from_native(rows.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+        return frame
+
     def write(self, table: Table, frame: Lines) -> None:
         """Write the frame as the table: types, row order, contract, whole or not at all."""
         rows = _arrow(frame)

@@ -55,6 +55,11 @@ class SparkEngine:
         kept: Lines = nw.from_native(frame.to_native().localCheckpoint(eager=True))
         return kept
 
+    def load(self, rows: pa.Table) -> Lines:
+        """The rows of a small table, sent to the workers."""
+        sent: Lines = nw.from_native(self.session.createDataFrame(rows))
+        return sent
+
     def write(self, table: Table, frame: Lines) -> None:
         """Write the frame as the table: types, row order, contract, whole or not at all."""
         from pyspark.sql import functions as f
