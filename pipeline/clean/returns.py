@@ -19,10 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.core.engines.expressions import ten_thousandths
+
 Lines = nw.LazyFrame[Any]
 
 PAIR = ("customer_id", "stock_code")
 TIME = ("sold_at", "is_return", "invoice_id", "unit_price", "quantity", "country", "line_id")
+WHOLE, EXACT = pa.decimal128(19, 0), pa.decimal128(18, 4)  # the same bits, read in two units
 
 
 def match_returns(goods: Lines) -> pa.Table:
@@ -33,14 +36,18 @@ def match_returns(goods: Lines) -> pa.Table:
     return_line_id, returned_at, quantity (units).
     """
     events = events_in_time(goods).collect("pyarrow").to_native().combine_chunks()
-    matches = match_units(first_of_pairs(events), events["quantity"].to_pylist())
+    matches = match_units(first_of_pairs(events), events["ten_thousandths"].to_pylist())
     sale, back = events.take(matches["sale"]), events.take(matches["back"])
     return pa.table(
         {
             "line_id": sale["line_id"],
             "return_line_id": back["line_id"],
             "returned_at": back["sold_at"],
-            "quantity": matches["units"],
+            "quantity": matches["units"]
+            .combine_chunks()
+            .cast(WHOLE)
+            .view(EXACT)
+            .cast(events["quantity"].type),
             "unit_price": sale["unit_price"],
         }
     )
@@ -55,9 +62,10 @@ def events_in_time(goods: Lines) -> Lines:
         .with_columns(
             is_return=(nw.col("quantity") < 0).cast(nw.Int64),
             country=nw.col("country").fill_null(""),
+            ten_thousandths=ten_thousandths("quantity"),
         )
         .sort(*PAIR, *TIME)
-        .select(*PAIR, "line_id", "quantity", "sold_at", "unit_price")
+        .select(*PAIR, "line_id", "quantity", "ten_thousandths", "sold_at", "unit_price")
     )
 
 
