@@ -65,6 +65,7 @@ format: $(VENV)/.dev ## put the code into its one format
 
 docs: $(VENV)/.run ## make the generated pages of docs/ anew
 	@python -m pipeline.core.tables > docs/data_dictionary.md
+	@python -m pipeline schema > params.schema.json
 
 lock: $(VENV)/.run ## resolve the dependencies anew into the four lock files (needs uv)
 	@for extra in "" dev spark discover; do \

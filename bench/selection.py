@@ -34,7 +34,7 @@ from sklearn.preprocessing import scale
 
 from pipeline.core.model.transforms import feature_matrix
 from pipeline.core.run.errors import InputError
-from pipeline.core.run.params import load_params
+from pipeline.core.run.params import ShopParams, load_params
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.assign_segments import SEGMENTS
 from pipeline.core.tables.contract import read_table
@@ -76,8 +76,9 @@ def quality() -> None:
     print(shown.drop_duplicates("candidate")[columns].round(3).to_string(index=False))
     print(GOAL)
     params = load_params("select", Params)
+    horizon = load_params("shop", ShopParams).horizon_days
     customers, later = read_sampled(params)
-    _, _, origins = in_time(snapshots_of(customers, later, params), params)
+    _, _, origins = in_time(snapshots_of(customers, later, params, horizon), params, horizon)
     try:
         rows = [bg_nbd(customers, origin) for origin in origins]
     except ImportError:

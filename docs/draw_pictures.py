@@ -36,8 +36,8 @@ def main() -> None:
     params = yaml.safe_load(params_text())
     svg = picture(
         segments_of(read_table(PROFILES)),
-        params["profile"]["currency"],
-        params["rfm"]["horizon_days"],
+        params["shop"]["currency"],
+        params["shop"]["horizon_days"],
     )
     with whole_file(PICTURE) as unfinished:
         unfinished.write_bytes(vl_convert.svg_to_png(svg, scale=1.3))

@@ -248,7 +248,6 @@ def _customer(i: int, n: int, chance: np.random.Generator) -> dict[str, Any]:
         "action": "Show the new kitchen goods.",
         "map_x": float(chance.normal()),
         "map_y": float(-i),
-        "is_on_map": True,
     }
 
 

@@ -41,9 +41,10 @@ def write_params(folder: Path, source: Path | str, **changes: Any) -> None:
     for unused in ("behaviour", "spend"):
         del select["feature_sets"][unused]
     select["candidates"] = [
-        {"algorithms": ["kmeans"], "features": ["rfm", "categories"], "transforms": ["log"]},
-        {"algorithms": ["kmeans"], "features": ["rfm"], "transforms": ["expected_curve"]},
-        {"algorithms": ["tree"], "features": ["rfm"], "transforms": ["raw"]},
+        "kmeans/rfm/log",
+        "kmeans/categories/log",
+        "kmeans/rfm/expected_curve",
+        "tree/rfm/raw",
     ]
     select["baselines"] = []
     select["effort"] |= {"resamples": 3, "splits": 2, "gap_references": 1, "later_resamples": 20}

@@ -46,14 +46,12 @@ def _params(shop: str, currency: str) -> dict[str, Any]:
     params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["source"]["path"] = "x.csv"
     params["categorize"]["overrides"] = str(ROOT / params["categorize"]["overrides"])
-    params["report"]["shop"], params["profile"]["currency"] = shop, currency
+    params["shop"] |= {"name": shop, "currency": currency}
     params["select"] |= {
         "k_to": 4,
         "origins": 2,
-        "candidates": [{"algorithms": ["steps"], "features": ["rfm"], "transforms": ["log"]}],
-        "baselines": [
-            {"algorithms": ["tiers"], "features": ["spend"], "transforms": ["raw"], "k": [4]}
-        ],
+        "candidates": ["steps/rfm/log"],
+        "baselines": ["tiers/spend/raw/4"],
         "effort": params["select"]["effort"]
         | {"resamples": 3, "splits": 2, "gap_references": 1, "later_resamples": 20},
     }

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import narwhals as nw
 import pandas as pd
-from pydantic import Field
 
 from pipeline.aggregate_rfm.calendar import month_ends
 from pipeline.aggregate_rfm.features import MONEY_UNIT, customer_features
@@ -23,7 +22,7 @@ from pipeline.aggregate_rfm.rfm_scores import score_thresholds, with_scores
 from pipeline.core.engines.base import open_engine
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import write_metrics
-from pipeline.core.run.params import StageParams, load_params
+from pipeline.core.run.params import ShopParams, StageParams, load_params
 from pipeline.core.run.stage import run_stage, stage
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES, RFM_THRESHOLDS
 from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
@@ -39,12 +38,11 @@ class Params(StageParams):
 
     as_of: date | None
     snapshots: Literal["month_ends", "last"]
-    horizon_days: int = Field(ge=1, le=3660)
 
 
 def main() -> None:
     """Read the sales, describe the customers, write them, what they bought later, and figures."""
-    params = load_params("rfm", Params)
+    params, horizon = load_params("rfm", Params), load_params("shop", ShopParams).horizon_days
     with stage("aggregate_rfm") as log, open_engine() as engine:
         sales, returned = engine.scan(SALES), engine.scan(RETURNED_UNITS)
         first, last = days_of_sales(engine.collect(sales_span(sales)))
@@ -68,10 +66,8 @@ def main() -> None:
                 f"{PRODUCT_CATEGORIES.name}: no row for {odd['stock_code'].iloc[0]}, "
                 f"which {SALES.name} has"
             )
-        judged = whole_horizons(snapshots, min(last, snapshots[-1]), params.horizon_days)
-        later = engine.keep(
-            later_purchases(sales, returned, customers, judged, params.horizon_days)
-        )
+        judged = whole_horizons(snapshots, min(last, snapshots[-1]), horizon)
+        later = engine.keep(later_purchases(sales, returned, customers, judged, horizon))
         thresholds = score_thresholds(customers)
         engine.write(CUSTOMERS, customers.drop("amount", "last_kept_day", "uncategorized"))
         engine.write(LATER_PURCHASES, later)

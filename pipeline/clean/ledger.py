@@ -22,13 +22,13 @@ CONTENT = tuple(c.name for c in INVOICE_LINES.columns if c.name != "line_id")
 class NotGoods(StageParams):
     """What is no sale of goods: section `clean` of params.yaml."""
 
-    not_goods_codes: tuple[str, ...]
-    not_goods_patterns: tuple[str, ...]
+    not_goods_codes: dict[str, str]
+    not_goods_patterns: dict[str, str]
 
     @field_validator("not_goods_patterns")
     @classmethod
-    def _patterns_are_valid(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
+    def _patterns_are_valid(cls, patterns: dict[str, str]) -> dict[str, str]:
+        for pattern in patterns.values():
             try:
                 re.compile(pattern)
             except re.error as error:
@@ -88,7 +88,7 @@ def repeated_lines(lines: Lines) -> Lines:
 
 def codes_of_no_goods(lines: Lines, params: NotGoods) -> Lines:
     """Return the `stock_code`s of the lines that are no goods, each looked at once."""
-    pattern = "|".join((*params.not_goods_patterns, r"^\b$"))
+    pattern = "|".join((*params.not_goods_patterns.values(), r"^\b$"))
     code = nw.col("stock_code")
     return (
         lines.group_by("stock_code")

@@ -47,8 +47,7 @@ def segments_table(
     profiles: pd.DataFrame, strategies: pd.DataFrame, params: Mapping[str, Any]
 ) -> RichTable:
     """One row per segment: name, customers, share of revenue, expected value, the one action."""
-    currency = params["profile"]["currency"]
-    horizon = params["rfm"]["horizon_days"]
+    currency, horizon = params["shop"]["currency"], params["shop"]["horizon_days"]
     actions = strategies.set_index("segment_id")["action"].to_dict()
     segments = segments_of(profiles)
     table = RichTable(title=f"Customer segments as of {words.day(segments[0]['snapshot_date'])}")

@@ -26,7 +26,7 @@ from pipeline.core.engines.base import open_engine
 from pipeline.core.model.naming import Playbook, own_plays, read_playbook
 from pipeline.core.run.metrics import METRICS, write_metrics
 from pipeline.core.run.outputs import write_text
-from pipeline.core.run.params import StageParams, load_params
+from pipeline.core.run.params import ShopParams, StageParams, load_params
 from pipeline.core.run.stage import run_stage, stage
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
@@ -78,7 +78,6 @@ from pipeline.profile_segments.outlook import Outlook, learn_outlook
 from pipeline.profile_segments.profiles import (
     FEATURES,
     SHARE_PREFIX,
-    drawn_on_map,
     map_places,
     medoids,
     segment_categories,
@@ -123,11 +122,8 @@ class Power(StageParams):
 class Params(StageParams):
     """Section `profile` of params.yaml."""
 
-    currency: str
-    horizon_days: int = Field(ge=1, le=3660)
     seed: int = Field(ge=0)
     typical_customers: int = Field(ge=1, le=20)
-    map_customers: int = Field(ge=100)
     rules: Tree
     value: Value
     power: Power
@@ -136,6 +132,8 @@ class Params(StageParams):
 def main() -> None:
     """Read what is known, describe, expect, compare, advise, write."""
     params, playbook = load_params("profile", Params), read_playbook()
+    currency = load_params("shop", ShopParams).currency
+    horizon_days = load_params("shop", ShopParams).horizon_days
     check_figures(playbook)
     with stage("profile_segments") as log, open_engine() as engine, threadpool_limits(1):
         shop = join_shop(
@@ -154,7 +152,9 @@ def main() -> None:
         )
         shop = with_country(shop, lines)
         log.info("%d customers in %d segments", len(shop.last), len(set(shop.segment)))
-        tables, metrics = describe(shop, lines, playbook, params)
+        tables, metrics = describe(
+            shop, lines, playbook, params, horizon_days=horizon_days, currency=currency
+        )
         write_table(PROFILES, tables["profiles"])
         write_table(SEGMENT_FEATURES, tables["segment_features"])
         write_table(SEGMENT_CATEGORIES, tables["segment_categories"])
@@ -179,15 +179,21 @@ def main() -> None:
 
 
 def describe(
-    shop: Shop, lines: FromLines, playbook: Playbook, params: Params
+    shop: Shop,
+    lines: FromLines,
+    playbook: Playbook,
+    params: Params,
+    *,
+    horizon_days: int,
+    currency: str,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """Return every table by its name, and the metrics."""
-    last, segment, currency = shop.last, shop.segment, params.currency
+    last, segment = shop.last, shop.segment
     outlook = learn_outlook(
         shop.customers,
         shop.later,
         shop.name_of,
-        horizon_days=params.horizon_days,
+        horizon_days=horizon_days,
         origins=params.value.origins,
         resamples=params.value.resamples,
         seed=params.seed,
@@ -226,7 +232,7 @@ def describe(
         months=months,
     )
     power = params.power
-    customers = customer_rows(shop, outlook, playbook, params)
+    customers = customer_rows(shop, outlook, playbook, currency)
     strategies = strategy_rows(
         facts,
         customers,
@@ -235,11 +241,11 @@ def describe(
         lift=power.lift,
         alpha=power.alpha,
         power=power.power,
-        horizon=params.horizon_days,
+        horizon=horizon_days,
         currency=currency,
     )
     typical = typical_rows(medoids(last, segment, params.typical_customers), last, currency)
-    notes = notes_on(shop, lines, outlook, params.horizon_days)
+    notes = notes_on(shop, lines, outlook, horizon_days)
     rows: dict[Table, pd.DataFrame] = {
         PROFILES: profile_rows(facts, playbook, currency),
         SEGMENT_FEATURES: segment_features(last, segment, currency),
@@ -263,28 +269,27 @@ def describe(
         **shop_figures(shop, facts, tables["drift"]),
         "changes": change_figures(since, latest),
         "rules": rule_figures(shop, rules),
-        "next_category": next_category_figures(shop, params.horizon_days),
-        "value": value_figures(outlook, params.horizon_days, currency),
+        "next_category": next_category_figures(shop, horizon_days),
+        "value": value_figures(outlook, horizon_days, currency),
         "segments": segment_figures(facts),
     }
     return tables, metrics
 
 
-def customer_rows(shop: Shop, outlook: Outlook, playbook: Playbook, params: Params) -> pd.DataFrame:
+def customer_rows(shop: Shop, outlook: Outlook, playbook: Playbook, currency: str) -> pd.DataFrame:
     """Return one row per customer at the last snapshot: outlook, categories, action, place."""
     expected = outlook.expected
     found = shop.last.assign(
         buying_probability=None if expected is None else expected[:, 0],
         expected_orders=None if expected is None else expected[:, 1],
         expected_spend=None if expected is None else expected[:, 2].round(2),
-        is_on_map=drawn_on_map(shop.segment, params.map_customers, params.seed),
     )
     places = map_places(shop.last)
     found["map_x"], found["map_y"] = places["map_x"].to_numpy(), places["map_y"].to_numpy()
     plays = dict(zip(shop.names["segment_id"].astype(int), shop.names["play"], strict=True))
     given = [plays[number] for number in found["segment_id"]]
     found["play"] = own_plays(found, given, playbook, shop.last)
-    return found.assign(action=customer_actions(found, playbook, params.currency))
+    return found.assign(action=customer_actions(found, playbook, currency))
 
 
 def later_spends(shop: Shop) -> dict[int, NDArray[np.float64]]:

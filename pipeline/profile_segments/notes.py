@@ -28,8 +28,8 @@ SHORT_FILE = (
 )
 NO_OUTCOMES = (
     "No snapshot has a whole horizon of sales after it, so no spend can be expected and no "
-    "hold-out group computed. A longer file or a shorter horizon (params.yaml, rfm.horizon_days "
-    "and profile.horizon_days) would help."
+    "hold-out group computed. A longer file or a shorter horizon (shop.horizon_days in "
+    "params.yaml) would help."
 )
 RIGHT_ENOUGH = 0.7  # of the checks, which would hold in 95 of 100 by chance alone
 NOT_CHECKED = (

@@ -189,19 +189,6 @@ def map_places(customers: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"map_x": 1 - recency, "map_y": worth / 2}).round(4)
 
 
-def drawn_on_map(segment: NDArray[np.int64], most: int, seed: int) -> NDArray[np.bool_]:
-    """Who is drawn: everybody, or of each segment its fair share of `most`, at least 20."""
-    if len(segment) <= most:
-        return np.ones(len(segment), dtype=bool)
-    rng = np.random.default_rng(seed)
-    drawn = np.zeros(len(segment), dtype=bool)
-    for number in np.unique(segment):
-        members = np.flatnonzero(segment == number)
-        size = min(len(members), max(20, len(members) * most // len(segment)))
-        drawn[rng.choice(members, size, replace=False)] = True
-    return drawn
-
-
 def home_countries(order_countries: pd.DataFrame) -> pd.Series[str]:
     """Each customer's country: where most of the orders went, of equals the first by name."""
     ordered = order_countries.sort_values(

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import Field
 
 from pipeline.core.run.outputs import write_text
-from pipeline.core.run.params import StageParams, load_params
+from pipeline.core.run.params import ShopParams, StageParams, load_params
 from pipeline.core.run.stage import run_stage, stage
 from pipeline.render_report.inputs import read_inputs
 from pipeline.render_report.page import Look, page
@@ -25,7 +25,6 @@ REPORT = Path("reports/segments.html")
 class Params(StageParams):
     """Section `report` of params.yaml."""
 
-    shop: str = Field(min_length=1)
     map_customers: int = Field(ge=0, le=5000)
     map_products: int = Field(ge=0, le=5000)
     top_rows: int = Field(ge=1, le=100)
@@ -33,10 +32,11 @@ class Params(StageParams):
 
 def main() -> None:
     """Read what the other stages found, format it, write the page."""
-    params = load_params("report", Params)
+    params, shop = load_params("report", Params), load_params("shop", ShopParams)
     with stage("render_report") as log:
         inputs = read_inputs()
-        html = page(inputs, Look(currency=inputs.params["profile"]["currency"], **vars(params)))
+        look = Look(shop=shop.name, currency=shop.currency, **vars(params))
+        html = page(inputs, look)
         write_text(REPORT, html)
         log.info("%s: %.2f MB", REPORT, len(html.encode()) / 1e6)
 

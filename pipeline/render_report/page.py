@@ -47,7 +47,7 @@ def page(inputs: Inputs, look: Look) -> str:
     content = {
         "look": look,
         "segments": segments,
-        "horizon": inputs.params["rfm"]["horizon_days"],
+        "horizon": inputs.params["shop"]["horizon_days"],
         "facts": shop_facts(inputs),
         "glance": glance(inputs, segments),
         "map": customer_map(inputs, segments, look.currency, look.map_customers),

@@ -10,6 +10,7 @@ Example: python -m pipeline.select_model
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -45,7 +46,7 @@ from pipeline.core.model.transforms import (
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import METRICS, write_metrics
 from pipeline.core.run.outputs import write_text
-from pipeline.core.run.params import StageParams, load_params
+from pipeline.core.run.params import ShopParams, StageParams, load_params
 from pipeline.core.run.stage import progress, run_stage, stage
 from pipeline.core.run.unchanged import end_with
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
@@ -72,26 +73,10 @@ K_SWEEP = METRICS / "plots" / "k_sweep.csv"
 GROUPS = (KEPT_NOTHING, WHOLESALE)
 # Stability is judged on halves and on resamples: fewer than these, and parts of it are empty.
 CUSTOMERS_PER_SEGMENT = 5
+FAMILY = re.compile(
+    r"(?P<algorithm>\w+)/(?P<features>\w+)/(?P<transform>\w+)(/(?P<first>\d+)(-(?P<last>\d+))?)?"
+)
 FIGURES = ("eta_squared", "gini", "top20_capture", "auc")
-
-
-class FamilyParams(StageParams):
-    """Algorithms x feature sets x transforms to try, each at every k (or at these)."""
-
-    algorithms: tuple[str, ...] = Field(min_length=1)
-    features: tuple[str, ...] = Field(min_length=1)
-    transforms: tuple[str, ...] = Field(min_length=1)
-    k: tuple[int, ...] | None = None
-
-    @model_validator(mode="after")
-    def _names_are_known(self) -> FamilyParams:
-        for what, names, known in (
-            ("algorithm", self.algorithms, ALGORITHMS),
-            ("transform", self.transforms, TRANSFORMS),
-        ):
-            if unknown := [name for name in names if name not in known]:
-                raise ValueError(f"unknown {what} {unknown[0]!r}; there are {', '.join(known)}")
-        return self
 
 
 class WholesaleParams(StageParams):
@@ -128,20 +113,18 @@ class Params(StageParams):
     seed: int = Field(ge=0)
     k_from: int = Field(ge=2)
     k_to: int = Field(ge=2, le=50)
-    horizon_days: int = Field(ge=1, le=3660)
     origins: int = Field(ge=1)
     past_snapshots: int = Field(ge=1)
     feature_sets: dict[str, tuple[str, ...]]
-    candidates: tuple[FamilyParams, ...] = Field(min_length=1)
-    baselines: tuple[FamilyParams, ...]
+    candidates: tuple[str, ...] = Field(min_length=1)
+    baselines: tuple[str, ...]
     wholesale: WholesaleParams
     gates: GateParams
     effort: EffortParams
 
     @model_validator(mode="after")
     def _names_are_declared(self) -> Params:
-        used = {n for f in (*self.candidates, *self.baselines) for n in f.features}
-        unknown = sorted(used - set(self.feature_sets))
+        unknown = sorted({f.features for f in declared_families(self)} - set(self.feature_sets))
         if unknown:
             raise ValueError(
                 f"feature set {unknown[0]!r} is not in feature_sets: {', '.join(self.feature_sets)}"
@@ -154,10 +137,11 @@ class Params(StageParams):
 def main() -> None:
     """Read the snapshots, measure every candidate, choose, keep the model."""
     params = load_params("select", Params)
+    horizon_days = load_params("shop", ShopParams).horizon_days
     with stage("select_model") as log:
         customers, later = read_sampled(params)
-        snapshots = snapshots_of(customers, later, params)
-        now, past, origins = in_time(snapshots, params)
+        snapshots = snapshots_of(customers, later, params, horizon_days)
+        now, past, origins = in_time(snapshots, params, horizon_days)
         families = declared_families(params)
         log.info(
             "%d candidates in %d families, judged at %d cuts",
@@ -171,7 +155,7 @@ def main() -> None:
         why = reasons(candidates, spreads, choice, _gates(params))
         structure = _single_threaded(structure_among, now, params)
         family = _family_of(families, str(candidates["candidate"].iloc[choice.chosen]))
-        model = kept_model(family, customers, now, past, params)
+        model = kept_model(family, customers, now, past, params, horizon_days=horizon_days)
         save_model(model)
         write_table(CANDIDATES, candidates)
         write_table(SELECTION_REASONS, why)
@@ -212,13 +196,13 @@ def _read(table: Table, ids: pa.ChunkedArray | None) -> pd.DataFrame:
 
 
 def snapshots_of(
-    customers: pd.DataFrame, later: pd.DataFrame, params: Params
+    customers: pd.DataFrame, later: pd.DataFrame, params: Params, horizon_days: int
 ) -> dict[str, Snapshot]:
     """Every snapshot by its date, in the order of time; its rows in the order of `customers`.
 
     Money is in units of money_unit.
     """
-    rule, unit = _wholesale(params), money_unit(customers, params.horizon_days)
+    rule, unit = _wholesale(params), money_unit(customers, horizon_days)
     customers = customers.assign(number=pd.factorize(customers["customer_id"])[0])
     joined = customers.merge(later, on=["snapshot_date", "customer_id"], how="left")
     found = {}
@@ -242,13 +226,12 @@ def snapshots_of(
 
 
 def in_time(
-    snapshots: dict[str, Snapshot], params: Params
+    snapshots: dict[str, Snapshot], params: Params, horizon_days: int
 ) -> tuple[Snapshot, tuple[Snapshot, ...], list[Origin]]:
     """The last snapshot, the past ones with outcomes, and the rolling origins.
 
     What an origin learns from had its whole horizon over at the cut. Raises InputError where
-    there are too few customers or too little time for a single cut, or where the horizon is not
-    that of the outcomes.
+    there are too few customers or too little time for a single cut.
     """
     now = list(snapshots.values())[-1]
     most = max(k for family in declared_families(params) for k in family.sizes)
@@ -261,14 +244,7 @@ def in_time(
             "customers, or lower select.k_to and every k of select.candidates and select.baselines"
         )
     known = [s for s in snapshots.values() if s.spend is not None and len(s.rows(None)) >= fewest]
-    horizon = pd.Timedelta(days=params.horizon_days)
-    for snapshot in snapshots.values():
-        is_over = pd.Timestamp(snapshot.date) + horizon < pd.Timestamp(now.date)
-        if is_over and snapshot.spend is None:
-            raise InputError(
-                f"params.yaml: select.horizon_days: {params.horizon_days}: {LATER_PURCHASES.path} "
-                f"has no outcomes after {snapshot.date}; use the value of rfm.horizon_days"
-            )
+    horizon = pd.Timedelta(days=horizon_days)
     origins = []
     for cut in known:
         past = [s for s in known if pd.Timestamp(s.date) + horizon <= pd.Timestamp(cut.date)]
@@ -277,8 +253,8 @@ def in_time(
     if not origins:
         raise InputError(
             f"{LATER_PURCHASES.path} has {len(known)} snapshots with outcomes of at least "
-            f"{fewest} customers, which do not span two horizons of {params.horizon_days} days: "
-            "give a longer history, a shorter rfm.horizon_days and select.horizon_days, or "
+            f"{fewest} customers, which do not span two horizons of {horizon_days} days: "
+            "give a longer history, a shorter shop.horizon_days, or "
             "rfm.snapshots: month_ends"
         )
     return now, tuple(known[-params.past_snapshots :]), origins[-params.origins :]
@@ -288,13 +264,26 @@ def declared_families(params: Params) -> list[Family]:
     """Every family of candidates and baselines that the parameters declare, in their order."""
     sweep = tuple(range(params.k_from, params.k_to + 1))
     return [
-        Family(algorithm, features, transform, declared.k or sweep, is_baseline)
-        for is_baseline, all_declared in ((False, params.candidates), (True, params.baselines))
-        for declared in all_declared
-        for algorithm in declared.algorithms
-        for features in declared.features
-        for transform in declared.transforms
+        *(declared_family(text, sweep, is_baseline=False) for text in params.candidates),
+        *(declared_family(text, sweep, is_baseline=True) for text in params.baselines),
     ]
+
+
+def declared_family(text: str, sweep: tuple[int, ...], *, is_baseline: bool) -> Family:
+    """Return the family that a text such as kmeans/rfm/log or mixture/rfm/log/2-8 declares."""
+    found = FAMILY.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r}: expected algorithm/features/transform, /2 or /2-8 after it")
+    first, last = found["first"], found["last"] or found["first"]
+    sizes = tuple(range(int(first), int(last) + 1)) if first else sweep
+    family = Family(found["algorithm"], found["features"], found["transform"], sizes, is_baseline)
+    for what, name, known in (
+        ("algorithm", family.algorithm, ALGORITHMS),
+        ("transform", family.transform, TRANSFORMS),
+    ):
+        if name not in known:
+            raise ValueError(f"{text}: unknown {what} {name!r}; there are {', '.join(known)}")
+    return family
 
 
 def measure_all(
@@ -379,6 +368,8 @@ def kept_model(
     now: Snapshot,
     past: Sequence[Snapshot],
     params: Params,
+    *,
+    horizon_days: int,
 ) -> SegmentModel:
     """The chosen candidate fitted on the last snapshot, its segments in the order of value."""
     effort = _effort(now, params)
@@ -394,7 +385,7 @@ def kept_model(
     order = np.empty(len(value), dtype=np.int64)
     order[np.argsort(-value, kind="stable")] = np.arange(len(value))
     rows = customers[customers["snapshot_date"].astype(str) == now.date]
-    unit = money_unit(customers, params.horizon_days)
+    unit = money_unit(customers, horizon_days)
     return SegmentModel(
         candidate=f"{family.name}/{family.sizes[0]}",
         snapshot_date=now.date,
@@ -454,7 +445,7 @@ def figures(
 
 def structure_among(now: Snapshot, params: Params) -> str:
     """Whether the customers fall into groups at all, by the first candidate's features, logged."""
-    features = now.features[params.candidates[0].features[0]][now.rows(None)]
+    features = now.features[declared_families(params)[0].features][now.rows(None)]
     some = sample_rows(len(features), params.effort.quadratic_sample, params.seed)
     return structure_of(
         apply_transform(fit_transform("log", features), features[some]), params.seed

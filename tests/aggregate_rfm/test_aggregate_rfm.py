@@ -38,7 +38,7 @@ from pipeline.core.tables.clean import RETURNED_UNITS, SALES
 START = date(2011, 1, 30)
 CATEGORIES = {"P1": "kitchen", "P2": "kitchen", "P3": "party"}
 ENGINES = ("pandas", "duckdb")
-PARAMS = {"as_of": None, "snapshots": "month_ends", "horizon_days": 90}
+PARAMS = {"as_of": None, "snapshots": "month_ends"}
 
 
 def sale(  # noqa: PLR0917, a line reads as a row
@@ -416,7 +416,6 @@ def test_an_as_of_outside_the_data_says_what_the_data_span(as_of):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"horizon_days": 0}, r"rfm.horizon_days: 0"),
         ({"snapshots": "weekly"}, r"rfm.snapshots: 'weekly'"),
         ({"as_of": "soon"}, r"rfm.as_of: 'soon'"),
         ({"asof": None}, r"rfm.asof: unknown key"),

@@ -23,7 +23,10 @@ from pipeline.core.tables.clean import RETURNED_UNITS, SALES
 from pipeline.core.tables.ingest import INVOICE_LINES
 
 START = datetime(2011, 1, 3, 9, 0)  # noqa: DTZ001, the shop's own time, of no zone
-PARAMS = {"not_goods_codes": ["POST", "M"], "not_goods_patterns": ["^GIFT_", "^TEST"]}
+PARAMS = {
+    "not_goods_codes": {"POST": "", "M": ""},
+    "not_goods_patterns": {"vouchers": "^GIFT_", "tests": "^TEST"},
+}
 
 
 def line(code: str = "CUP", units: int = 2, price: str = "2.50", **other: Any) -> dict[str, Any]:
@@ -275,7 +278,10 @@ def test_a_ledger_that_does_not_add_up_is_never_written():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"not_goods_patterns": ["^OK", "(["]}, r"clean\.not_goods_patterns.*'\(\['"),
+        (
+            {"not_goods_patterns": {"good": "^OK", "bad": "(["}},
+            r"clean\.not_goods_patterns.*'\(\['",
+        ),
         ({"not_goods_patterns": "^GIFT"}, r"clean\.not_goods_patterns: '\^GIFT'"),
         ({"not_goods_codes": None}, r"clean\.not_goods_codes: None"),
         ({"not_good_codes": []}, r"clean\.not_good_codes: unknown key"),
@@ -289,6 +295,6 @@ def test_bad_parameters_are_errors_that_name_the_key(change, message):
 @pytest.mark.usefixtures("shop")
 def test_empty_lists_let_every_code_be_goods():
     Path("params.yaml").write_text(
-        "clean: {not_goods_codes: [], not_goods_patterns: []}\n", encoding="utf-8"
+        "clean: {not_goods_codes: {}, not_goods_patterns: {}}\n", encoding="utf-8"
     )
     assert taken(cleaned(line("POST"), line("GIFT_1"))) == {"kept_with_customer": 2}

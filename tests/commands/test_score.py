@@ -68,7 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "k_from": 3,
         "k_to": 4,
         "origins": 3,
-        "candidates": [{"algorithms": ["kmeans"], "features": ["rfm"], "transforms": ["log"]}],
+        "candidates": ["kmeans/rfm/log"],
         "baselines": [],
     }
     params["select"]["effort"] |= {"resamples": 4, "splits": 2, "later_resamples": 20}

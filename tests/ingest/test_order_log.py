@@ -36,7 +36,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     params["source"] |= {"path": "log.csv", "layout": "order_log"}
     params["select"] |= {
         "k_to": 4,
-        "candidates": [{"algorithms": ["kmeans"], "features": ["rfm"], "transforms": ["log"]}],
+        "candidates": ["kmeans/rfm/log"],
     }
     params["select"]["effort"] |= {"resamples": 4, "splits": 2, "later_resamples": 20}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")

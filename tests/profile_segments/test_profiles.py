@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pipeline.profile_segments.profiles import (
     FEATURES,
     cliffs_deltas,
-    drawn_on_map,
     effect_in_words,
     home_countries,
     map_places,
@@ -150,15 +149,6 @@ def test_who_bought_last_stands_right_and_who_bought_most_stands_up():
     assert places["map_y"].idxmax() == 0
     assert places.min(axis=None) >= 0
     assert places.max(axis=None) <= 1
-
-
-def test_every_segment_has_its_fair_share_on_the_map():
-    segment = np.repeat([0, 1], [9000, 100])
-    drawn = drawn_on_map(segment, 1000, 1)
-    assert drawn[segment == 0].sum() == 989
-    assert drawn[segment == 1].sum() == 20
-    assert drawn_on_map(segment[:50], 1000, 1).all()
-    assert (drawn == drawn_on_map(segment, 1000, 1)).all()
 
 
 def test_home_is_where_most_orders_went_and_of_equals_the_first_by_name():

@@ -26,19 +26,22 @@ SMALL = PARAMS | {
     "k_to": 5,
     "origins": 2,
     "candidates": [
-        {"algorithms": ["kmeans"], "features": ["rfm", "categories"], "transforms": ["log"]},
-        {"algorithms": ["steps"], "features": ["rfm"], "transforms": ["expected_curve"]},
+        "kmeans/rfm/log",
+        "kmeans/categories/log",
+        "steps/rfm/expected_curve",
     ],
     "effort": PARAMS["effort"]
     | {"resamples": 4, "splits": 2, "gap_references": 1, "later_resamples": 20},
 }
 
 
-def run_in(folder, monkeypatch, params=SMALL, threads="1", **shop):
+def run_in(folder, monkeypatch, params=SMALL, threads="1", horizon_days=90, **shop):
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PIPELINE_THREADS", threads)
-    Path("params.yaml").write_text(yaml.safe_dump({"select": params}), encoding="utf-8")
+    everyone = {"name": "x", "currency": "£", "horizon_days": horizon_days}
+    text = yaml.safe_dump({"shop": everyone, "select": params})
+    Path("params.yaml").write_text(text, encoding="utf-8")
     write_shop(**shop)
     select_model.main()
     assign_segments.main()
@@ -101,13 +104,8 @@ def test_a_large_shop_is_judged_on_a_sample_and_assigned_whole(tmp_path, monkeyp
 
 
 def test_a_history_of_less_than_two_horizons_says_what_to_do(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="give a longer history, a shorter rfm"):
-        run_in(tmp_path / "shop", monkeypatch, SMALL | {"horizon_days": 200})
-
-
-def test_a_shorter_horizon_than_that_of_the_outcomes_is_refused(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="use the value of rfm"):
-        run_in(tmp_path / "shop", monkeypatch, SMALL | {"horizon_days": 30})
+    with pytest.raises(InputError, match="give a longer history, a shorter shop"):
+        run_in(tmp_path / "shop", monkeypatch, horizon_days=200)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +115,10 @@ def test_a_shorter_horizon_than_that_of_the_outcomes_is_refused(tmp_path, monkey
         ({"feature_sets": {"other": ["monetary"]}}, "is not in feature_sets: other"),
         ({"gates": PARAMS["gates"] | {"jaccard": 2}}, r"select\.gates\.jaccard: 2"),
         (
-            {"baselines": [{"algorithms": ["magic"], "features": ["rfm"], "transforms": ["log"]}]},
-            r"select\.baselines\.0: .*unknown algorithm 'magic'; there are kmeans",
+            {"baselines": ["magic/rfm/log"]},
+            r"select: .*magic/rfm/log: unknown algorithm 'magic'; there are kmeans",
         ),
+        ({"candidates": ["kmeans/rfm"]}, "'kmeans/rfm': expected algorithm/features/transform"),
         ({"nonsense": 1}, r"select\.nonsense: unknown key"),
     ],
 )

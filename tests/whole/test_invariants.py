@@ -32,7 +32,7 @@ from pipeline.make_sample.__main__ import write_sample
 
 WITH_REPORT = (*TO_SEGMENTS, "render_report")
 CLEAN = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["clean"]
-NO_GOODS = re.compile("|".join(CLEAN["not_goods_patterns"]))
+NO_GOODS = re.compile("|".join(CLEAN["not_goods_patterns"].values()))
 LINES = {"invoice_lines", "sales", "returned_units"}
 DAYS_OF_28_YEARS = 28 * 365 + 7  # after which the calendar repeats, weekdays too
 

@@ -33,7 +33,6 @@ from typing import Any
 import narwhals as nw
 import pandas as pd
 import pyarrow.parquet as pq
-from pydantic import ConfigDict
 from threadpoolctl import threadpool_limits
 
 from pipeline.clean.ledger import NotGoods
@@ -56,7 +55,7 @@ from pipeline.core.engines.duckdb import DuckDBEngine, open_duckdb
 from pipeline.core.model.naming import read_playbook
 from pipeline.core.model.segment_model import MODEL, load_model
 from pipeline.core.run.errors import InputError
-from pipeline.core.run.params import StageParams, load_params, parse_params
+from pipeline.core.run.params import ShopParams, load_params, parse_params
 from pipeline.core.run.scratch import scratch_folder
 from pipeline.core.run.stage import command_parser, progress, run_command, stage
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS
@@ -77,13 +76,6 @@ Lines = nw.LazyFrame[Any]
 CUSTOMERS_AT_ONCE = 50_000
 DRIFT_EXIT = 3
 STABLE = ("stable", "too few to tell")
-
-
-class Money(StageParams):
-    """What is read of section `profile`: the currency of the suggested actions."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-    currency: str
 
 
 @dataclass(frozen=True)
@@ -222,7 +214,7 @@ def read_trained() -> tuple[Trained, pd.DataFrame]:
             "`dvc repro profile_segments` makes them anew"
         )
     categories = read_table(PRODUCT_CATEGORIES)
-    currency = load_params("profile", Money).currency
+    currency = load_params("shop", ShopParams).currency
     playbook = read_playbook()
     trained = trained_run(model, names, customers, categories, playbook=playbook, currency=currency)
     return trained, categories

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.yaml_text import YAMLError, load_yaml
@@ -19,6 +19,14 @@ class StageParams(BaseModel):
     """Base of every stage's parameters: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ShopParams(StageParams):
+    """Section `shop`: what several stages need."""
+
+    name: str = Field(min_length=1)
+    currency: str
+    horizon_days: int = Field(ge=1, le=3660)
 
 
 def load_params(section: str, schema: type[P], path: Path = PARAMS_FILE) -> P:

@@ -337,11 +337,6 @@ CUSTOMER_OUTLOOK = Table(
         text("action", "what to do, in a sentence made for this customer"),
         number("map_x", "place on the map, 0 to 1: 1 = bought last of all"),
         number("map_y", "place on the map, 0 to 1: 1 = most orders and spend of all"),
-        flag(
-            "is_on_map",
-            "drawn on the map: all customers, or a fair sample of every segment where they are "
-            "more than profile.map_customers",
-        ),
     ),
     key=("customer_id",),
 )
