@@ -7,7 +7,7 @@ import runpy
 import sys
 from pathlib import Path
 
-COMMANDS = ("check", "show", "compare", "score", "download", "schema")
+COMMANDS = ("check", "show", "compare", "score", "campaign", "download", "schema")
 HERE = Path(__file__).parent / "commands"
 
 

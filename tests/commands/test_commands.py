@@ -21,6 +21,7 @@ STAGES = [
 COMMANDS = [*STAGES, *(f"pipeline {name}" for name in pipeline_commands.COMMANDS)]
 # A mistake that a user can make in an empty folder, where it takes more than being there.
 MISTAKES = {
+    "pipeline campaign": ["read", "spring"],
     "pipeline check": ["orders.csv"],
     "pipeline download": ["--from", "nowhere.zip"],
     "pipeline score": ["orders.csv"],

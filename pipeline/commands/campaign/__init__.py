@@ -1,0 +1,1 @@
+"""Campaigns: draw who is treated and held out, export lists, read the effect."""

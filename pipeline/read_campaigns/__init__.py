@@ -1,0 +1,1 @@
+"""What campaigns changed: hold-out tests read on later orders."""

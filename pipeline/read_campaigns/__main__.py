@@ -1,0 +1,163 @@
+"""Read the campaigns: what the treated did beyond the held out, since the start of each.
+
+Reads   campaigns/*.yaml and their lists, data/sales.parquet, data/returned_units.parquet
+Writes  data/campaigns.parquet, metrics/campaigns.json
+
+Example: python -m pipeline.read_campaigns
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.engines.base import open_engine
+from pipeline.core.run.errors import InputError
+from pipeline.core.run.metrics import write_metrics
+from pipeline.core.run.stage import run_stage, stage
+from pipeline.core.tables.contract import write_table
+from pipeline.core.tables.read_campaigns import CAMPAIGNS
+from pipeline.read_campaigns.effects import Effect, effect, is_split_kept, least_seen
+from pipeline.read_campaigns.plans import (
+    CAMPAIGNS_FOLDER,
+    TREATED,
+    Campaign,
+    Measure,
+    read_campaigns,
+)
+from pipeline.read_campaigns.purchases import Purchases, history, outcomes, read_purchases
+
+MEASURES: tuple[Measure, ...] = ("buyers", "spend")
+FIGURES = ("difference", "difference_low", "difference_high", "lift", "narrowed", "gain")
+
+
+def main() -> None:
+    """Measure every campaign whose time is over; say of the others why not."""
+    with stage("read_campaigns") as log:
+        if not CAMPAIGNS_FOLDER.is_dir():
+            raise InputError(f"{CAMPAIGNS_FOLDER}/ is missing: run from the project's top folder")
+        campaigns = read_campaigns()
+        rows: list[dict[str, Any]] = []
+        if campaigns:
+            with open_engine() as engine:
+                purchases = read_purchases(engine)
+            rows = [row for campaign in campaigns for row in effects_of(campaign, purchases)]
+        found = pd.DataFrame(rows, columns=CAMPAIGNS.schema.names)
+        write_table(CAMPAIGNS, found)
+        write_metrics("campaigns", {"drawn": len(campaigns), **figures_of(rows)})
+        log.info("%d campaigns", len(campaigns))
+
+
+def effects_of(campaign: Campaign, purchases: Purchases) -> Iterable[dict[str, Any]]:
+    """Return a row per measure."""
+    plan, members = campaign.plan, campaign.members
+    known_until = date.fromordinal(max(purchases.last_day, 1))
+    problem = problem_of(campaign, purchases)
+    is_over = known_until >= plan.end
+    customers = members["customer_id"].tolist()
+    is_treated = (members["group"] == TREATED).to_numpy()
+    seen, known = {}, {}
+    if is_over and not problem:
+        seen = outcomes(purchases, customers, plan.start, plan.length_days)
+        known = history(purchases, customers, plan.start, plan.length_days)
+    for measure in MEASURES:
+        row = {
+            "campaign": plan.name,
+            "measure": measure,
+            "is_kpi": measure == plan.kpi,
+            "segments": "; ".join(plan.segments),
+            "play": plan.play,
+            "start": plan.start,
+            "end": plan.end,
+            "known_until": known_until,
+            "treated": plan.sizes.treated,
+            "held_out": plan.sizes.held_out,
+            "problem": problem,
+            "planned_lift": plan.power.lift,
+            "cost": plan.total_cost,
+        }
+        if problem or not is_over:
+            started = "too early" if known_until >= plan.start else "not started"
+            yield row | {"verdict": "invalid" if problem else started}
+            continue
+        found = effect(seen[measure], is_treated, known[measure])
+        means = {
+            "treated_mean": float(np.mean(seen[measure][is_treated])),
+            "held_out_mean": float(np.mean(seen[measure][~is_treated])),
+            "verdict": verdict_of(found, plan.power.lift),
+        }
+        yield row | means | (figures(found, row) if found else {})
+
+
+def problem_of(campaign: Campaign, purchases: Purchases) -> str | None:
+    """What makes a campaign's test invalid, if anything does."""
+    plan, members = campaign.plan, campaign.members
+    if plan.start <= plan.drawn.snapshot:
+        return f"drawn from data up to {plan.drawn.snapshot}, which is not before the start"
+    if not campaign.is_list_as_drawn:
+        return "the list was changed after the draw"
+    known = members[members["customer_id"].isin(purchases.bought["customer_id"])]
+    treated = int((known["group"] == TREATED).sum())
+    planned = plan.sizes.treated / (plan.sizes.treated + plan.sizes.held_out)
+    if len(known) == len(members) or is_split_kept(treated, len(known) - treated, planned):
+        return None
+    return (
+        f"of those drawn, {treated} treated and {len(known) - treated} held out are still known, "
+        f"not {plan.sizes.treated} to {plan.sizes.held_out} as drawn"
+    )
+
+
+def verdict_of(found: Effect | None, planned_lift: float) -> str:
+    """What the interval says of the effect."""
+    if found is None:
+        return "too small to tell"
+    low, high = found.interval
+    if low > 0:
+        return "rise"
+    if high < 0:
+        return "fall"
+    return "no rise as planned" if high < planned_lift * found.untreated else "too small to tell"
+
+
+def figures(found: Effect, row: dict[str, Any]) -> dict[str, Any]:
+    """The figures of an effect by the columns of the table."""
+    low, high = found.interval
+    base = found.untreated
+    result = {
+        "difference": found.difference,
+        "difference_low": low,
+        "difference_high": high,
+        "plain_difference": found.plain_difference,
+        "plain_low": found.plain_interval[0],
+        "plain_high": found.plain_interval[1],
+        "narrowed": found.narrowed,
+    }
+    if base > 0:
+        result |= {
+            "lift": found.difference / base,
+            "lift_low": low / base,
+            "lift_high": high / base,
+            "detectable_lift": least_seen(found.error, 0.05, 0.8) / base,
+        }
+    if row["measure"] == "spend":
+        gains = (value * row["treated"] - row["cost"] for value in (found.difference, low, high))
+        result |= dict(zip(("gain", "gain_low", "gain_high"), gains, strict=True))
+    return result
+
+
+def figures_of(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The metrics of each campaign and measure."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        known = {name: row[name] for name in FIGURES if row.get(name) is not None}
+        entry = {"verdict": row["verdict"], **known}
+        found.setdefault("campaigns", {}).setdefault(row["campaign"], {})[row["measure"]] = entry
+    return found
+
+
+if __name__ == "__main__":
+    run_stage(main, __doc__)
