@@ -1,8 +1,14 @@
 """Show the segments of the last snapshot in the terminal, and where the report lies.
 
-Reads   data/profiles/profiles.parquet, data/profiles/strategies.parquet, params.yaml
+--digest prints, in Markdown, alerts by the rules of section `alerts` of params.yaml, what changed
+since the snapshot before, what to do, and what campaigns brought; it ends with exit code 3 where a
+rule is broken.
+
+Reads   data/profiles, params.yaml; for the digest data/segments.parquet, data/sales.parquet,
+        data/campaigns.parquet
 
 Example: python -m pipeline show
+         python -m pipeline show --digest
 """
 
 from __future__ import annotations
@@ -18,7 +24,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from pipeline.core.run.stage import run_stage
+from pipeline.commands.digest import AlertParams, alerts, digest, read_run
+from pipeline.core.engines.base import open_engine
+from pipeline.core.run.params import ShopParams, load_params
+from pipeline.core.run.stage import command_parser, run_command
 from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.contract import read_table
 from pipeline.core.tables.profile_segments import PROFILES, STRATEGIES
@@ -30,7 +39,29 @@ REPORT = Path("reports/segments.html")
 WIDTH_OF_A_FILE = 120  # where no terminal says how wide it is
 
 
+ALERTED = 3  # exit code
+
+
 def main() -> None:
+    """Print the segments, or the digest."""
+    parser = command_parser(__doc__)
+    parser.add_argument("--digest", action="store_true", help="alerts, changes, what to do")
+    arguments = parser.parse_args()
+    run_command(show_digest if arguments.digest else show, debug=arguments.debug)
+
+
+def show_digest() -> None:
+    """Print the digest; end with ALERTED where a rule is broken."""
+    with open_engine() as engine:
+        run = read_run(engine)
+    shop, rules = load_params("shop", ShopParams), load_params("alerts", AlertParams)
+    found = alerts(run, max(run.members), rules, shop.horizon_days)
+    print(digest(run, found, shop))
+    if found:
+        sys.exit(ALERTED)
+
+
+def show() -> None:
     """Read the profiles and print them."""
     profiles, strategies = read_table(PROFILES), read_table(STRATEGIES)
     params = load_yaml(params_text())
@@ -71,4 +102,4 @@ def segments_table(
 
 
 if __name__ == "__main__":
-    run_stage(main, __doc__)
+    main()
