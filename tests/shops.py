@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 from conftest import ROOT
@@ -14,7 +15,23 @@ from pipeline.core.tables.contract import check
 from pipeline.core.tables.ingest import INVOICE_LINES, QUARANTINED_LINES
 from pipeline.ingest import __main__ as ingest
 
+BESIDE = (
+    "discount", "unit_cost", "category", "channel", "store", "email", "consent", "status",
+    "source_key",
+)  # fmt: skip
 DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["source"]
+
+
+def paid(row: dict[str, Any]) -> dict[str, Any]:
+    """The line with what ingest says of a plain sale besides: paid as priced."""
+    plain = {"amount": row["quantity"] * row["unit_price"], "is_sale": True, "repeats": "drop"}
+    return {**plain, **row}
+
+
+def paid_lines(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines with all columns that ingest writes, each paid as priced."""
+    amount = lines["quantity"] * lines["unit_price"]
+    return lines.assign(**dict.fromkeys(BESIDE), amount=amount, is_sale=True, repeats="drop")
 
 
 class Shop:

@@ -50,7 +50,7 @@ def customer_features(
     order_days = keep(count_order_days(known, snapshots))
     returns = keep(returns_of(known, returned_units, snapshots))
     gone = keep(spans_of_gone_lines(returns, periods))
-    kept = known.filter(nw.col("kept") > 0)
+    kept = known.filter(nw.col("amount") > 0)
     kept_days = order_days.filter(nw.col("kept_lines") > 0)
     spend = keep(category_spend(known, returns, product_categories, categories, snapshots))
     in_question = gone.group_by("customer_id", "stock_code").agg(nw.len().alias("lines"))
@@ -108,7 +108,7 @@ def known_sales(sales: Lines, last: date) -> Lines:
 def count_order_days(known: Lines, snapshots: Sequence[date]) -> Lines:
     """Return one row per customer, invoice and day: a twentieth of the lines, or less."""
     return (
-        known.with_columns((nw.col("kept") > 0).cast(nw.Int64).alias("is_kept"))
+        known.with_columns((nw.col("amount") > 0).cast(nw.Int64).alias("is_kept"))
         .group_by("customer_id", "invoice_id", "day")
         .agg(
             nw.len().alias("lines"),
@@ -138,13 +138,13 @@ def returns_of(known: Lines, returned_units: Lines, snapshots: Sequence[date]) -
         nw.col("returned_at").dt.date().alias("returned_day"),
     )
     return (
-        known.select("line_id", "customer_id", "invoice_id", "stock_code", "day", "kept")
+        known.select("line_id", "customer_id", "invoice_id", "stock_code", "day", "amount")
         .join(taken, on="line_id", how="inner")
         .with_columns(
             period_of(nw.col("day"), snapshots).alias("period"),
             period_of(nw.col("returned_day"), snapshots).alias("return_period"),
             day_number(nw.col("day")).alias("day_number"),
-            (nw.col("kept") == 0).alias("whole"),
+            (nw.col("amount") == 0).alias("whole"),
         )
     )
 

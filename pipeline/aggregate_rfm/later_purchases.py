@@ -53,8 +53,8 @@ def later_purchases(
     )
     orders = (
         known.group_by("customer_id", "invoice_id", "day")
-        .agg(nw.col("amount").sum(), nw.col("kept").sum())
-        .with_columns(whole_numbers("amount", "kept"))
+        .agg(nw.col("amount").sum())
+        .with_columns(whole_numbers("amount"))
     )
     returned = (
         known.select("line_id", "customer_id", "invoice_id", "day")
@@ -62,7 +62,6 @@ def later_purchases(
             returned_units.select(
                 "line_id",
                 ten_thousandths("amount").alias("amount"),
-                nw.col("quantity").alias("kept"),
                 day_number(nw.col("returned_at").dt.date()).alias("returned_day"),
             ),
             on="line_id",
@@ -71,7 +70,7 @@ def later_purchases(
         .join(windows, how="cross")
         .filter(_in_window() & (nw.col("returned_day") > nw.col("end")))
     )
-    columns = ("snapshot_date", "customer_id", "invoice_id", "amount", "kept")
+    columns = ("snapshot_date", "customer_id", "invoice_id", "amount")
     bought = nw.concat(
         [
             orders.join(windows, how="cross").filter(_in_window()).select(*columns),
@@ -80,8 +79,8 @@ def later_purchases(
     )
     kept_orders = (
         bought.group_by("snapshot_date", "customer_id", "invoice_id")
-        .agg(nw.col("amount").sum(), nw.col("kept").sum())
-        .filter(nw.col("kept") > 0)
+        .agg(nw.col("amount").sum())
+        .filter(nw.col("amount") > 0)
         .group_by("snapshot_date", "customer_id")
         .agg(nw.len().alias("later_orders"), nw.col("amount").sum())
         .with_columns(whole_numbers("later_orders", "amount"))

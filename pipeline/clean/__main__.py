@@ -17,6 +17,7 @@ import pandas as pd
 from pipeline.clean.ledger import NotGoods, net_sales, place_lines, place_returns, priced
 from pipeline.clean.returns import match_returns
 from pipeline.core.engines.base import open_engine
+from pipeline.core.engines.expressions import ten_thousandths
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import write_metrics
 from pipeline.core.run.params import load_params
@@ -29,6 +30,7 @@ Lines = nw.LazyFrame[Any]
 # The order of the ledger: a line leaves at the first exit that fits.
 PLACES = (
     "duplicates",
+    "not_sold",
     "stock_adjustments",
     "not_goods",
     "no_price",
@@ -52,7 +54,8 @@ def main() -> None:
         lines = engine.scan(INVOICE_LINES)
         placed = place_lines(lines, params, engine.keep)
         matches = engine.load(match_returns(placed.filter(nw.col("place") == "goods")))
-        groups = engine.keep(group_lines(place_returns(placed, matches)))
+        returned_units = engine.keep(priced(matches))
+        groups = engine.keep(group_lines(place_returns(placed, returned_units)))
         ledger = ledger_of(engine.collect(sum_places(groups)))
         facts = facts_of(
             engine.collect(count_facts(groups)), engine.collect(sum_file(lines)), ledger
@@ -62,15 +65,16 @@ def main() -> None:
                 f"{INVOICE_LINES.path}: none of its lines is a sale of goods; see the ledger by "
                 "`python -m pipeline check FILE`, and section clean of params.yaml"
             )
-        engine.write(SALES, net_sales(placed, matches))
-        engine.write(RETURNED_UNITS, priced(matches))
+        engine.write(SALES, net_sales(placed, returned_units))
+        engine.write(RETURNED_UNITS, returned_units)
         write_metrics(
             "clean",
             {
                 "ledger": ledger,
                 "facts": facts,
                 "returns": units_of(
-                    engine.collect(sum_returned(groups)), engine.collect(sum_matched(matches))
+                    engine.collect(sum_returned(groups)),
+                    engine.collect(sum_matched(returned_units)),
                 ),
             },
         )
@@ -112,8 +116,7 @@ def sum_places(groups: Lines) -> Lines:
 
 def sum_file(lines: Lines) -> Lines:
     """Return one row, `lines` and `money` of the file, which the ledger must add up to."""
-    money = (nw.col("quantity") * nw.col("unit_price")).cast(nw.Decimal(18, 4))
-    return lines.with_columns(money=(money * 10_000).cast(nw.Int64)).select(
+    return lines.with_columns(money=ten_thousandths("amount")).select(
         nw.len().alias("lines"), nw.col("money").sum()
     )
 
@@ -192,9 +195,9 @@ def sum_returned(groups: Lines) -> Lines:
     return groups.filter(is_return).select((-nw.col("units")).sum().alias("units"))
 
 
-def sum_matched(matches: Lines) -> Lines:
+def sum_matched(returned_units: Lines) -> Lines:
     """Return one row, the `units` that came back and whose sale is in the file."""
-    return matches.select(nw.col("quantity").sum().alias("units"))
+    return returned_units.select(nw.col("quantity").sum().alias("units"))
 
 
 def units_of(returned: pd.DataFrame, matched: pd.DataFrame) -> dict[str, int]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
 
 import narwhals as nw
 from pydantic import field_validator
 
+from pipeline.core.engines.expressions import ten_thousandths
 from pipeline.core.run.params import StageParams
 from pipeline.core.tables.ingest import INVOICE_LINES
 
 Lines = nw.LazyFrame[Any]
 Keep = Callable[[Lines], Lines]
 
+MONEY = nw.Decimal(18, 4)
+MONEY_UNIT = nw.lit(Decimal("0.0001"))
 ALIKE = ("invoice_id", "stock_code", "quantity")  # short, and never null
-CONTENT = tuple(c.name for c in INVOICE_LINES.columns if c.name != "line_id")
+CONTENT = tuple(c.name for c in INVOICE_LINES.columns if c.name not in {"line_id", "repeats"})
 
 
 class NotGoods(StageParams):
@@ -24,6 +28,7 @@ class NotGoods(StageParams):
 
     not_goods_codes: dict[str, str]
     not_goods_patterns: dict[str, str]
+    repeats: Literal["drop", "keep"] | None = None
 
     @field_validator("not_goods_patterns")
     @classmethod
@@ -42,40 +47,46 @@ def place_lines(lines: Lines, params: NotGoods, keep: Keep) -> Lines:
     `money` is the line's amount in ten-thousandths: whole numbers are exact on every engine. What
     is kept on the way is small: the repeats, and the codes that are no goods.
     """
-    repeats = keep(repeated_lines(lines)).with_columns(is_repeat=nw.lit(1))
+    repeats = keep(repeated_lines(lines, params.repeats)).with_columns(is_repeat=nw.lit(1))
     others = keep(codes_of_no_goods(lines, params)).with_columns(is_not_goods=nw.lit(1))
     is_adjustment = (
         nw.col("description").is_null()
         & (nw.col("unit_price") == 0)
         & nw.col("customer_id").is_null()
     )
-    amount = (nw.col("quantity") * nw.col("unit_price")).cast(nw.Decimal(18, 4))
+    price = nw.when(nw.col("quantity") > 0).then(nw.col("amount")).otherwise(nw.col("unit_price"))
     return (
         lines.join(repeats, on="line_id", how="left")
         .join(others, on="stock_code", how="left")
         .with_columns(
             place=nw.when(~nw.col("is_repeat").is_null())
             .then(nw.lit("duplicates"))
+            .when(~nw.col("is_sale"))
+            .then(nw.lit("not_sold"))
             .when(is_adjustment)
             .then(nw.lit("stock_adjustments"))
             .when(~nw.col("is_not_goods").is_null())
             .then(nw.lit("not_goods"))
-            .when(nw.col("unit_price") <= 0)
+            .when(price <= 0)
             .then(nw.lit("no_price"))
             .when(nw.col("quantity") == 0)
             .then(nw.lit("no_quantity"))
             .otherwise(nw.lit("goods")),
-            money=(amount * 10_000).cast(nw.Int64),
+            money=ten_thousandths("amount"),
         )
         .drop("is_repeat", "is_not_goods")
     )
 
 
-def repeated_lines(lines: Lines) -> Lines:
-    """Return the `line_id` of every line that repeats an earlier one in every column.
+def repeated_lines(lines: Lines, repeats: str | None) -> Lines:
+    """Return the `line_id` of every line that repeats an earlier one and is to be dropped.
 
-    Lines that are alike in three short columns are few; only these are compared as a whole.
+    Where `repeats` is null, each line says itself what becomes of it. Lines that are alike in three short columns are few; only these are compared as a whole.
     """
+    if repeats is None:
+        lines = lines.filter(nw.col("repeats") == "drop")
+    elif repeats == "keep":
+        lines = lines.filter(nw.col("line_id") < 0)
     several = lines.group_by(*ALIKE).agg(nw.len().alias("times")).filter(nw.col("times") > 1)
     alike = lines.join(several.select(*ALIKE), on=list(ALIKE), how="semi")
     first = nw.col("line_id").min().over(*CONTENT)
@@ -120,22 +131,25 @@ def place_returns(placed: Lines, matches: Lines) -> Lines:
     return joined.with_columns(place=place).drop("is_matched")
 
 
-def net_sales(placed: Lines, matches: Lines) -> Lines:
+def net_sales(placed: Lines, returned_units: Lines) -> Lines:
     """Return the kept lines with `quantity_returned` and `net_amount`."""
-    returned = matches.group_by("line_id").agg(nw.col("quantity").sum().alias("returned"))
-    kept = placed.filter((nw.col("place") == "goods") & (nw.col("quantity") > 0))
-    netted = kept.join(returned, on="line_id", how="left").with_columns(
-        quantity_returned=nw.col("returned").fill_null(0).cast(nw.Int64)
+    returned = returned_units.group_by("line_id").agg(
+        nw.col("quantity").sum().alias("units_back"), nw.col("amount").sum().alias("money_back")
     )
-    units = nw.col("quantity") - nw.col("quantity_returned")
-    return netted.select(
+    kept = placed.filter((nw.col("place") == "goods") & (nw.col("quantity") > 0))
+    return kept.join(returned, on="line_id", how="left").select(
         *(column.name for column in INVOICE_LINES.columns),
-        "quantity_returned",
-        net_amount=(units * nw.col("unit_price")).cast(nw.Decimal(18, 4)),
+        quantity_returned=nw.col("units_back").fill_null(0).cast(MONEY),
+        net_amount=(nw.col("amount") - nw.col("money_back").fill_null(0)).cast(MONEY),
     )
 
 
 def priced(matches: Lines) -> Lines:
-    """Return the units that came back with `amount`, their worth at the price of their sale."""
-    amount = (nw.col("quantity") * nw.col("unit_price")).cast(nw.Decimal(18, 4))
-    return matches.with_columns(amount=amount).drop("unit_price")
+    """Return the units that came back with `amount`, what was paid for them."""
+    return matches.select(
+        "line_id",
+        "return_line_id",
+        "returned_at",
+        quantity=(nw.col("units") * MONEY_UNIT).cast(MONEY),
+        amount=(nw.col("money") * MONEY_UNIT).cast(MONEY),
+    )

@@ -25,30 +25,27 @@ Lines = nw.LazyFrame[Any]
 
 PAIR = ("customer_id", "stock_code")
 TIME = ("sold_at", "is_return", "invoice_id", "unit_price", "quantity", "country", "line_id")
-WHOLE, EXACT = pa.decimal128(19, 0), pa.decimal128(18, 4)  # the same bits, read in two units
 
 
 def match_returns(goods: Lines) -> pa.Table:
     """Return one row per sale line and return line that took back units of it.
 
     `goods` are lines with `line_id`, PAIR, `quantity` (negative on returns), `sold_at`,
-    `invoice_id`, `unit_price`, `country`. Columns: line_id and unit_price of the sale,
-    return_line_id, returned_at, quantity (units).
+    `invoice_id`, `unit_price`, `amount`, `country`. Columns: line_id of the sale, return_line_id,
+    returned_at, units and money (what was paid for them), both in ten-thousandths.
     """
     events = events_in_time(goods).collect("pyarrow").to_native().combine_chunks()
-    matches = match_units(first_of_pairs(events), events["ten_thousandths"].to_pylist())
+    matches = match_units(
+        first_of_pairs(events), events["units"].to_pylist(), events["paid"].to_pylist()
+    )
     sale, back = events.take(matches["sale"]), events.take(matches["back"])
     return pa.table(
         {
             "line_id": sale["line_id"],
             "return_line_id": back["line_id"],
             "returned_at": back["sold_at"],
-            "quantity": matches["units"]
-            .combine_chunks()
-            .cast(WHOLE)
-            .view(EXACT)
-            .cast(events["quantity"].type),
-            "unit_price": sale["unit_price"],
+            "units": matches["units"],
+            "money": matches["money"],
         }
     )
 
@@ -62,10 +59,11 @@ def events_in_time(goods: Lines) -> Lines:
         .with_columns(
             is_return=(nw.col("quantity") < 0).cast(nw.Int64),
             country=nw.col("country").fill_null(""),
-            ten_thousandths=ten_thousandths("quantity"),
+            units=ten_thousandths("quantity"),
+            paid=ten_thousandths("amount"),
         )
         .sort(*PAIR, *TIME)
-        .select(*PAIR, "line_id", "quantity", "ten_thousandths", "sold_at", "unit_price")
+        .select(*PAIR, "line_id", "units", "paid", "sold_at")
     )
 
 
@@ -78,18 +76,24 @@ def first_of_pairs(events: pa.Table) -> list[bool]:
     return [True, *np.logical_or(*differ).tolist()]
 
 
-def match_units(firsts: list[bool], quantities: list[int]) -> pa.Table:
-    """Return which `sale` lost how many `units` to which return (`back`); lines by position."""
-    sales, returns, units = array("q"), array("q"), array("q")
+def match_units(firsts: list[bool], quantities: list[int], paid: list[int]) -> pa.Table:
+    """Return which `sale` lost how many `units` to which return (`back`); lines by position.
+
+    `money` is the share of what was paid for the units: the parts of a line add up to the whole.
+    """
+    sales, returns, units, money = array("q"), array("q"), array("q"), array("q")
     held: list[int] = []  # positions of purchases, the latest last
     left: list[int] = []  # units of each that nothing has taken back
+    worth: list[int] = []  # and what was paid for them
     for position, (is_first, quantity) in enumerate(zip(firsts, quantities, strict=True)):
         if is_first:
             held.clear()
             left.clear()
+            worth.clear()
         if quantity > 0:
             held.append(position)
             left.append(quantity)
+            worth.append(paid[position])
             continue
         wanted = -quantity
         while wanted and held:
@@ -97,10 +101,13 @@ def match_units(firsts: list[bool], quantities: list[int]) -> pa.Table:
             sales.append(held[-1])
             returns.append(position)
             units.append(taken)
+            money.append(worth[-1] * taken // left[-1])
             wanted -= taken
             left[-1] -= taken
+            worth[-1] -= money[-1]
             if not left[-1]:
                 held.pop()
                 left.pop()
-    columns = {"sale": sales, "back": returns, "units": units}
+                worth.pop()
+    columns = {"sale": sales, "back": returns, "units": units, "money": money}
     return pa.table({name: np.array(values, np.int64) for name, values in columns.items()})

@@ -39,7 +39,7 @@ def orders_of(sales: Lines) -> Lines:
         )
         .with_columns(whole_numbers("lines", "units", "amount", "returned_amount"))
         .with_columns(
-            (nw.col("units") > 0).cast(nw.Int64).alias("orders"),
+            (nw.col("amount") > 0).cast(nw.Int64).alias("orders"),
             month_number(nw.col("sold_at")).alias("month"),
             weekday(day_number(nw.col("sold_at"))).alias("weekday"),
             nw.col("sold_at").dt.hour().cast(nw.Int64).alias("hour"),
@@ -63,11 +63,11 @@ def month_number(moment: nw.Expr) -> nw.Expr:
 
 
 def _with_amounts(sales: Lines) -> Lines:
-    price = ten_thousandths("unit_price")
+    paid, kept = ten_thousandths("amount"), ten_thousandths("net_amount")
     return sales.with_columns(
         (nw.col("quantity") - nw.col("quantity_returned")).alias("units"),
-        ten_thousandths("net_amount").alias("amount"),
-        (price * nw.col("quantity_returned")).alias("returned_amount"),
+        kept.alias("amount"),
+        (paid - kept).alias("returned_amount"),
     )
 
 
@@ -122,11 +122,11 @@ def bin_of(value: nw.Expr, edges: Sequence[int]) -> nw.Expr:
 
 def product_totals(sales: Lines) -> Lines:
     """Return the totals of each product; `orders` are invoices on which any of it was kept."""
-    kept_on = nw.when(nw.col("units") > 0).then(nw.col("invoice_id"))
+    kept_on = nw.when(nw.col("amount") > 0).then(nw.col("invoice_id"))
     return (
         _with_amounts(sales)
         .with_columns(
-            kept_on.alias("kept_on"), (nw.col("units") == 0).cast(nw.Int64).alias("none_kept")
+            kept_on.alias("kept_on"), (nw.col("amount") == 0).cast(nw.Int64).alias("none_kept")
         )
         .group_by("stock_code")
         .agg(

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -49,6 +49,7 @@ class Layout(BaseModel):
     thousands: str | None = None
     dates: tuple[str, ...]
     overlapping: bool = False
+    repeats: Literal["drop", "keep"] = "keep"
     invoice_per_row: bool = False
     adjustment_prefix: str | None = None
     adjustment_code: str | None = None

@@ -19,7 +19,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from pipeline.core.run.errors import AmbiguousError, InputError
-from pipeline.ingest.layouts import CANONICAL, FIELDS, Layout, fit
+from pipeline.ingest.layouts import FIELDS, Layout, fit
 from pipeline.ingest.sources import Part, dialect, rows_of, unpack, with_one_line_end
 
 SHOWN = 5
@@ -374,12 +374,17 @@ def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
     quantity = (
         "n_quantity" if "quantity" in used else f"cast({cells['quantity']} as decimal(18, 4))"
     )
-    quantity = f"case when {quantity} % 1 = 0 then cast({quantity} as bigint) end"
+    quantity = f"case when {quantity} % 1 = 0 then {quantity} end"
     price = "n_unit_price" if "unit_price" in used else "cast(null as decimal(18, 4))"
     if "amount" in used:
         each = f"cast(abs(n_amount) / nullif(abs({quantity}), 0) as decimal(18, 4))"
         price = f"coalesce({price}, {each})"
         quantity = f"case when n_amount < 0 then -abs({quantity}) else {quantity} end"
+    amount = f"cast({quantity} * {price} as decimal(18, 4))"
+    if "amount" in used:
+        sign = f"case when {quantity} < 0 then -1 else 1 end"
+        amount = f"coalesce(cast(abs(n_amount) * {sign} as decimal(18, 4)), {amount})"
+    text, money = "cast(null as varchar)", "cast(null as decimal(18, 4))"
     return {
         "invoice_id": invoice,
         "stock_code": stock_code,
@@ -387,8 +392,20 @@ def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
         "quantity": quantity,
         "sold_at": _plausible("d_sold_at"),
         "unit_price": price,
+        "amount": amount,
         "customer_id": _identifier(cells["customer_id"]) if "customer_id" in cells else null,
         "country": cells.get("country", null),
+        "discount": money,
+        "unit_cost": money,
+        "category": text,
+        "channel": text,
+        "store": text,
+        "email": text,
+        "consent": text,
+        "status": text,
+        "is_sale": "part >= 0",
+        "source_key": "cast(null as bigint)",
+        "repeats": _text(layout.repeats),
     }
 
 
@@ -431,14 +448,15 @@ def lines_sql(source: Source) -> str:
         order = " order by line_id" if _is_reordered(source) else ""
         return f"select line_id, {parsed} from ({rows}){order}"
     same = ("invoice_id", "stock_code", "description")
-    also = ("unit_price", "customer_id", "country")
+    also = [n for n in expressions if n not in (*same, "quantity", "sold_at", "amount")]
     return (
         f"with sold as (select line_id, {parsed}, {_taken_back(source)} as taken_back, "
         f"{_back_at(source)} as back_at from ({rows})) "
-        f"select line_id, {', '.join(CANONICAL)} from sold union all "
+        f"select line_id, {', '.join(expressions)} from sold union all "
         "select (select max(line_id) from sold) + row_number() over (order by line_id) as line_id, "
-        f"{', '.join(same)}, -taken_back as quantity, back_at as sold_at, {', '.join(also)} "
-        "from sold where taken_back > 0 order by line_id"
+        f"{', '.join(same)}, -taken_back as quantity, back_at as sold_at, unit_price, "
+        "cast(-amount * taken_back / quantity as decimal(18, 4)) as amount, "
+        f"{', '.join(n for n in also if n != 'unit_price')} from sold where taken_back > 0 order by line_id"
     )
 
 

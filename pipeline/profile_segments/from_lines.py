@@ -24,7 +24,7 @@ def lines_until(sales: Lines, returned_units: Lines, day: date) -> Lines:
         returned_units.filter(nw.col("returned_at").dt.date() <= nw.lit(day))
         .group_by("line_id")
         .agg(
-            nw.col("quantity").sum().cast(nw.Int64).alias("units_back"),
+            nw.col("quantity").sum().alias("units_back"),
             _ten_thousandths("amount").sum().cast(nw.Int64).alias("money_back"),
         )
     )
@@ -32,7 +32,7 @@ def lines_until(sales: Lines, returned_units: Lines, day: date) -> Lines:
         sales.filter(~nw.col("customer_id").is_null())
         .filter(nw.col("sold_at").dt.date() <= nw.lit(day))
         .join(returned, on="line_id", how="left")
-        .with_columns((_ten_thousandths("unit_price") * nw.col("quantity")).alias("gross"))
+        .with_columns(_ten_thousandths("amount").alias("gross"))
         .select(
             "customer_id",
             "invoice_id",
@@ -63,7 +63,7 @@ def segment_months(lines: Lines, members: Lines) -> Lines:
     `members` has customer_id and segment_id.
     """
     orders = (
-        lines.filter(nw.col("kept") > 0)
+        lines.filter(nw.col("net") > 0)
         .with_columns(
             nw.col("sold_at").dt.year().cast(nw.Int64).alias("year"),
             nw.col("sold_at").dt.month().cast(nw.Int64).alias("month"),

@@ -18,6 +18,7 @@ PLACES = {
     "stock_adjustments": "no description, no price, no customer",
     "not_goods": "postage, fees, manual entries, vouchers, samples",
     "no_price": "goods at price 0 or below",
+    "not_sold": "cancelled, not paid or otherwise no sale",
     "no_quantity": "goods of quantity 0",
     "returns_matched": "returns, taken off the sale that they belong to",
     "returns_unmatched": "returns of goods sold before the file begins",

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shops import paid
 
 from pipeline.aggregate_rfm.__main__ import (
     Params,
@@ -53,20 +54,22 @@ def sale(  # noqa: PLR0917, a line reads as a row
 ) -> dict[str, Any]:
     """A sale line with its returns (day, units); days count from START."""
     back = sum(n for _, n in returns)
-    return {
-        "line_id": line,
-        "invoice_id": invoice,
-        "stock_code": product,
-        "description": product,
-        "quantity": units,
-        "sold_at": datetime.combine(START, datetime.min.time()) + timedelta(days=day, hours=9),
-        "unit_price": Decimal(price),
-        "customer_id": customer,
-        "country": "Malta",
-        "quantity_returned": back,
-        "net_amount": (units - back) * Decimal(price),
-        "returns": returns,
-    }
+    return paid(
+        {
+            "line_id": line,
+            "invoice_id": invoice,
+            "stock_code": product,
+            "description": product,
+            "quantity": units,
+            "sold_at": datetime.combine(START, datetime.min.time()) + timedelta(days=day, hours=9),
+            "unit_price": Decimal(price),
+            "customer_id": customer,
+            "country": "Malta",
+            "quantity_returned": back,
+            "net_amount": (units - back) * Decimal(price),
+            "returns": returns,
+        }
+    )
 
 
 def lazy(engine: str, table: pa.Table) -> nw.LazyFrame[Any]:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from conftest import ROOT, run
 from scipy import sparse
+from shops import paid_lines
 from sklearn.metrics import adjusted_mutual_info_score
 
 from pipeline.categorize_products.__main__ import Params
@@ -47,7 +48,7 @@ def small_shop():
     lines["country"] = "France"
     lines["quantity_returned"] = 0
     lines["net_amount"] = Decimal("3.0000")
-    return lines
+    return paid_lines(lines)
 
 
 @pytest.fixture

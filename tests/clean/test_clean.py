@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shops import paid
 
 from pipeline.clean import __main__ as clean
 from pipeline.clean.__main__ import PLACES, Params, facts_of, ledger_of
@@ -57,7 +58,7 @@ def shop(request, tmp_path, monkeypatch):
 
 def cleaned(*lines: dict[str, Any]) -> dict[str, Any]:
     """Run the stage on these lines, numbered from 1; return its metrics."""
-    rows = [{"line_id": n, **row} for n, row in enumerate(lines, 1)]
+    rows = [paid({"line_id": n, **row}) for n, row in enumerate(lines, 1)]
     pq.write_table(pa.Table.from_pylist(rows, schema=INVOICE_LINES.schema), INVOICE_LINES.path)
     clean.main()
     metrics: dict[str, Any] = json.loads(Path("metrics/clean.json").read_text(encoding="utf-8"))
@@ -159,7 +160,7 @@ def test_returns_are_netted_and_priced_as_sold():
             "line_id": 1,
             "return_line_id": 2,
             "returned_at": START + timedelta(minutes=1),
-            "quantity": 2,
+            "quantity": Decimal(2),
             "amount": Decimal("5.0000"),
         }
     ]

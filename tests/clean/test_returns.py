@@ -19,6 +19,7 @@ import pytest
 from conftest import skip_unless
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shops import paid
 
 from pipeline.clean.returns import match_returns
 from pipeline.core.engines.spark import SparkEngine, open_spark
@@ -47,17 +48,19 @@ def numbered(lines: list[Line]) -> list[Line]:
 
 def lazy(engine: str | SparkEngine, lines: list[Line]) -> nw.LazyFrame[Any]:
     rows = [
-        {
-            "line_id": line.line_id,
-            "invoice_id": line.invoice,
-            "stock_code": line.product,
-            "description": None,
-            "quantity": line.units,
-            "sold_at": START + timedelta(minutes=line.minute),
-            "unit_price": Decimal(line.price),
-            "customer_id": line.customer,
-            "country": line.country,
-        }
+        paid(
+            {
+                "line_id": line.line_id,
+                "invoice_id": line.invoice,
+                "stock_code": line.product,
+                "description": None,
+                "quantity": line.units,
+                "sold_at": START + timedelta(minutes=line.minute),
+                "unit_price": Decimal(line.price),
+                "customer_id": line.customer,
+                "country": line.country,
+            }
+        )
         for line in lines
     ]
     table = pa.Table.from_pylist(rows, schema=INVOICE_LINES.schema)
@@ -79,8 +82,8 @@ def netted(engine: str | SparkEngine, lines: list[Line]) -> Taken:
     for row in rows:
         came_back = START + timedelta(minutes=by_id[row["return_line_id"]].minute)
         assert row["returned_at"] == came_back
-        assert row["unit_price"] == Decimal(by_id[row["line_id"]].price)
-    taken = {(row["line_id"], row["return_line_id"]): row["quantity"] for row in rows}
+        assert row["money"] == row["units"] * Decimal(by_id[row["line_id"]].price)
+    taken = {(row["line_id"], row["return_line_id"]): row["units"] // 10_000 for row in rows}
     assert len(taken) == len(rows)
     return taken
 

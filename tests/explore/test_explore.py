@@ -54,7 +54,9 @@ def shop(tmp_path, monkeypatch):
 
 def put_lines(lines: list[tuple[Any, ...]]) -> None:
     rows = [
-        (n, i, p, p.lower(), q, at, Decimal(c), who, where, r, (q - r) * Decimal(c))
+        (n, i, p, p.lower(), q, at, Decimal(c), q * Decimal(c), who, where)
+        + (None,) * 8
+        + (True, None, "drop", r, (q - r) * Decimal(c))
         for n, i, p, q, r, c, who, where, at in lines
     ]
     put(SALES, rows)

@@ -39,7 +39,7 @@ SALES = pd.DataFrame(
         "line_id", "invoice_id", "stock_code", "customer_id", "country", "sold_at", "quantity",
         "unit_price",
     ],
-)  # fmt: skip
+).assign(amount=lambda lines: lines["quantity"] * lines["unit_price"])  # fmt: skip
 RETURNED = pd.DataFrame(
     [(1, at("2011-01-20 10:00"), 1, 1.5), (1, at("2011-02-20 10:00"), 1, 1.5),
      (4, at("2011-01-31 23:59"), 3, 4.5)],

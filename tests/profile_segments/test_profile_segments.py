@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from shops import paid_lines
 
 from pipeline.aggregate_rfm import __main__ as aggregate_rfm
 from pipeline.core.model.naming import name_segments, read_playbook
@@ -94,7 +95,7 @@ def shop(days: int = 300, customers: int = 80, products: int = 6, parts: int = 3
     """Write what the stage reads below the working directory."""
     shutil.copy(ROOT / "params.yaml", "params.yaml")
     lines, returned = sales(days, customers, products)
-    write_table(SALES, lines)
+    write_table(SALES, paid_lines(lines))
     write_table(RETURNED_UNITS, returned)
     keys = list(CATEGORIES) if products > 1 else ["other"]
     codes = sorted(lines["stock_code"].unique())

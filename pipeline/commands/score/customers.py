@@ -60,8 +60,8 @@ def net_lines(
         both = engine.keep(after_history(engine, past, lines))
         placed = place_lines(both, not_goods, engine.keep)
     matches = engine.load(match_returns(placed.filter(nw.col("place") == "goods")))
-    sales = engine.keep(net_sales(placed, matches))
     returned_units = engine.keep(priced(matches))
+    sales = engine.keep(net_sales(placed, returned_units))
     return NetSales(sales, returned_units, first.date(), last.date())
 
 

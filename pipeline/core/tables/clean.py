@@ -1,6 +1,6 @@
 """What clean writes: genuine sales, and which return took back which sale, and when."""
 
-from pipeline.core.tables.contract import Table, count, moment, money
+from pipeline.core.tables.contract import Table, count, moment, money, units
 from pipeline.core.tables.ingest import INVOICE_LINES
 
 SALES = Table(
@@ -8,19 +8,17 @@ SALES = Table(
     row="one line of goods sold, known customer or not",
     columns=(
         *INVOICE_LINES.columns,
-        count(
-            "quantity_returned",
-            "units that the same customer brought back by the end of the file",
-            unit="units",
+        units(
+            "quantity_returned", "units that the same customer brought back by the end of the file"
         ),
-        money("net_amount", "(quantity - quantity_returned) x unit_price"),
+        money("net_amount", "amount less what was paid back for returned units and as refunds"),
     ),
     key=("line_id",),
     rules=(
         "quantity > 0",
-        "unit_price > 0",
+        "amount > 0",
         "quantity_returned between 0 and quantity",
-        "net_amount = (quantity - quantity_returned) * unit_price",
+        "net_amount between 0 and amount",
         "customer_id is not null or quantity_returned = 0",
     ),
     by_lines=True,
@@ -28,13 +26,13 @@ SALES = Table(
 
 RETURNED_UNITS = Table(
     "returned_units",
-    row="units of one sale line that one return line took back",
+    row="units or money of one sale line that one return or refund took back",
     columns=(
         count("line_id", "the line of `sales` that was (partly) taken back"),
         count("return_line_id", "the line of `invoice_lines` that took it back"),
         moment("returned_at", "when it was taken back"),
-        count("quantity", "units taken back", least=1, unit="units"),
-        money("amount", "quantity x the unit price of the sale", rule="amount > 0"),
+        units("quantity", "units taken back; 0 where money alone went back", least=0),
+        money("amount", "what was paid for them, or was paid back", least=0),
     ),
     key=("line_id", "return_line_id"),
     order=("line_id", "returned_at", "return_line_id"),

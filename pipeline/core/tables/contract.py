@@ -91,6 +91,14 @@ def amount(name: str, doc: str, *, null: bool = False) -> Column:
     return number(name, doc, unit="currency", null=null)
 
 
+def units(
+    name: str, doc: str, *, least: int | None = None, rule: str = "", null: bool = False
+) -> Column:
+    """A column of units of a product, an exact decimal: 1.5 kg are 1.5."""
+    rule = rule or _least(name, least)
+    return Column(name, MONEY, doc, nullable=null, unit="units", rule=rule)
+
+
 def money(
     name: str, doc: str, *, least: int | None = None, rule: str = "", null: bool = False
 ) -> Column:
