@@ -81,7 +81,8 @@ def place_lines(lines: Lines, params: NotGoods, keep: Keep) -> Lines:
 def repeated_lines(lines: Lines, repeats: str | None) -> Lines:
     """Return the `line_id` of every line that repeats an earlier one and is to be dropped.
 
-    Where `repeats` is null, each line says itself what becomes of it. Lines that are alike in three short columns are few; only these are compared as a whole.
+    Where `repeats` is null, each line says itself what becomes of it. Lines that are alike in three
+    short columns are few; only these are compared as a whole.
     """
     if repeats is None:
         lines = lines.filter(nw.col("repeats") == "drop")
@@ -133,14 +134,18 @@ def place_returns(placed: Lines, matches: Lines) -> Lines:
 
 def net_sales(placed: Lines, returned_units: Lines) -> Lines:
     """Return the kept lines with `quantity_returned` and `net_amount`."""
-    returned = returned_units.group_by("line_id").agg(
-        nw.col("quantity").sum().alias("units_back"), nw.col("amount").sum().alias("money_back")
+    returned = (
+        returned_units.with_columns(units_back=ten_thousandths("quantity"))
+        .with_columns(money_back=ten_thousandths("amount"))
+        .group_by("line_id")
+        .agg(nw.col("units_back", "money_back").sum())
     )
     kept = placed.filter((nw.col("place") == "goods") & (nw.col("quantity") > 0))
+    units, money = nw.col("units_back").fill_null(0), nw.col("money_back").fill_null(0)
     return kept.join(returned, on="line_id", how="left").select(
         *(column.name for column in INVOICE_LINES.columns),
-        quantity_returned=nw.col("units_back").fill_null(0).cast(MONEY),
-        net_amount=(nw.col("amount") - nw.col("money_back").fill_null(0)).cast(MONEY),
+        quantity_returned=(units.cast(nw.Int64) * MONEY_UNIT).cast(MONEY),
+        net_amount=((nw.col("money") - money).cast(nw.Int64) * MONEY_UNIT).cast(MONEY),
     )
 
 

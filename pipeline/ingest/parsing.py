@@ -456,7 +456,8 @@ def lines_sql(source: Source) -> str:
         "select (select max(line_id) from sold) + row_number() over (order by line_id) as line_id, "
         f"{', '.join(same)}, -taken_back as quantity, back_at as sold_at, unit_price, "
         "cast(-amount * taken_back / quantity as decimal(18, 4)) as amount, "
-        f"{', '.join(n for n in also if n != 'unit_price')} from sold where taken_back > 0 order by line_id"
+        f"{', '.join(n for n in also if n != 'unit_price')} from sold "
+        "where taken_back > 0 order by line_id"
     )
 
 

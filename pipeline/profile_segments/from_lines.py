@@ -17,14 +17,12 @@ Lines = nw.LazyFrame[Any]
 def lines_until(sales: Lines, returned_units: Lines, day: date) -> Lines:
     """Return lines sold to known customers by the end of `day`, less what was returned by then.
 
-    Columns: customer_id, invoice_id, stock_code, country, sold_at, quantity, kept (units),
-    gross (money as sold) and net (money kept).
+    Columns: customer_id, invoice_id, stock_code, country, sold_at, quantity, gross (money as sold) and net (money kept).
     """
     returned = (
         returned_units.filter(nw.col("returned_at").dt.date() <= nw.lit(day))
         .group_by("line_id")
         .agg(
-            nw.col("quantity").sum().alias("units_back"),
             _ten_thousandths("amount").sum().cast(nw.Int64).alias("money_back"),
         )
     )
@@ -41,7 +39,6 @@ def lines_until(sales: Lines, returned_units: Lines, day: date) -> Lines:
             "sold_at",
             "quantity",
             "gross",
-            (nw.col("quantity") - nw.col("units_back").fill_null(0)).alias("kept"),
             (nw.col("gross") - nw.col("money_back").fill_null(0)).alias("net"),
         )
     )
