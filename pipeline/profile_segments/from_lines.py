@@ -17,14 +17,13 @@ Lines = nw.LazyFrame[Any]
 def lines_until(sales: Lines, returned_units: Lines, day: date) -> Lines:
     """Return lines sold to known customers by the end of `day`, less what was returned by then.
 
-    Columns: customer_id, invoice_id, stock_code, country, sold_at, quantity, gross (money as sold) and net (money kept).
+    Columns: customer_id, invoice_id, stock_code, country, sold_at, quantity, gross (money as sold)
+    and net (money kept).
     """
     returned = (
         returned_units.filter(nw.col("returned_at").dt.date() <= nw.lit(day))
         .group_by("line_id")
-        .agg(
-            _ten_thousandths("amount").sum().cast(nw.Int64).alias("money_back"),
-        )
+        .agg(_ten_thousandths("amount").sum().cast(nw.Int64).alias("money_back"))
     )
     return (
         sales.filter(~nw.col("customer_id").is_null())
