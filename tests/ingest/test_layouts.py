@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 from shops import Shop, shop_in
+from workbooks import write_workbook
 
-from bench.inputs.workbooks import write_workbook
 from pipeline.core.run.errors import InputError
 from pipeline.ingest.layouts import FIELDS, load_layouts
 

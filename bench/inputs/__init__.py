@@ -1,1 +1,0 @@
-"""Files that a shop may hand over: whole ones, broken ones and hostile ones."""
