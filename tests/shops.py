@@ -17,7 +17,7 @@ from pipeline.ingest import __main__ as ingest
 from pipeline.ingest.layouts import CANONICAL
 
 BESIDE = (
-    "discount", "unit_cost", "category", "channel", "store", "email", "consent", "status",
+    "discount", "unit_cost", "shop_category", "channel", "store", "email", "consent", "status",
     "source_key",
 )  # fmt: skip
 FIRST = ("line_id", *CANONICAL)

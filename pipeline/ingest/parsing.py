@@ -397,7 +397,7 @@ def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
         "country": cells.get("country", null),
         "discount": money,
         "unit_cost": money,
-        "category": text,
+        "shop_category": text,
         "channel": text,
         "store": text,
         "email": text,
