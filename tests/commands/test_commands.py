@@ -24,6 +24,7 @@ MISTAKES = {
     "pipeline campaign": ["read", "spring"],
     "pipeline check": ["orders.csv"],
     "pipeline download": ["--from", "nowhere.zip"],
+    "pipeline forget": ["17850"],
     "pipeline score": ["orders.csv"],
 }
 ESCAPE = "\x1b"
