@@ -160,9 +160,6 @@ def _profile(i: int) -> dict[str, Any]:
         "revenue": Decimal(["52000", "31000", "9000", "8000", "0"][i]),
         "revenue_share": [0.52, 0.31, 0.09, 0.08, 0.0][i],
         "orders": SIZES[i] * 3,
-        "recency_level": ["high", "mid", "low", "high", "low"][i],
-        "frequency_level": "mid",
-        "monetary_level": ["high", "mid", "low", "high", "low"][i],
         "median_recency_days": None if nothing else 10.0 + 30 * i,
         "median_frequency": 0.0 if nothing else 8.0 - i,
         "median_monetary": 0.0 if nothing else 2600.0 / (i + 1),
@@ -234,6 +231,12 @@ def _customer(i: int, n: int, chance: np.random.Generator) -> dict[str, Any]:
     return _segment(i) | {
         "customer_id": f"C{i}{n:03d}",
         "confidence": 0.9,
+        "previous_segment": None,
+        "since": AS_OF,
+        "months_in_segment": 0,
+        "recency_score": 3,
+        "frequency_score": 3,
+        "monetary_score": 3,
         "recency_days": None if nothing else int(chance.integers(0, 40) + 60 * i),
         "frequency": 0 if nothing else int(chance.integers(1, 12)),
         "monetary": Decimal(0) if nothing else Decimal(int(chance.integers(20, 9000))),
@@ -415,6 +418,7 @@ def _candidate(algorithm: str, k: int) -> dict[str, Any]:
     return figures | {
         "candidate": f"{algorithm}/rfm/log/{k}", "algorithm": algorithm, "features": "rfm",
         "transform": "log", "k": k, "is_baseline": algorithm == "seed", "segments": k,
+        "resamples": 20,
         "bic": None if algorithm != "mixture" else 1.0,
         "failed_gates": "Jaccard" if k > 4 else "",
         "is_chosen": (algorithm, k) == ("kmeans", 4),
@@ -425,8 +429,8 @@ def _candidate(algorithm: str, k: int) -> dict[str, Any]:
 def _reason(algorithm: str, verdict: str) -> dict[str, Any]:
     return {
         "family": f"{algorithm}/rfm/log", "best_candidate": f"{algorithm}/rfm/log/4",
-        "is_baseline": False, "passed": 3, "tried": 5, "eta_squared_of_ceiling": 0.74,
-        "verdict": verdict, "reason": "foretells 74% of the ceiling with 4 segments",
+        "is_baseline": False, "passed": 3, "tried": 5, "share_of_reference": 0.74,
+        "verdict": verdict, "reason": "74% of the reference model with 4 segments",
     }  # fmt: skip
 
 
@@ -526,7 +530,7 @@ def metrics(*, hostile: bool, bare: bool) -> dict[str, dict[str, Any]]:
         },
         "categorize": {"products": 60, "categories": 3, "share": {"kitchen": 0.4}},
         "select": {"structure": "continuum", "candidates": 15, "candidates_passed": 9, "origins": 3,
-                   "ceiling": {"rfm": {"eta_squared": 0.3}}},
+                   "reference": {"correlation_squared": 0.3}},
         "assign": {"customers": 100},
         "profile": {
             "note": HOSTILE if hostile else "none",

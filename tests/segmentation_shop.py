@@ -5,17 +5,24 @@ import pandas as pd
 
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.contract import write_table
-from pipeline.select_model.candidates import Effort, Origin, Snapshot
+from pipeline.select_model.candidates import Effort, Setting
+from pipeline.select_model.snapshots import Origin, Snapshot
 
-EFFORT = Effort(
+SETTING = Setting(
     seed=1,
-    groups=2,
-    minimum_share=0.03,
     customers=400,
-    resamples=4,
-    splits=2,
-    gap_references=1,
-    quadratic_sample=200,
+    minimum_share=0.03,
+    effort=Effort(
+        resamples=4,
+        splits=2,
+        finalists=2,
+        final_resamples=6,
+        final_splits=3,
+        gap_references=1,
+        later_resamples=20,
+        customers=400,
+        quadratic_sample=200,
+    ),
 )
 DATES = [f"2011-{month:02d}-28" for month in range(1, 10)]
 
@@ -33,8 +40,9 @@ def snapshots(dates=DATES, size=400, seed=0):
         group[:3] = 0
         is_over = number < len(dates) - 3
         later = np.maximum(0, habit - 0.4) * 400 * rng.random(size) if is_over else None
-        features = {"rfm": np.column_stack([recency, frequency, monetary]).astype(float)}
-        found.append(Snapshot(date, features, group, np.arange(size), later))
+        rhythm = np.column_stack([recency, frequency, monetary, 90 - 80 * habit]).astype(float)
+        features = {"rfm": rhythm[:, :3], "rhythm": rhythm, "every": rhythm}
+        found.append(Snapshot(date, features, rhythm, group, np.arange(size), later))
     return found
 
 

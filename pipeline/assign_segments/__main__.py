@@ -1,6 +1,6 @@
-"""Put every customer of every snapshot into exactly one segment, with the kept model.
+"""Put every customer of every snapshot into exactly one named segment, by the definition in use.
 
-Reads   data/model.skops, data/customers.parquet, pipeline/settings/playbook.yaml
+Reads   data/definition.yaml, data/customers.parquet, pipeline/settings/playbook.yaml
 Writes  data/segments.parquet, data/segment_names.parquet, metrics/assign.json,
         metrics/plots/segment_sizes.csv
 
@@ -17,8 +17,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from pipeline.core.model.naming import Playbook, name_segments, read_playbook
-from pipeline.core.model.segment_model import SegmentModel, assign, load_model
+from pipeline.assign_segments.history import with_history
+from pipeline.assign_segments.names import segment_names
+from pipeline.core.model.definition import Definition, assign, load_definition
+from pipeline.core.model.naming import KLAVIYO, SHOPIFY, read_playbook
 from pipeline.core.run.metrics import METRICS, write_metrics
 from pipeline.core.run.outputs import write_text
 from pipeline.core.run.stage import run_stage, stage
@@ -30,21 +32,29 @@ SEGMENT_SIZES = METRICS / "plots" / "segment_sizes.csv"
 
 
 def main() -> None:
-    """Read the model and the customers, assign, name, write."""
+    """Read the definition and the customers, assign, name, write."""
     with stage("assign_segments") as log:
-        model = load_model()
+        definition = load_definition()
         check(CUSTOMERS)
+        names = segment_names(definition, read_playbook())
         with threadpool_limits(1):
-            names = segment_names(model, snapshot_of(model.snapshot_date), read_playbook())
             # One snapshot after the other: a large shop's customers of a year are many.
             segments = pd.concat(
-                [assign_all(model, snapshot_of(date), names) for date in snapshot_dates()]
+                with_history(definition, (snapshot_of(date) for date in snapshot_dates()))
             )
+            last = snapshot_of(snapshot_dates()[-1])
+            names = described(names, definition, last)
+        segments = named(segments, names)
         write_table(SEGMENT_NAMES, names)
         write_table(SEGMENTS, segments)
         write_text(SEGMENT_SIZES, segment_sizes(segments, names))
         write_metrics("assign", figures(segments, names))
-        log.info("%d rows in %d segments", len(segments), len(names))
+        log.info(
+            "%d customers in %d segments, over %d snapshots",
+            len(last),
+            len(names),
+            segments["snapshot_date"].nunique(),
+        )
 
 
 def snapshot_dates() -> list[str]:
@@ -62,33 +72,26 @@ def snapshot_of(date: str) -> pd.DataFrame:
     return rows
 
 
-def segment_names(model: SegmentModel, rows: pd.DataFrame, playbook: Playbook) -> pd.DataFrame:
-    """One row per segment: its name and the levels that it was named by.
-
-    Segments are named once, by the customers `rows` of the snapshot that the model was fitted
-    on, so that a name means the same in every snapshot.
-    """
-    size = len(model.order)
-    group = np.full(size, "", dtype=object)
-    for name, part in model.groups.items():
-        group[model.order[part]] = name
-    segments = pd.DataFrame({"segment_id": np.arange(size), "group": group, **model.levels})
-    members = assign(model, rows)["segment_id"]
-    named = name_segments(segments, rows, playbook, pd.Series(members))
-    counts = np.bincount(members, minlength=size)
-    return named.assign(customers=counts)
-
-
-def assign_all(model: SegmentModel, customers: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
-    """Every row of `customers` with its segment_id, segment and confidence."""
-    given = assign(model, customers)
-    keys = customers[["snapshot_date", "customer_id"]]
-    named = names.set_index("segment_id")["segment"]
-    return keys.assign(
-        segment_id=given["segment_id"],
-        segment=given["segment_id"].map(named),
-        confidence=given["confidence"],
+def described(names: pd.DataFrame, definition: Definition, customers: pd.DataFrame) -> pd.DataFrame:
+    """The segments with the size and the medians of their members, and other systems' groups."""
+    members = assign(definition, customers)["segment_id"].to_numpy()
+    measures = customers[["recency_days", "frequency", "monetary"]].astype("float64")
+    medians = measures.groupby(members).median().reindex(names["segment_id"]).reset_index(drop=True)
+    found = names.join(medians)
+    return found.assign(
+        customers=np.bincount(members, minlength=len(names)),
+        klaviyo_group=found["play"].map(KLAVIYO),
+        shopify_group=found["play"].map(SHOPIFY),
     )
+
+
+def named(segments: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
+    """The rows with their segment and the one before by name."""
+    name_of = names.set_index("segment_id")["segment"]
+    return segments.assign(
+        segment=segments["segment_id"].map(name_of),
+        previous_segment=segments["previous_id"].map(name_of),
+    ).drop(columns="previous_id")
 
 
 def segment_sizes(segments: pd.DataFrame, names: pd.DataFrame) -> str:
@@ -102,15 +105,18 @@ def segment_sizes(segments: pd.DataFrame, names: pd.DataFrame) -> str:
 
 
 def figures(segments: pd.DataFrame, names: pd.DataFrame) -> dict[str, Any]:
-    """Counts at the last snapshot, and how sure the model was."""
+    """Counts at the last snapshot, how sure the segments were, and why customers moved last."""
     last = segments[segments["snapshot_date"] == segments["snapshot_date"].max()]
     counts = last.groupby("segment").size()
+    causes = last["moved_by"].value_counts()
     return {
         "rows": len(segments),
         "snapshots": int(segments["snapshot_date"].nunique()),
         "customers": len(last),
         "segments": len(names),
         "mean_confidence": float(last["confidence"].mean()),
+        "moved_by_behaviour": int(causes.get("behaviour", 0)),
+        "moved_by_time": int(causes.get("time", 0)),
         "customers_by_segment": {s: int(counts.get(s, 0)) for s in names["segment"]},
     }
 

@@ -23,7 +23,7 @@ from pydantic import Field
 from threadpoolctl import threadpool_limits
 
 from pipeline.core.engines.base import open_engine
-from pipeline.core.model.naming import Playbook, own_plays, read_playbook
+from pipeline.core.model.naming import Playbook, read_playbook
 from pipeline.core.run.metrics import METRICS, write_metrics
 from pipeline.core.run.outputs import write_text
 from pipeline.core.run.params import ShopParams, StageParams, load_params
@@ -286,9 +286,6 @@ def customer_rows(shop: Shop, outlook: Outlook, playbook: Playbook, currency: st
     )
     places = map_places(shop.last)
     found["map_x"], found["map_y"] = places["map_x"].to_numpy(), places["map_y"].to_numpy()
-    plays = dict(zip(shop.names["segment_id"].astype(int), shop.names["play"], strict=True))
-    given = [plays[number] for number in found["segment_id"]]
-    found["play"] = own_plays(found, given, playbook, shop.last)
     return found.assign(action=customer_actions(found, playbook, currency))
 
 
@@ -319,9 +316,15 @@ def mailing_list(customers: pd.DataFrame) -> str:
         (
             "customer_id",
             "segment",
+            "previous_segment",
+            "segment_since",
+            "months_in_segment",
             "recency_days",
             "frequency",
             "monetary",
+            "recency_score",
+            "frequency_score",
+            "monetary_score",
             "top_category",
             "next_best_category",
             "expected_spend",
@@ -330,9 +333,15 @@ def mailing_list(customers: pd.DataFrame) -> str:
         zip(
             frame["customer_id"],
             frame["segment"],
+            frame["previous_segment"],
+            frame["since"],
+            frame["months_in_segment"],
             recency,
             frame["frequency"],
             [f"{value:.2f}" for value in frame["monetary"]],
+            frame["recency_score"],
+            frame["frequency_score"],
+            frame["monetary_score"],
             frame["top_category_title"],
             frame["next_category_title"],
             ["" if pd.isna(v) else f"{v:.2f}" for v in frame["expected_spend"]],

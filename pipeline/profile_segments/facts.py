@@ -41,7 +41,7 @@ SEASON_MONTHS = 6  # whole months below which no month can be called the stronge
 class Shop:
     """What the stage reads: every snapshot's customers with segment_id, and the last one apart.
 
-    `names` has one row per segment with its play and levels; `titles` maps the keys of categories
+    `names` has one row per segment with its play; `titles` maps the keys of categories
     to their names, and is empty where the shop's lines know no products.
     """
 
@@ -94,7 +94,7 @@ def join_shop(
     Raises InputError where customers and segments are not of one run.
     """
     joined = customers.merge(
-        segments[["snapshot_date", "customer_id", "segment_id", "confidence"]],
+        segments.drop(columns="segment"),
         on=["snapshot_date", "customer_id"],
         how="left",
         validate="one_to_one",
@@ -238,9 +238,6 @@ def segment_facts(
                 "revenue": own_revenue,
                 "revenue_share": float(own_revenue / revenue) if revenue else 0.0,
                 "orders": int(members["frequency"].sum()),
-                "recency_level": name["recency_level"],
-                "frequency_level": name["frequency_level"],
-                "monetary_level": name["monetary_level"],
                 "median_recency_days": members["recency_days"].median(),
                 "median_frequency": members["frequency"].median(),
                 "median_monetary": float(np.median(members["monetary"].to_numpy(dtype=float))),

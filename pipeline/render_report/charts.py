@@ -369,7 +369,7 @@ def candidate_field(rows: Rows) -> alt.TopLevelMixin:
             ),
             y=alt.Y(
                 "eta:Q",
-                title="share of the ceiling: later spend foretold",
+                title="share of the reference model: later spend predicted",
                 axis=alt.Axis(format="%", tickCount=5),
                 scale=alt.Scale(zero=False),
             ),
@@ -388,7 +388,7 @@ def candidate_field(rows: Rows) -> alt.TopLevelMixin:
             tooltip=_tooltip(
                 candidate="candidate",
                 jaccard_text="Jaccard",
-                eta_text="of the ceiling",
+                eta_text="of the reference",
                 failed="fails",
             ),
         )

@@ -33,7 +33,7 @@ STRUCTURES = {
     "side.",
 }
 SWEEPS = (
-    ("eta_squared", "Later spend foretold (η²)", None, "higher is better"),
+    ("eta_squared", "Later spend explained (η²)", None, "higher is better"),
     ("jaccard", "Stability (Jaccard)", "jaccard", "the dashed line is the gate"),
     (
         "prediction_strength",
@@ -51,7 +51,7 @@ LAID_OUT = {
     "log": "taken as logarithms",
     "power": "straightened by a power transform",
     "quantile": "taken as ranks",
-    "weighted": "each weighted by how much later spend it foretells",
+    "weighted": "each weighted by how much later spend it predicts",
     "standard_pca2": "standardized and reduced to two principal components",
     "expected_line": "joined into one figure, the spend they let expect (a straight line each)",
     "expected_curve": "joined into one figure, the spend they let expect (a curve each)",
@@ -68,7 +68,8 @@ CUT = {
     "tree": "split by a tree that learnt from later spend",
     "tiers": "cut into tiers of as many customers each",
     "steps": "cut into steps of equal width between two outer groups",
-    "rules": "scored 1 to 5 and put together by the trade's rules",
+    "rfm_rules": "scored 1 to 5 and put together by the industry's rules",
+    "grid": "by stages of life (new, recent, slowing, lapsed) and tiers of orders and spend",
 }
 
 
@@ -86,7 +87,7 @@ def in_words(candidate: Row, feature_sets: Mapping[str, Sequence[str]]) -> str:
 
 
 def trust(inputs: Inputs, currency: str) -> Row:
-    """The choice, its gates, its rivals, its ceiling and what came true."""
+    """The choice, its gates, its rivals, the reference model and what came true."""
     candidates = rows_of(inputs.candidates)
     chosen = next(row for row in candidates if row["is_chosen"])
     runner_up = next((row for row in candidates if row["is_runner_up"]), None)
@@ -116,7 +117,8 @@ def _reasons(inputs: Inputs) -> list[Row]:
     order = {"chosen": 0, "runner-up": 1, "rejected": 2, "baseline": 3}
     rows = rows_of(inputs.selection_reasons)
     return sorted(
-        rows, key=lambda row: (order[row["verdict"]], -row["eta_squared_of_ceiling"], row["family"])
+        rows,
+        key=lambda row: (order[row["verdict"]], -(row["share_of_reference"] or 0), row["family"]),
     )
 
 
@@ -153,8 +155,8 @@ def _field(candidates: Sequence[Row]) -> list[Row]:
                 "candidate": row["candidate"],
                 "jaccard": row["jaccard"],
                 "jaccard_text": words.number(row["jaccard"], 2),
-                "eta": row["eta_squared_of_ceiling"],
-                "eta_text": words.share(row["eta_squared_of_ceiling"]),
+                "eta": row["share_of_reference"] or 0,
+                "eta_text": words.share(row["share_of_reference"]),
                 "failed": row["failed_gates"] or "nothing",
                 "kind": kind,
                 "rank": ranks[kind],

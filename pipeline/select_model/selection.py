@@ -1,26 +1,33 @@
-"""The rule that chooses: gates first, then prediction, then within one standard error fewer."""
+"""The rule that chooses: gates first, then prediction, then within one standard error simpler."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.core.run.params import StageParams
 
 Matrix = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class Gates:
-    """What a candidate must reach before its prediction counts."""
+class Gates(StageParams):
+    """What a candidate must reach before its prediction counts.
 
-    minimum_share: float
-    jaccard: float
-    prediction_strength: float
-    maximum_segments: int
+    Jaccard and prediction strength must reach theirs by more than one standard error.
+    """
+
+    minimum_share: float = Field(gt=0, lt=1)
+    maximum_segments: int = Field(ge=2)
+    same_stage: float = Field(ge=0, le=1)
+    rises_by_ageing: float = Field(ge=0, le=1)
+    jaccard: float = Field(ge=0, le=1)
+    prediction_strength: float = Field(ge=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -28,13 +35,15 @@ class Choice:
     """Row numbers of the choice and the runner-up, and what the choice rests on.
 
     `passed` says whether the choice passed every gate; `best` is the row of the highest
-    prediction among its equals, from which the choice is within one standard error.
+    prediction among its equals, from which the choice is within one standard error; `support` is
+    the share of resamples of customers in which the same rule chooses the same.
     """
 
     chosen: int
     runner_up: int
     best: int
     passed: bool
+    support: float
 
 
 def failed_gates(candidates: pd.DataFrame, gates: Gates) -> pd.Series:
@@ -54,51 +63,110 @@ def _failures(row: pd.Series, gates: Gates) -> str:
         failures.append("a single segment")
     if row["smallest_share"] < gates.minimum_share:
         failures.append(
-            f"smallest segment {row['smallest_share']:.1%}, at least {gates.minimum_share:.1%}"
+            f"smallest segment {row['smallest_share']:.2%}, at least {gates.minimum_share:.2%}"
         )
-    if row["jaccard"] < gates.jaccard:
-        failures.append(f"Jaccard {row['jaccard']:.2f}, at least {gates.jaccard:.2f}")
-    if row["prediction_strength"] < gates.prediction_strength:
+    if row["same_stage"] < gates.same_stage:
         failures.append(
-            f"prediction strength {row['prediction_strength']:.2f}, "
-            f"at least {gates.prediction_strength:.2f}"
+            f"{row['same_stage']:.1%} in the stage of life of their segment, "
+            f"at least {gates.same_stage:.1%}"
         )
+    if row["rises_by_ageing"] > gates.rises_by_ageing:
+        failures.append(
+            f"{row['rises_by_ageing']:.1%} would rise by doing nothing, "
+            f"at most {gates.rises_by_ageing:.1%}"
+        )
+    for figure, name in (("jaccard", "Jaccard"), ("prediction_strength", "prediction strength")):
+        least, error = getattr(gates, figure), row[f"{figure}_se"]
+        if row[figure] - error < least:
+            failures.append(
+                f"{name} {row[figure]:.3f} (standard error {error:.3f}), at least {least:.3f}"
+            )
     return "; ".join(failures)
 
 
 def shortfall(candidates: pd.DataFrame, gates: Gates) -> Matrix:
     """How far each candidate is from passing, summed over the gates as shares of what is asked."""
+
+    def below(figure: pd.Series, least: float) -> pd.Series:
+        return (1 - figure / max(least, 1e-9)).clip(lower=0)
+
+    surely = {f: candidates[f] - candidates[f"{f}_se"] for f in ("jaccard", "prediction_strength")}
     missing = (
-        (1 - candidates["smallest_share"] / gates.minimum_share).clip(lower=0)
-        + (1 - candidates["jaccard"] / max(gates.jaccard, 1e-9)).clip(lower=0)
-        + (1 - candidates["prediction_strength"] / max(gates.prediction_strength, 1e-9)).clip(
-            lower=0
-        )
+        below(candidates["smallest_share"], gates.minimum_share)
+        + below(candidates["same_stage"], gates.same_stage)
+        + (candidates["rises_by_ageing"] - gates.rises_by_ageing).clip(lower=0)
+        + below(surely["jaccard"], gates.jaccard)
+        + below(surely["prediction_strength"], gates.prediction_strength)
         + (candidates["segments"] / gates.maximum_segments - 1).clip(lower=0)
         + (2 - candidates["segments"]).clip(lower=0) * 10.0
     )
     return np.asarray(missing, dtype=np.float64)
 
 
-def choose(candidates: pd.DataFrame, spreads: Matrix, gates: Gates) -> Choice:
-    """Choose among the candidates that are no baselines.
+def finalists(candidates: pd.DataFrame, gates: Gates, at_most: int) -> Rows:
+    """The candidates that more resamples may still let through, the best predicting first.
+
+    Their stability lies within two standard errors of its gate or above it; where all fail
+    another gate, those nearest to passing.
+    """
+    hopeful = candidates.assign(
+        **{f: candidates[f] + 3 * candidates[f"{f}_se"] for f in ("jaccard", "prediction_strength")}
+    )
+    missing = np.where(candidates["is_baseline"], np.inf, shortfall(hopeful, gates))
+    nearest = np.sort(missing)[min(at_most, len(missing)) - 1]
+    eligible = np.flatnonzero((missing <= nearest) & np.isfinite(missing))
+    order = np.lexsort((-candidates["eta_squared"].to_numpy()[eligible], missing[eligible]))
+    return np.sort(eligible[order][:at_most])
+
+
+def choose(
+    candidates: pd.DataFrame, spreads: Matrix, gates: Gates, among: Rows | None = None
+) -> Choice:
+    """Choose among the candidates that are no baselines, or of these only `among`.
 
     `spreads` (candidates, resamples) are the resampled eta squared. Of those that pass (where
     none does, those nearest to passing) the best by eta squared is found; of those that lie
-    within one standard error of it, the one with fewest segments is taken. The standard error is
-    that of the difference, over the same resampled customers: much of the spread of two
-    candidates is the same customers' luck.
+    within one standard error of it, the simplest is taken: a grid, whose names say what they ask,
+    before others, and of these the one with fewest segments. The standard error is that of the
+    difference, over the same resampled customers: much of the spread of two candidates is the
+    same customers' luck. The rule is applied in every resample, and what most resamples choose is
+    chosen.
     """
     open_to = ~candidates["is_baseline"].to_numpy()
+    if among is not None:
+        open_to &= np.isin(np.arange(len(candidates)), among)
     missing = np.where(open_to, shortfall(candidates, gates), np.inf)
-    eligible = np.flatnonzero(missing <= missing.min())
-    chosen, best = _best(candidates, spreads, eligible)
+    least = float(missing.min())
+    eligible = np.flatnonzero(missing <= least)
+    chosen, support = _voted(candidates, spreads, eligible)
+    _, best = _best(candidates, spreads, eligible)
     others = eligible[eligible != chosen]
     if len(others) == 0:
         missing[chosen] = np.inf
         others = np.flatnonzero(missing <= missing.min())
     runner_up, _ = _best(candidates, spreads, others)
-    return Choice(chosen, runner_up, best, passed=float(missing[chosen]) == 0.0)
+    return Choice(chosen, runner_up, best, passed=least == 0.0, support=support)
+
+
+def simplicity(candidates: pd.DataFrame) -> Rows:
+    """A number that is less for what is simpler. Finer grids are the same borders, named finer."""
+    is_grid = candidates["algorithm"] == "grid"
+    return np.asarray(candidates["segments"].where(~is_grid, 0), dtype=np.intp)
+
+
+def _voted(candidates: pd.DataFrame, spreads: Matrix, rows: Rows) -> tuple[int, float]:
+    """What the rule chooses in most resamples, and in what share of them."""
+    simple = simplicity(candidates)[rows]
+    drawn = spreads[rows]
+    error = (drawn[:, None, :] - drawn[None, :, :]).std(axis=2)
+    votes = np.zeros(len(rows), dtype=np.int64)
+    for values in drawn.T:
+        best = int(np.argmax(values))
+        near = np.flatnonzero(values[best] - values <= error[best])
+        votes[near[np.lexsort((-values[near], simple[near]))[0]]] += 1
+    figure = candidates["eta_squared"].to_numpy()[rows]
+    winner = int(np.lexsort((-figure, -votes))[0])
+    return int(rows[winner]), float(votes[winner] / votes.sum())
 
 
 def _best(candidates: pd.DataFrame, spreads: Matrix, rows: Rows) -> tuple[int, int]:
@@ -106,7 +174,7 @@ def _best(candidates: pd.DataFrame, spreads: Matrix, rows: Rows) -> tuple[int, i
     best = rows[int(np.argmax(figure[rows]))]
     error = (spreads[rows] - spreads[best]).std(axis=1)
     near = rows[figure[best] - figure[rows] <= error]
-    order = np.lexsort((-figure[near], candidates["segments"].to_numpy()[near]))
+    order = np.lexsort((-figure[near], simplicity(candidates)[near]))
     return int(near[order[0]]), int(best)
 
 
@@ -133,12 +201,17 @@ def reasons(
                 "is_baseline": row["is_baseline"],
                 "passed": int((missing[own] == 0).sum()),
                 "tried": len(own),
-                "eta_squared_of_ceiling": row["eta_squared_of_ceiling"],
+                "share_of_reference": row["share_of_reference"],
                 "verdict": verdict,
                 "reason": reason,
             }
         )
     return pd.DataFrame(rows)
+
+
+def of_reference(share: Any) -> str:
+    """How much of the reference model's prediction a candidate reaches, in words."""
+    return "" if pd.isna(share) else f", {share:.0%} of the reference model"
 
 
 def _verdict(
@@ -148,39 +221,40 @@ def _verdict(
     *,
     best: int,
     missing: Matrix,
-    own: Sequence[int] | Rows,
+    own: Rows,
 ) -> tuple[str, str]:
     row, chosen = candidates.loc[best], candidates.loc[choice.chosen]
-    own_share = f"{row['eta_squared_of_ceiling']:.0%} of the ceiling"
     if best == choice.chosen:
         return "chosen", _why_chosen(candidates, spreads, choice)
-    lag = chosen["eta_squared"] - row["eta_squared"]
+    lead = row["eta_squared"] - chosen["eta_squared"]
     error = float((spreads[choice.chosen] - spreads[best]).std())
     against = (
-        f"foretells {own_share} with {row['segments']} segments; the choice explains "
-        f"{abs(lag):.3f} {'less' if lag < 0 else 'more'} of the variance of later spend "
-        f"(standard error {error:.3f})"
+        f"with {row['segments']} segments it explains {abs(lead):.3f} "
+        f"{'more' if lead > 0 else 'less'} of the variance of later spend than the choice "
+        f"(standard error {error:.3f}){of_reference(row['share_of_reference'])}"
     )
     if row["is_baseline"]:
         return "baseline", f"for comparison only: {against}"
     if missing[best] > 0:
         return "rejected", f"none of {len(own)} passed; nearest: {row['failed_gates']}; {against}"
     if best == choice.runner_up:
-        return "runner-up", f"passes every gate and {against}"
-    return "rejected", f"passes the gates but {against}"
+        return "runner-up", f"passes every gate; {against}"
+    return "rejected", f"passes every gate, but {against}"
 
 
 def _why_chosen(candidates: pd.DataFrame, spreads: Matrix, choice: Choice) -> str:
     row, best = candidates.loc[choice.chosen], candidates.loc[choice.best]
-    gates = "passes every gate" if choice.passed else f"least bad: {row['failed_gates']}"
+    gates = "passes every gate" if choice.passed else f"nearest to passing: {row['failed_gates']}"
     figures = (
-        f"{gates}; explains {row['eta_squared']:.3f} of the variance of later spend, "
-        f"{row['eta_squared_of_ceiling']:.0%} of the ceiling"
+        f"{gates}; explains {row['eta_squared']:.3f} of the variance of later spend"
+        f"{of_reference(row['share_of_reference'])}; {choice.support:.0%} of resamples of the "
+        "customers choose it"
     )
     if choice.best == choice.chosen:
-        return f"{figures}: the most of all that pass as much"
+        return f"{figures}; no candidate that passes as many gates explains more"
     error = float((spreads[choice.chosen] - spreads[choice.best]).std())
     return (
         f"{figures}; {best['candidate']} explains {best['eta_squared'] - row['eta_squared']:.4f} "
-        f"more, less than one standard error ({error:.4f}), with more segments"
+        f"more (standard error {error:.4f}), with {best['segments']} segments instead of "
+        f"{row['segments']}"
     )

@@ -1,4 +1,4 @@
-"""Would another sample of customers, or a half of them, have given the same parts?"""
+"""Would another sample of customers, or a half of them, have given the same clusters?"""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Matrix = NDArray[np.float64]
 NATURAL_CLUSTERS = 0.8  # Tibshirani & Walther (2005)
 
 
-def jaccard_by_part(labels: Labels, again: Labels, size: int) -> Matrix:
-    """Of each part (size,) the Jaccard similarity with the part of `again` most like it.
+def jaccard_by_cluster(labels: Labels, again: Labels, size: int) -> Matrix:
+    """Of each cluster (size,) the Jaccard similarity with the cluster of `again` most like it.
 
-    Hennig (2007), Cluster-wise assessment of cluster stability. NaN for a part without members.
+    Hennig (2007), Cluster-wise assessment of cluster stability. NaN for a cluster without members.
     """
     table = _crosstab(labels, again, size)
     union = table.sum(axis=1, keepdims=True) + table.sum(axis=0, keepdims=True) - table
@@ -26,11 +26,12 @@ def jaccard_by_part(labels: Labels, again: Labels, size: int) -> Matrix:
 
 
 def prediction_strength(test: Labels, trained: Labels, size: int) -> float:
-    """The least share, over parts of the test half, of pairs that training keeps together.
+    """The least share, over clusters of the test half, of pairs that training keeps together.
 
-    `test` (n,) are the parts found in the test half, `trained` (n,) the parts that the training
-    half's partition gives the same rows. Tibshirani & Walther (2005), Cluster validation by
-    prediction strength. Parts of a single member count as kept together.
+    `test` (n,) are the clusters found in the test half, `trained` (n,) those that the training
+    half's clustering gives the same rows. Tibshirani & Walther (2005), Cluster validation by
+    prediction strength. Clusters of a single member count as kept
+    together.
     """
     table = _crosstab(test, trained, size).astype(np.float64)
     members = table.sum(axis=1)
@@ -41,7 +42,7 @@ def prediction_strength(test: Labels, trained: Labels, size: int) -> float:
 
 
 def within_dispersion(points: Matrix, labels: Labels) -> float:
-    """The pooled sum of squared distances to the parts' centres."""
+    """The pooled sum of squared distances to the clusters' centres."""
     total = 0.0
     for label in np.unique(labels):
         own = points[labels == label]
@@ -57,7 +58,7 @@ def gap_statistic(
 ) -> list[tuple[float, float]]:
     """For each k the gap statistic and its standard error s(k), with squared distances.
 
-    `labelled(points, seed)` parts any points, at every k. References are uniform over the box of
+    `labelled(points, seed)` clusters any points, at every k. References are uniform over the box of
     the principal axes. Tibshirani, Walther & Hastie (2001), Estimating the number of clusters in
     a data set via the gap statistic, with D as the sum of squared distances.
     """
@@ -83,11 +84,11 @@ def _log_dispersions(points: Matrix, labels: list[Labels]) -> Matrix:
 def structure_of(points: Matrix, seed: int, permutations: int = 19) -> str:
     """Whether there are groups in `points` (n, m) at all: none, a continuum or clusters.
 
-    None: parts of k-means are no tighter than with each column shuffled by itself, so the columns
-    have nothing to do with each other (a permutation test of the k at which they are tightest
-    beside the shuffles; 19 of these, so at most 1 in 20 by chance).
+    None: clusters of k-means are no tighter than with each column shuffled by itself, so the
+    columns have nothing to do with each other (a permutation test of the k at which they are
+    tightest beside the shuffles; 19 of these, so at most 1 in 20 by chance).
     Clusters: for some k the halves agree (prediction strength of at least 0.8, the mark of
-    Tibshirani & Walther) and the gap statistic is larger than for no parts by a standard error.
+    Tibshirani & Walther) and the gap statistic is larger than for one cluster by a standard error.
     Otherwise a continuum: customers differ together, without borders but those that are drawn.
     """
     sizes = (2, 3, 4, 5, 6)

@@ -33,7 +33,7 @@ from pipeline.commands.score.scoring import (
     those_who_bought_within,
 )
 from pipeline.core.engines.duckdb import open_duckdb
-from pipeline.core.model.segment_model import load_model
+from pipeline.core.model.definition import load_definition
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables.assign_segments import SEGMENT_NAMES
 from pipeline.core.tables.contract import read_table, write_table
@@ -314,15 +314,15 @@ def test_a_day_written_otherwise_is_refused_with_how_to_write_it(
 
 def test_the_training_customers_have_not_drifted_from_themselves(trained: Path) -> None:
     with inside(trained):
-        model = load_model()
+        definition = load_definition()
     customers = pd.read_parquet(trained / "data/customers.parquet")
-    last = customers[customers["snapshot_date"] == date.fromisoformat(model.snapshot_date)]
-    counts, halves = DriftCounts(model), DriftCounts(model)
+    last = customers[customers["snapshot_date"] == date.fromisoformat(definition.snapshot_date)]
+    counts, halves = DriftCounts(definition), DriftCounts(definition)
     counts.add(last, np.zeros(len(last), dtype=int))
     halves.add(last.iloc[::2], np.zeros(len(last.iloc[::2]), dtype=int))
     halves.add(last.iloc[1::2], np.zeros(len(last.iloc[1::2]), dtype=int))
     for name, found in counts.features.items():
-        shares = np.asarray(model.training[name]["shares"])
+        shares = np.asarray(definition.training[name]["shares"])
         np.testing.assert_allclose(found / len(last), shares)
         np.testing.assert_array_equal(found, halves.features[name])
 
@@ -417,7 +417,7 @@ def test_without_a_trained_run_the_message_says_what_makes_one(
     monkeypatch.chdir(tmp_path)
     code, _, messages = score(trained / SAMPLE)
     assert code == 1
-    assert "data/model.skops is missing; `dvc repro select_model` makes it" in messages
+    assert "data/definition.yaml is missing; `dvc repro select_model` makes it" in messages
 
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
@@ -460,8 +460,8 @@ def test_parts_of_two_runs_are_not_scored_with(
     code, rows, messages = score(SAMPLE)
     assert (code, len(rows)) == (1, 0)
     assert (
-        "error: data/model.skops, data/segment_names.parquet and data/customers.parquet are not of "
-        "one run; `dvc repro profile_segments` makes them anew"
+        "error: data/definition.yaml, data/segment_names.parquet and data/customers.parquet are "
+        "not of one run; `dvc repro profile_segments` makes them anew"
     ) in messages
 
 

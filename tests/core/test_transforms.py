@@ -6,7 +6,6 @@ from sklearn.decomposition import PCA
 
 from pipeline.core.model.transforms import (
     TRANSFORMS,
-    apply_transform,
     feature_columns,
     feature_matrix,
     fit_transform,
@@ -40,8 +39,8 @@ def test_gaps_are_filled_with_the_time_since_the_first_order():
 def test_a_row_gets_the_same_coordinates_alone_as_among_others(kind):
     features, later = customers()
     transform = fit_transform(kind, features, [(features, later)])
-    together = apply_transform(transform, features)
-    alone = np.vstack([apply_transform(transform, features[[row]]) for row in range(20)])
+    together = transform.apply(features)
+    alone = np.vstack([transform.apply(features[[row]]) for row in range(20)])
     np.testing.assert_array_equal(alone, together[:20])
 
 
@@ -55,21 +54,21 @@ def test_what_learns_from_later_purchases_asks_for_them(kind):
 def test_another_currency_gives_the_same_coordinates(kind):
     features, later = customers()
     dearer = features * [1, 1, 128]
-    one = apply_transform(fit_transform(kind, features, [(features, later)]), features)
-    other = apply_transform(fit_transform(kind, dearer, [(dearer, later)]), dearer)
+    one = fit_transform(kind, features, [(features, later)]).apply(features)
+    other = fit_transform(kind, dearer, [(dearer, later)]).apply(dearer)
     np.testing.assert_allclose(one, other, atol=1e-9)
 
 
 def test_equal_values_get_equal_scores_and_order_is_kept():
     features = np.array([[1.0], [1.0], [1.0], [2.0], [9.0]])
-    scores = apply_transform(fit_transform("quantile", features), features)[:, 0]
+    scores = fit_transform("quantile", features).apply(features)[:, 0]
     assert scores[0] == scores[1] == scores[2] < scores[3] < scores[4]
 
 
 def test_expectation_rises_with_what_foretells_spend():
     features, later = customers(2000)
     for kind in ("expected_line", "expected_curve"):
-        expected = apply_transform(fit_transform(kind, features, [(features, later)]), features)
+        expected = fit_transform(kind, features, [(features, later)]).apply(features)
         assert np.corrcoef(expected[:, 0], later)[0, 1] > 0.75
 
 
@@ -77,7 +76,7 @@ def test_what_was_learnt_in_small_numbers_carries_over_to_large_ones():
     features, later = customers(2000)
     grown = features * [1, 5, 5]  # the same customers, five times as many orders
     learnt = fit_transform("expected_curve", grown, [(features, later)])
-    expected = apply_transform(learnt, grown)[:, 0]
+    expected = learnt.apply(grown)[:, 0]
     assert np.corrcoef(expected, later)[0, 1] > 0.75
 
 
@@ -88,7 +87,7 @@ def test_an_unknown_transform_is_named():
 
 def test_logs_are_centred_and_of_unit_spread_and_a_constant_stays_nothing():
     features = np.column_stack([[0.0, 1.0, 3.0, 7.0], np.full(4, 2.0)])
-    found = apply_transform(fit_transform("log", features), features)
+    found = fit_transform("log", features).apply(features)
     assert found[:, 0] == pytest.approx(np.array([-3, -1, 1, 3]) / np.sqrt(5))
     assert found[:, 1].tolist() == [0, 0, 0, 0]
 
@@ -98,7 +97,7 @@ def test_the_score_of_a_value_is_the_normal_quantile_of_its_middle_rank():
     fitted = fit_transform("quantile", features)
     seen = np.array([[1.0], [2.0], [9.0], [0.0], [99.0]])
     middle = np.array([0.3, 0.7, 0.9, 0.001, 0.999])  # of 500 steps, half a one at the ends
-    assert norm.cdf(apply_transform(fitted, seen)[:, 0]) == pytest.approx(middle)
+    assert norm.cdf(fitted.apply(seen)[:, 0]) == pytest.approx(middle)
 
 
 def test_weights_are_the_parts_in_foretelling_the_largest_one():
@@ -107,14 +106,14 @@ def test_weights_are_the_parts_in_foretelling_the_largest_one():
     logged = np.log1p(features)
     later = 2 * logged[:, 0] - logged[:, 1]
     fitted = fit_transform("weighted", features, [(features, later)])
-    assert fitted.axes == pytest.approx([1, 0.5, 0], abs=0.02)
-    plain = apply_transform(fit_transform("log", features), features)
-    assert apply_transform(fitted, features) == pytest.approx(plain * fitted.axes)
+    assert fitted.weights == pytest.approx([1, 0.5, 0], abs=0.02)
+    plain = fit_transform("log", features).apply(features)
+    assert fitted.apply(features) == pytest.approx(plain * fitted.weights)
 
 
 def test_two_axes_are_the_principal_ones_of_standardised_features():
     features, _ = customers()
-    found = apply_transform(fit_transform("standard_pca2", features), features)
+    found = fit_transform("standard_pca2", features).apply(features)
     moved = (features - features.mean(axis=0)) / features.std(axis=0)
     wanted = PCA(2).fit(moved)
     assert found.var(axis=0, ddof=1) == pytest.approx(wanted.explained_variance_)
@@ -125,16 +124,13 @@ def test_two_axes_are_the_principal_ones_of_standardised_features():
 def test_a_line_of_expected_spend_is_in_log_spend_itself():
     rng = np.random.default_rng(2)
     features = rng.lognormal(size=(4000, 2))
-    scores = apply_transform(fit_transform("quantile", features), features)
+    scores = fit_transform("quantile", features).apply(features)
     later = 3 + scores @ [2.0, -1.0]
     fitted = fit_transform("expected_line", features, [(features, later)])
-    assert apply_transform(fitted, features)[:, 0] == pytest.approx(later, abs=0.01)
+    assert fitted.apply(features)[:, 0] == pytest.approx(later, abs=0.01)
     bent = np.abs(scores[:, 0]) + scores[:, 0] * scores[:, 1]
     errors = [
-        np.std(
-            bent
-            - apply_transform(fit_transform(kind, features, [(features, bent)]), features)[:, 0]
-        )
+        np.std(bent - fit_transform(kind, features, [(features, bent)]).apply(features)[:, 0])
         for kind in ("expected_line", "expected_curve")
     ]
     assert errors[1] < 0.3 * errors[0]

@@ -56,9 +56,6 @@ def shop(**columns) -> Shop:
             "segment": ["loyal", "lost"],
             "group": ["kept", "gone"],
             "play": ["thank", "leave"],
-            "recency_level": ["high", "low"],
-            "frequency_level": ["middle", "low"],
-            "monetary_level": ["high", "none"],
         }
     )
     return Shop(last, last, pd.DataFrame(), names, TITLES)
@@ -162,9 +159,6 @@ def test_every_figure_of_a_segment_is_the_one_worked_out_by_hand():
         "revenue": Decimal("90.00"),
         "revenue_share": 0.9,
         "orders": 9,
-        "recency_level": "high",
-        "frequency_level": "middle",
-        "monetary_level": "high",
         "median_recency_days": 5,
         "median_frequency": 2,
         "median_monetary": 30,

@@ -17,7 +17,7 @@ from conftest import ROOT
 from shops import paid_lines
 
 from pipeline.aggregate_rfm import __main__ as aggregate_rfm
-from pipeline.core.model.naming import name_segments, read_playbook
+from pipeline.core.model.naming import read_playbook
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS
 from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
@@ -130,15 +130,25 @@ def shop(days: int = 300, customers: int = 80, products: int = 6, parts: int = 3
         .reindex(range(parts + 2))  # the last one is an empty group
     )
     names = medians.reset_index().fillna({"frequency": 0.0, "monetary": 0.0})
-    names["group"] = [""] * parts + ["kept_nothing", "wholesale"]
+    groups = ["kept_nothing", "wholesale"]
+    plays = ["champions", "loyal", "need_attention", "about_to_sleep", "at_risk", "lost"]
+    names["play"] = [*plays[: parts - 1], "lost", *groups]
+    names["group"] = [""] * parts + groups
+    names["segment"] = [read_playbook().plays[play].names[0] for play in names["play"]]
     names["customers"] = np.bincount(last["segment_id"], minlength=parts + 2)
-    named = name_segments(names, last, read_playbook())
+    named = names.assign(condition="", klaviyo_group=None, shopify_group=None)
     write_table(SEGMENT_NAMES, named[SEGMENT_NAMES.schema.names])
-    name_of = named.set_index("segment_id")["segment"]
+    of = named.set_index("segment_id")
     write_table(
         SEGMENTS,
         described[["snapshot_date", "customer_id", "segment_id"]].assign(
-            segment=described["segment_id"].map(name_of), confidence=0.5
+            segment=described["segment_id"].map(of["segment"]),
+            play=described["segment_id"].map(of["play"]),
+            confidence=0.5,
+            previous_segment=None,
+            since=described["snapshot_date"],
+            months_in_segment=0,
+            moved_by=None,
         ),
     )
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from report_inputs import HOSTILE, NAMES, ROOT, write_inputs
 
 from pipeline.commands import show as show_segments
-from pipeline.core.model.partitions import ALGORITHMS, MIXTURES
+from pipeline.core.model.clusterings import ALGORITHMS, MIXTURES
 from pipeline.core.model.transforms import TRANSFORMS
 from pipeline.core.run.errors import InputError
 from pipeline.core.text import words
@@ -152,7 +152,7 @@ def test_every_chart_is_there_as_a_picture_with_words_and_as_data(html: str) -> 
 
 def test_the_choice_and_every_rejected_family_have_their_reasons(html: str) -> None:
     trust = html.partition('id="trust"')[2].partition("</section>")[0]
-    assert "<b>Chosen.</b> kmeans/rfm/log/4: Foretells 74% of the ceiling" in trust
+    assert "<b>Chosen.</b> kmeans/rfm/log/4: 74% of the reference model" in trust
     assert "Why not the others: 2 families" in trust
     assert "The customers are a continuum, not islands" in trust
 

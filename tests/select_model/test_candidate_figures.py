@@ -6,35 +6,42 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from segmentation_shop import EFFORT, in_time, snapshots
+from segmentation_shop import SETTING, in_time, snapshots
 from sklearn.metrics import (
     calinski_harabasz_score,
     davies_bouldin_score,
     silhouette_samples,
 )
 
-from pipeline.core.model.partitions import Partition
-from pipeline.core.model.transforms import Transform
+from pipeline.core.model.clusterings import Centroids, Edges
+from pipeline.core.model.transforms import Raw
 from pipeline.select_model import candidates
 from pipeline.select_model.candidates import (
     Family,
     Fitted,
-    Snapshot,
     fit_family,
     later_purchase_figures,
+    meaning_figures,
     measure_family,
+    segment_values,
     shape_figures,
-    value_of_parts,
+    value_of_clusters,
 )
 from pipeline.select_model.prediction import eta_squared, later_figures
+from pipeline.select_model.snapshots import Snapshot
 
 KMEANS = Family("kmeans", "rfm", "log", (2, 3))
+
+
+def with_effort(**changes):
+    return replace(SETTING, effort=SETTING.effort.model_copy(update=changes))
 
 
 def of_four(**changes) -> Snapshot:
     known = Snapshot(
         "2011-01-28",
         {"rfm": np.array([[1.0], [2.0], [8.0], [9.0]])},
+        np.ones((4, 4)),
         np.array([-1, 1, -1, -1]),
         np.array([2, 0, 1, 3]),
         np.expm1(np.array([1.0, 4.0, 6.0, 8.0])),
@@ -43,7 +50,7 @@ def of_four(**changes) -> Snapshot:
 
 
 def at_five() -> Fitted:
-    return Fitted("rfm", Transform("raw"), Partition("edges", 2, np.array([5.0])))
+    return Fitted("rfm", Raw(), Edges(np.array([5.0])))
 
 
 def test_a_snapshot_gives_the_rows_that_a_model_decides_as_often_as_they_were_drawn():
@@ -52,13 +59,13 @@ def test_a_snapshot_gives_the_rows_that_a_model_decides_as_often_as_they_were_dr
     assert of_four().outcomes == pytest.approx([1, 4, 6, 8])
 
 
-def test_declared_groups_follow_the_models_parts_by_their_number():
+def test_declared_groups_follow_the_models_clusters_by_their_number():
     assert at_five().points(of_four()).tolist() == [[1], [8], [9]]
-    assert at_five().parts(of_four()).tolist() == [0, 3, 1, 1]
+    assert at_five().labels(of_four()).tolist() == [0, 3, 1, 1]
 
 
-def test_the_value_of_a_part_is_its_mean_and_that_of_all_where_nobody_is():
-    values = value_of_parts(at_five().parts(of_four()), of_four().outcomes, 4)
+def test_the_value_of_a_cluster_is_its_mean_and_that_of_all_where_nobody_is():
+    values = value_of_clusters(at_five().labels(of_four()), of_four().outcomes, 4)
     assert values == pytest.approx([1, 7, 4.75, 4])
 
 
@@ -87,8 +94,8 @@ def test_the_trimmed_baseline_is_fitted_without_the_top_twentieth():
     points[10:20] *= 1e6
     family = Family("kmeans_trimmed", "rfm", "standard_pca2", (3,))
     rich = replace(now, features={"rfm": points})
-    trimmed = fit_family(family, rich, (), EFFORT, 1)[0]
-    whole = fit_family(replace(family, algorithm="kmeans"), rich, (), EFFORT, 1)[0]
+    trimmed = fit_family(family, rich, (), SETTING, 1)[0]
+    whole = fit_family(replace(family, algorithm="kmeans"), rich, (), SETTING, 1)[0]
     assert (trimmed.transform.center < 3 * np.median(points, axis=0)).all()
     assert (whole.transform.center > 1000 * np.median(points, axis=0)).any()
 
@@ -97,15 +104,16 @@ def test_the_trimmed_baseline_is_fitted_without_the_top_twentieth():
 def test_the_shape_is_measured_on_standardised_points_and_shares_are_of_everybody(transform):
     now, past, _ = in_time(snapshots())
     family = replace(KMEANS, transform=transform)
-    effort = replace(EFFORT, gap_references=0, quadratic_sample=400)
-    fitted = fit_family(family, now, past, effort, 1)
-    for found, each in zip(shape_figures(family, fitted, now, effort, 1), fitted, strict=True):
-        labels = each.parts(now)[now.rows(None)]
+    setting = with_effort(gap_references=0, quadratic_sample=400)
+    fitted = fit_family(family, now, past, setting, 1)
+    for found, each in zip(shape_figures(family, fitted, now, setting, 1), fitted, strict=True):
+        labels = each.labels(now)[now.rows(None)]
         points = np.log1p(now.features["rfm"][now.rows(None)])
         points = (points - points.mean(axis=0)) / points.std(axis=0)
         counts = np.unique(labels, return_counts=True)[1]
         silhouettes = silhouette_samples(points, labels)
         assert found == {
+            "segments": len(counts),
             "smallest_share": counts.min() / 400,
             "largest_share": counts.max() / 400,
             "silhouette": pytest.approx(silhouettes.mean()),
@@ -121,30 +129,31 @@ def test_the_shape_is_measured_on_standardised_points_and_shares_are_of_everybod
 def test_mixtures_have_a_bic_and_centres_a_gap():
     now, past, _ = in_time(snapshots())
     family = replace(KMEANS, algorithm="mixture")
-    fitted = fit_family(family, now, past, EFFORT, 1)
-    two, three = shape_figures(family, fitted, now, EFFORT, 1)
-    assert two["bic"] == pytest.approx(fitted[0].partition.model.bic(fitted[0].points(now)))
+    fitted = fit_family(family, now, past, SETTING, 1)
+    two, three = shape_figures(family, fitted, now, SETTING, 1)
+    assert two["bic"] == pytest.approx(fitted[0].clustering.model.bic(fitted[0].points(now)))
     assert two["bic"] != three["bic"]
-    gaps = shape_figures(KMEANS, fit_family(KMEANS, now, past, EFFORT, 1), now, EFFORT, 1)
+    gaps = shape_figures(KMEANS, fit_family(KMEANS, now, past, SETTING, 1), now, SETTING, 1)
     assert all(np.isfinite(each["gap"]) and each["gap_se"] >= 0 for each in gaps)
     assert gaps[0]["gap"] != gaps[1]["gap"]
 
 
-def test_a_single_part_has_no_silhouette():
+def test_a_single_cluster_has_no_silhouette():
     now = snapshots()[-1]
     alike = replace(now, features={"rfm": np.ones((400, 3))})
-    single = Fitted("rfm", Transform("raw"), Partition("centroids", 1, np.ones((1, 3))))
+    single = Fitted("rfm", Raw(), Centroids(np.ones((1, 3))))
     found = shape_figures(replace(KMEANS, sizes=(2,)), [single], alike,
-                          replace(EFFORT, gap_references=0), 1)[0]  # fmt: skip
+                          with_effort(gap_references=0), 1)[0]  # fmt: skip
     assert found["silhouette"] is None
     assert found["largest_share"] == 397 / 400
 
 
-def test_stability_is_that_of_the_least_part_with_the_error_of_its_mean():
+def test_stability_is_that_of_the_least_cluster_with_the_error_of_its_mean():
     similar = np.array([[1.0, 0.5, np.nan], [0.8, 0.7, np.nan]])
     found = candidates._stability(similar, np.array([0.5, 0.7]))
     assert found == pytest.approx(
         {
+            "resamples": 2,
             "jaccard": 0.6,
             "jaccard_se": 0.1,
             "jaccard_mean": 0.75,
@@ -157,31 +166,45 @@ def test_stability_is_that_of_the_least_part_with_the_error_of_its_mean():
 def test_later_figures_are_means_over_the_origins_and_errors_those_over_resamples():
     _now, _past, origins = in_time(snapshots())
     weights = np.random.default_rng(0).multinomial(400, np.full(400, 1 / 400), size=20) * 1.0
-    found = later_purchase_figures(KMEANS, origins, weights, EFFORT, 7)
+    found = later_purchase_figures(KMEANS, origins, weights, SETTING, 7)
     wanted, resampled = [], []
     for origin in origins:
-        two = fit_family(KMEANS, origin.cut, origin.past, EFFORT, 7)[0]
-        parts = two.parts(origin.cut)
-        known, size = origin.past[-1], two.partition.size + EFFORT.groups
-        ranking = value_of_parts(two.parts(known), known.outcomes, size)[parts]
-        wanted.append(vars(later_figures(parts, ranking, origin.cut.outcomes, origin.cut.spend)))
-        resampled.append(eta_squared(parts, origin.cut.outcomes, weights))
+        two = fit_family(KMEANS, origin.cut, origin.past, SETTING, 7)[0]
+        labels = two.labels(origin.cut)
+        forecast = segment_values(two, origin.past)[labels]
+        wanted.append(vars(later_figures(forecast, origin.cut.outcomes, origin.cut.spend)))
+        resampled.append(eta_squared(labels, origin.cut.outcomes, weights))
     figures, spread = found[0]
-    for name in ("eta_squared", "gini", "top20_capture", "auc"):
+    for name in ("r_squared", "gini", "top20_capture", "auc"):
         assert figures[name] == pytest.approx(np.mean([each[name] for each in wanted]))
-    assert spread == pytest.approx(np.mean(resampled, axis=0))
-    assert figures["eta_squared_se"] == pytest.approx(spread.std())
+    assert spread == pytest.approx(np.array(resampled))
+    assert figures["eta_squared_se"] == pytest.approx(spread.mean(axis=0).std())
 
 
 def test_a_candidate_is_named_for_what_it_is():
     now, past, origins = in_time(snapshots())
     family = replace(KMEANS, is_baseline=True)
-    effort = replace(EFFORT, resamples=2, gap_references=0)
+    setting = with_effort(resamples=2, gap_references=0)
     measured = measure_family(
-        family, now, past, origins[:1], later_weights=np.ones((2, 400)), effort=effort
+        family, now, past, origins[:1], later_weights=np.ones((2, 400)), setting=setting
     )
     names = ("candidate", "algorithm", "features", "transform", "k", "is_baseline", "segments")
     assert [[row[name] for name in names] for row, _ in measured] == [
         ["kmeans/rfm/log/2", "kmeans", "rfm", "log", 2, True, 2],
         ["kmeans/rfm/log/3", "kmeans", "rfm", "log", 3, True, 3],
     ]
+
+
+def test_a_cut_by_recency_keeps_stages_together_and_only_the_wrong_way_round_can_ageing_help():
+    now, past, _ = in_time(snapshots())
+    days = now.rhythm.copy()
+    days[:, 0] += 365
+    now = replace(now, older=(replace(now, rhythm=days, features={"rfm": days[:, :3]}),))
+    cut = Fitted("rfm", Raw(), Edges(np.array([90.0])))
+    all_one = Fitted("rfm", Raw(), Edges(np.array([])))
+    right, alike = meaning_figures([cut, all_one], now, past)
+    assert right["same_stage"] > alike["same_stage"]
+    assert right["rises_by_ageing"] == alike["rises_by_ageing"] == 0
+    upside_down = [replace(s, spend=s.features["rfm"][:, 0]) for s in past]
+    wrong = meaning_figures([cut], now, upside_down)[0]
+    assert wrong["rises_by_ageing"] == (now.rhythm[now.rows(None), 0] < 90).mean()

@@ -4,7 +4,14 @@ import pytest
 
 from pipeline.select_model.selection import Gates, choose, failed_gates, reasons, shortfall
 
-GATES = Gates(minimum_share=0.03, jaccard=0.75, prediction_strength=0.5, maximum_segments=8)
+GATES = Gates(
+    minimum_share=0.03,
+    jaccard=0.75,
+    prediction_strength=0.5,
+    maximum_segments=8,
+    same_stage=0.9,
+    rises_by_ageing=0,
+)
 
 
 def table(*rows):
@@ -19,9 +26,13 @@ def table(*rows):
                 "segments": row[0],
                 "smallest_share": row[1],
                 "jaccard": row[2],
+                "jaccard_se": 0.0,
                 "prediction_strength": 0.9,
+                "prediction_strength_se": 0.0,
+                "same_stage": 1.0,
+                "rises_by_ageing": 0.0,
                 "eta_squared": row[3],
-                "eta_squared_of_ceiling": row[3] / 0.3,
+                "share_of_reference": row[3] / 0.3,
                 "is_baseline": len(row) > 4,
                 "failed_gates": "",
             }
@@ -66,14 +77,18 @@ def test_where_nothing_passes_the_nearest_is_taken_and_it_is_said():
     assert not choice.passed
     candidates["failed_gates"] = failed_gates(candidates, GATES)
     why = reasons(candidates, spreads(candidates), choice, GATES).set_index("verdict")
-    assert "least bad: Jaccard 0.70, at least 0.75" in why.loc["chosen", "reason"]
+    assert (
+        "nearest to passing: Jaccard 0.700 (standard error 0.000), at least 0.750"
+        in why.loc["chosen", "reason"]
+    )
 
 
 def test_failed_gates_say_what_was_found_and_what_was_asked():
     candidates = table((12, 0.01, 0.6, 0.2), (1, 0.5, 1.0, 0.1), (4, 0.1, 0.8, 0.2))
     words = list(failed_gates(candidates, GATES))
     assert words[0] == (
-        "12 segments, at most 8; smallest segment 1.0%, at least 3.0%; Jaccard 0.60, at least 0.75"
+        "12 segments, at most 8; smallest segment 1.00%, at least 3.00%; "
+        "Jaccard 0.600 (standard error 0.000), at least 0.750"
     )
     assert words[1] == "a single segment"
     assert words[2] == ""
@@ -94,12 +109,18 @@ def test_every_family_gets_one_verdict_with_its_numbers():
     choice = choose(candidates, spreads(candidates), GATES)
     why = reasons(candidates, spreads(candidates), choice, GATES)
     assert list(why["verdict"]) == ["chosen", "runner-up", "rejected", "baseline"]
-    assert "0.030 more of the variance" in why["reason"][1]
-    assert "none of 1 passed; nearest: Jaccard 0.50, at least 0.75" in why["reason"][2]
+    assert "explains 0.030 less of the variance" in why["reason"][1]
+    assert (
+        "none of 1 passed; nearest: Jaccard 0.500 (standard error 0.000), at least 0.750"
+        in why["reason"][2]
+    )
 
 
 def test_two_segments_and_the_very_limits_pass_every_gate():
     candidates = table((2, 0.03, 0.75, 0.2), (8, 0.03, 0.75, 0.2))
     assert list(failed_gates(candidates, GATES)) == ["", ""]
     weak = candidates.assign(prediction_strength=0.456)
-    assert failed_gates(weak, GATES)[0] == "prediction strength 0.46, at least 0.50"
+    assert (
+        failed_gates(weak, GATES)[0]
+        == "prediction strength 0.456 (standard error 0.000), at least 0.500"
+    )

@@ -5,28 +5,28 @@ from hypothesis import strategies as st
 
 from pipeline.select_model.stability import (
     gap_statistic,
-    jaccard_by_part,
+    jaccard_by_cluster,
     prediction_strength,
     structure_of,
     within_dispersion,
 )
 
 
-def test_jaccard_of_each_part_is_that_with_its_likest_part():
+def test_jaccard_of_each_cluster_is_that_with_its_likest_cluster():
     labels = np.array([0, 0, 0, 1, 1])
     again = np.array([1, 1, 0, 0, 0])
-    np.testing.assert_allclose(jaccard_by_part(labels, again, 2), [2 / 3, 2 / 3])
+    np.testing.assert_allclose(jaccard_by_cluster(labels, again, 2), [2 / 3, 2 / 3])
 
 
-def test_jaccard_of_a_part_without_members_is_not_a_number():
-    assert np.isnan(jaccard_by_part(np.array([0, 0]), np.array([0, 0]), 2)[1])
+def test_jaccard_of_a_cluster_without_members_is_not_a_number():
+    assert np.isnan(jaccard_by_cluster(np.array([0, 0]), np.array([0, 0]), 2)[1])
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.permutations(range(5)))
 def test_jaccard_does_not_care_how_parts_are_numbered(labels, numbers):
     own = np.array(labels)
     relabelled = np.array(numbers)[own]
-    found = jaccard_by_part(own, relabelled, 5)
+    found = jaccard_by_cluster(own, relabelled, 5)
     assert (found[np.unique(own)] == 1).all()
 
 

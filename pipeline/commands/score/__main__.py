@@ -1,10 +1,10 @@
-"""Put the customers of new order lines into the segments of the kept model.
+"""Put the customers of new order lines into the segments of the definition in use.
 
 Each customer gets a segment, how sure it is, the next best category and what to do. The lines are
 read, cleaned and netted as the pipeline does it, by params.yaml as it stands.
 
 Reads   FILE (order lines of new or known customers: CSV, TSV, XLSX, Parquet, ZIP, a folder), and
-        of the last run data/model.skops, data/segment_names.parquet, data/customers.parquet,
+        of the last run data/definition.yaml, data/segment_names.parquet, data/customers.parquet,
         data/product_categories.parquet, data/category_words.parquet (for products that no run has
         seen), and with --with-history data/invoice_lines.parquet
 Writes  the scored customers to --out, or as CSV to the standard output
@@ -32,6 +32,7 @@ from typing import Any
 
 import narwhals as nw
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
@@ -52,8 +53,8 @@ from pipeline.commands.score.scoring import (
     trained_run,
 )
 from pipeline.core.engines.duckdb import DuckDBEngine, open_duckdb
+from pipeline.core.model.definition import DEFINITION, load_definition
 from pipeline.core.model.naming import read_playbook
-from pipeline.core.model.segment_model import MODEL, load_model
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import ShopParams, load_params, parse_params
 from pipeline.core.run.scratch import scratch_folder
@@ -184,7 +185,7 @@ def score_file(request: Request) -> bool:
         if new := len(known) - len(categories):
             log.info("%d products are new: categorised by their texts", new)
         described = describe(engine, net, known, as_of, scratch)
-        drift = DriftCounts(trained.model)
+        drift = DriftCounts(trained.definition)
         counts = dict.fromkeys(trained.name_of, 0)
         with opened_output(request.out) as write:
             for customers in in_pieces(described):
@@ -194,7 +195,7 @@ def score_file(request: Request) -> bool:
                     counts[int(str(segment_id))] += int(number)
                 write(scored)
         asked = customers_in(engine, lines)
-        later = (as_of - date.fromisoformat(trained.model.snapshot_date)).days
+        later = (as_of - trained.day).days
         others = those_who_bought_within((as_of - net.first_sale).days, trained, later)
         found = drift.against(others)
         report(log, trained, found, counts=counts, asked=asked, request=request, as_of=as_of)
@@ -203,20 +204,23 @@ def score_file(request: Request) -> bool:
 
 def read_trained() -> tuple[Trained, pd.DataFrame]:
     """The last run as scoring needs it, and the products that it knows."""
-    model = load_model()
+    definition = load_definition()
     names = read_table(SEGMENT_NAMES)
     check(CUSTOMERS, full=False)
-    day = date.fromisoformat(model.snapshot_date)
+    days = pq.read_table(CUSTOMERS.path, columns=["snapshot_date"])["snapshot_date"]
+    day = pa.compute.max(days).as_py()
     customers = pq.read_table(CUSTOMERS.path, filters=[("snapshot_date", "=", day)]).to_pandas()
-    if len(names) != model.size or not len(customers):
+    if len(names) != definition.size or names["customers"].sum() != len(customers):
         raise InputError(
-            f"{MODEL}, {SEGMENT_NAMES.path} and {CUSTOMERS.path} are not of one run; "
+            f"{DEFINITION}, {SEGMENT_NAMES.path} and {CUSTOMERS.path} are not of one run; "
             "`dvc repro profile_segments` makes them anew"
         )
     categories = read_table(PRODUCT_CATEGORIES)
     currency = load_params("shop", ShopParams).currency
     playbook = read_playbook()
-    trained = trained_run(model, names, customers, categories, playbook=playbook, currency=currency)
+    trained = trained_run(
+        definition, names, customers, categories, playbook=playbook, currency=currency
+    )
     return trained, categories
 
 
@@ -274,7 +278,7 @@ def report(
         log.warning(
             "these customers differ from those of the run (%s) who ordered as lately: read their "
             "segments with care; %sif the shop has changed, make a new run",
-            trained.model.snapshot_date,
+            trained.day,
             past,
         )
     elif (found["verdict"] != "stable").any():

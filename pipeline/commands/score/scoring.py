@@ -1,9 +1,10 @@
-"""What the kept model and the trained run say about customers that they have not seen."""
+"""What the definition and the trained run say about customers that they have not seen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.categorize_products.model import INTERCEPT, categorize_texts
 from pipeline.categorize_products.product_text import mended_spellings, product_counts, words_of
-from pipeline.core.model.naming import Playbook, own_plays
-from pipeline.core.model.segment_model import SegmentModel, assign
+from pipeline.core.model.definition import Definition, assign
+from pipeline.core.model.naming import Playbook
 from pipeline.core.model.transforms import feature_matrix
 from pipeline.core.tables.contract import MONEY
 from pipeline.profile_segments.drift import DRIFTED, SEGMENT_SHARES, noise_level, psi, verdict
@@ -45,15 +46,14 @@ SCORED = pa.schema(
 
 @dataclass(frozen=True)
 class Trained:
-    """What the trained run left: the model, the segments' names and plays, and its customers.
+    """What the trained run left: the definition, the segments' names, and its customers.
 
-    `customers` are those of the snapshot of the fit, `before` the segment of each; `titles` are
+    `customers` are those of its last snapshot, `before` the segment of each; `titles` are
     the names of the categories, `keys` those worth advertising.
     """
 
-    model: SegmentModel
+    definition: Definition
     name_of: Mapping[int, str]
-    play_of: Mapping[int, str]
     customers: pd.DataFrame
     before: pd.Series[str]
     titles: Mapping[str, str]
@@ -62,9 +62,15 @@ class Trained:
     playbook: Playbook
     currency: str
 
+    @property
+    def day(self) -> date:
+        """The last snapshot."""
+        day: date = self.customers["snapshot_date"].iloc[0]
+        return day
+
 
 def trained_run(
-    model: SegmentModel,
+    definition: Definition,
     names: pd.DataFrame,
     customers: pd.DataFrame,
     categories: pd.DataFrame,
@@ -72,21 +78,20 @@ def trained_run(
     playbook: Playbook,
     currency: str,
 ) -> Trained:
-    """Put together what scoring needs; `customers` are those of the snapshot of the fit."""
-    segment = assign(model, customers)["segment_id"].to_numpy(dtype=np.int64)
+    """Put together what scoring needs; `customers` are those of its last snapshot."""
+    segment = assign(definition, customers)["segment_id"].to_numpy(dtype=np.int64)
     name_of = dict(zip(names["segment_id"].astype(int), names["segment"], strict=True))
     titles = category_titles(categories)
     keys = [key for key in sorted(titles) if key != REST]
     shares = customers[[SHARE_PREFIX + key for key in keys]].to_numpy(dtype=float)
     return Trained(
-        model=model,
+        definition=definition,
         name_of=name_of,
-        play_of=dict(zip(names["segment_id"].astype(int), names["play"], strict=True)),
         customers=customers,
         before=pd.Series([name_of[s] for s in segment], index=customers["customer_id"]),
         titles=titles,
         keys=keys,
-        habits=learn_habits(shares, segment, model.size) if keys else Habits(shares, shares),
+        habits=learn_habits(shares, segment, definition.size) if keys else Habits(shares, shares),
         playbook=playbook,
         currency=currency,
     )
@@ -98,7 +103,7 @@ def score(trained: Trained, customers: pd.DataFrame) -> pd.DataFrame:
     A customer's row depends on that customer alone, so a table may be scored in pieces.
     """
     keys = list(trained.keys)
-    given = assign(trained.model, customers)
+    given = assign(trained.definition, customers)
     segment = given["segment_id"].to_numpy(dtype=np.int64)
     title_of: dict[str | None, str | None] = {None: None}
     title_of.update(trained.titles)
@@ -112,12 +117,7 @@ def score(trained: Trained, customers: pd.DataFrame) -> pd.DataFrame:
         segment=[trained.name_of[s] for s in segment],
         confidence=given["confidence"],
         segment_before=customers["customer_id"].map(trained.before),
-        play=own_plays(
-            customers,
-            [trained.play_of[s] for s in segment],
-            trained.playbook,
-            trained.customers,
-        ),
+        play=given["play"],
         top_category_title=pd.Series(
             [title_of[key] for key in top_category(customers, keys)], customers.index, dtype=object
         ),
@@ -139,7 +139,7 @@ def score(trained: Trained, customers: pd.DataFrame) -> pd.DataFrame:
 class DriftCounts:
     """How many customers lie in each bin of the training distribution; pieces add up."""
 
-    model: SegmentModel
+    definition: Definition
     customers: int = 0
     features: dict[str, Counts] = field(default_factory=dict)
     segments: Counts = field(default_factory=lambda: np.zeros(0))
@@ -147,13 +147,13 @@ class DriftCounts:
     def add(self, customers: pd.DataFrame, segment_id: NDArray[Any]) -> None:
         """Count these customers too."""
         self.customers += len(customers)
-        matrix = feature_matrix(customers, self.model.columns, self.model.money_unit)
-        for place, name in enumerate(self.model.columns):
-            edges = np.asarray(self.model.training[name]["edges"])
+        matrix = feature_matrix(customers, self.definition.columns, self.definition.money_unit)
+        for place, name in enumerate(self.definition.columns):
+            edges = np.asarray(self.definition.training[name]["edges"])
             bins = np.searchsorted(edges, matrix[:, place], side="right")
             counts = np.bincount(bins, minlength=len(edges) + 1).astype(float)
             self.features[name] = self.features.get(name, 0.0) + counts
-        found = np.bincount(segment_id, minlength=self.model.size).astype(float)
+        found = np.bincount(segment_id, minlength=self.definition.size).astype(float)
         self.segments = found + (self.segments if len(self.segments) else 0.0)
 
     def against(self, others: DriftCounts) -> pd.DataFrame:
@@ -185,10 +185,10 @@ def those_who_bought_within(days: int, trained: Trained, later: int = 0) -> Drif
     everyone = trained.customers
     last = everyone["recency_days"].astype(float).fillna(everyone["tenure_days"].astype(float))
     recent = everyone[last <= days]
-    segment_id = assign(trained.model, recent)["segment_id"].to_numpy(dtype=np.int64)
+    segment_id = assign(trained.definition, recent)["segment_id"].to_numpy(dtype=np.int64)
     tenure = recent["tenure_days"] + min(later, 0)
     known = (tenure >= 0).to_numpy(dtype=bool)
-    counts = DriftCounts(trained.model)
+    counts = DriftCounts(trained.definition)
     counts.add(recent.assign(tenure_days=tenure)[known], segment_id[known])
     return counts
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtri
+from scipy.stats import yeojohnson
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import PowerTransformer
 
@@ -40,8 +41,8 @@ def feature_matrix(customers: pd.DataFrame, columns: Sequence[str], money_unit: 
     """The columns as floats, without gaps; money in units of `money_unit`.
 
     A customer of one order has no gap between orders yet: it is at least as long as the time
-    since, so that time stands in. A customer who kept nothing has no last kept order: tenure
-    stands in for recency (such customers are a declared group and never reach a model).
+    since, so that time stands in. A customer who returned everything has no last kept order:
+    tenure stands in for recency (such customers are a group of their own and reach no model).
     """
     values = customers[list(columns)].astype("float64")
     for name in ("days_between_orders", "recency_days"):
@@ -53,23 +54,95 @@ def feature_matrix(customers: pd.DataFrame, columns: Sequence[str], money_unit: 
     return np.ascontiguousarray(values.fillna(0.0).to_numpy(dtype=np.float64))
 
 
-@dataclass(frozen=True)
-class Transform:
-    """A fitted transform: its kind and what it learnt, in plain arrays (power: scikit-learn's).
+class Transform(Protocol):
+    """A fitted transform; a row's coordinates do not depend on the other rows."""
 
-    `center` and `scale` (d,) belong to the logged features, or to the features as they are;
-    `grid` (GRID, d) are quantiles of the features; `knots` (4, d) and `line` (terms + 1,) are the
-    curve of expected later spend over normal scores; `axes` (d, m) weigh or turn.
+    def apply(self, features: Matrix) -> Matrix:
+        """The coordinates (n, m) of `features` (n, d)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The features as they are."""
+
+    def apply(self, features: Matrix) -> Matrix:
+        """The same."""
+        return features
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Logarithms of mean 0 and spread 1, each times its weight (d,)."""
+
+    center: Matrix
+    scale: Matrix
+    weights: Matrix
+
+    def apply(self, features: Matrix) -> Matrix:
+        """The weighted standard logarithms."""
+        return np.asarray((np.log1p(features) - self.center) / self.scale * self.weights)
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Standardised and turned to `axes` (d, m)."""
+
+    center: Matrix
+    scale: Matrix
+    axes: Matrix
+
+    def apply(self, features: Matrix) -> Matrix:
+        """The coordinates on the axes."""
+        moved = (features - self.center) / self.scale
+        return np.column_stack([_weighted_sum(moved, np.append(0.0, a)) for a in self.axes.T])
+
+
+@dataclass(frozen=True)
+class Power:
+    """Yeo and Johnson's (2000) power transform, then mean 0 and spread 1."""
+
+    lambdas: Matrix
+    center: Matrix
+    scale: Matrix
+
+    def apply(self, features: Matrix) -> Matrix:
+        """The straightened features."""
+        columns = [yeojohnson(f, power) for f, power in zip(features.T, self.lambdas, strict=True)]
+        return (np.column_stack(columns) - self.center) / self.scale
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Normal scores by `grid` (GRID, d), quantiles of the features."""
+
+    grid: Matrix
+
+    def apply(self, features: Matrix) -> Matrix:
+        """The normal quantile of each value's middle rank: equal values, equal scores."""
+        scores = np.empty(features.shape)
+        for column in range(features.shape[1]):
+            own, values = np.ascontiguousarray(self.grid[:, column]), features[:, column]
+            below, upto = (np.searchsorted(own, values, side) for side in ("left", "right"))
+            scores[:, column] = (below + upto) / (2 * GRID)
+        return np.asarray(ndtri(np.clip(scores, 0.5 / GRID, 1 - 0.5 / GRID)))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One axis: log1p of the later spend that is expected, a line or a curve over normal scores.
+
+    `knots` (4, d; 0 for a line) are where it bends, `line` (terms + 1,) its weights.
     """
 
-    kind: str
-    center: Any = None
-    scale: Any = None
-    grid: Any = None
-    knots: Any = None
-    line: Any = None
-    axes: Any = None
-    power: Any = None
+    grid: Matrix
+    knots: Matrix
+    line: Matrix
+
+    def apply(self, features: Matrix) -> Matrix:
+        """The expected later spend (n, 1)."""
+        scores = Scores(self.grid).apply(features)
+        return _weighted_sum(_terms(self.knots, scores), self.line)[:, None]
 
 
 def fit_transform(kind: str, features: Matrix, lessons: Sequence[Lesson] = ()) -> Transform:
@@ -82,51 +155,29 @@ def fit_transform(kind: str, features: Matrix, lessons: Sequence[Lesson] = ()) -
     if kind in SUPERVISED_TRANSFORMS and not lessons:
         raise ValueError(f"transform {kind!r} learns from later purchases, none were given")
     if kind == "raw":
-        return Transform(kind)
+        return Raw()
     if kind == "standard_pca2":
         center, scale = features.mean(axis=0), _spread(features)
         _, _, axes = np.linalg.svd((features - center) / scale, full_matrices=False)
         signs = np.sign(axes[:2].sum(axis=1, keepdims=True) + 1e-12)  # SVD leaves the sign open
-        return Transform(kind, center, scale, axes=(axes[:2] * signs).T)
+        return Turned(center, scale, (axes[:2] * signs).T)
     if kind == "power":
-        power = PowerTransformer().fit(features)
-        return Transform(kind, power=power)
+        power = PowerTransformer(standardize=False).fit(features)
+        moved = np.asarray(power.transform(features))
+        return Power(power.lambdas_, moved.mean(axis=0), _spread(moved))
     if kind in ("log", "weighted"):
         logged = np.log1p(features)
-        center, scale = logged.mean(axis=0), _spread(logged)
-        return Transform(
-            kind, center, scale, axes=_weights(lessons) if kind == "weighted" else None
-        )
+        weights = _weights(lessons) if kind == "weighted" else np.ones(features.shape[1])
+        return Logged(logged.mean(axis=0), _spread(logged), weights)
     if kind == "quantile":
-        return Transform(kind, grid=_grid(features))
+        return Scores(_grid(features))
     if kind in ("expected_line", "expected_curve"):
-        knots, line = _expectation(kind, lessons)
-        return Transform(kind, grid=_grid(features), knots=knots, line=line)
+        return Expected(_grid(features), *_expectation(kind, lessons))
     raise ValueError(f"unknown transform {kind!r}; known are {', '.join(TRANSFORMS)}")
 
 
-def apply_transform(transform: Transform, features: Matrix) -> Matrix:
-    """The coordinates (n, m) of `features` (n, d); a row's do not depend on the other rows."""
-    kind = transform.kind
-    if kind == "raw" or len(features) == 0:
-        return features
-    if kind == "power":
-        return np.asarray(transform.power.transform(features))
-    if kind in ("log", "weighted"):
-        moved = (np.log1p(features) - transform.center) / transform.scale
-        return np.asarray(moved * transform.axes) if kind == "weighted" else np.asarray(moved)
-    if kind == "standard_pca2":
-        moved = (features - transform.center) / transform.scale
-        columns = [_weighted_sum(moved, np.append(0.0, axis)) for axis in transform.axes.T]
-        return np.column_stack(columns)
-    scores = _normal_scores(transform.grid, features)
-    if kind == "quantile":
-        return scores
-    return _weighted_sum(_terms(kind, transform.knots, scores), transform.line)[:, None]
-
-
 def _weights(lessons: Sequence[Lesson]) -> Matrix:
-    """Weight of each logged feature (d,): its part in foretelling later spend, the largest 1."""
+    """Weight of each logged feature (d,): its part in predicting later spend, the largest 1."""
     logged = [np.log1p(features) for features, _ in lessons]
     moved = np.vstack([(x - x.mean(axis=0)) / _spread(x) for x in logged])
     later = np.concatenate([outcomes for _, outcomes in lessons])
@@ -135,21 +186,21 @@ def _weights(lessons: Sequence[Lesson]) -> Matrix:
 
 
 def _expectation(kind: str, lessons: Sequence[Lesson]) -> tuple[Matrix, Matrix]:
-    """Knots (4, d) and line (terms + 1,), constant first, of expected log1p later spend."""
-    scores = np.vstack([_normal_scores(_grid(features), features) for features, _ in lessons])
+    """Knots and line (terms + 1,), constant first, of expected log1p later spend."""
+    scores = np.vstack([Scores(_grid(features)).apply(features) for features, _ in lessons])
     later = np.concatenate([outcomes for _, outcomes in lessons])
-    knots = np.quantile(scores, (0.2, 0.4, 0.6, 0.8), axis=0)
-    terms = _terms(kind, knots, scores)
+    is_curve = kind == "expected_curve"
+    knots = np.quantile(scores, (0.2, 0.4, 0.6, 0.8) if is_curve else (), axis=0)
+    terms = _terms(knots, scores)
     center, scale = terms.mean(axis=0), _spread(terms)
-    alpha = RIDGE * len(terms) if kind == "expected_curve" else 1.0
-    model = Ridge(alpha=alpha).fit((terms - center) / scale, later)
-    slopes = model.coef_ / scale
+    model = Ridge(alpha=RIDGE * len(terms) if is_curve else 1.0)
+    slopes = model.fit((terms - center) / scale, later).coef_ / scale
     return knots, np.append(model.intercept_ - (slopes * center).sum(), slopes)
 
 
-def _terms(kind: str, knots: Matrix, scores: Matrix) -> Matrix:
+def _terms(knots: Matrix, scores: Matrix) -> Matrix:
     """The scores; for a curve also a bend at each knot and products of the first three."""
-    if kind == "expected_line":
+    if not len(knots):
         return scores
     bends = [np.maximum(scores - knot, 0.0) for knot in knots]
     pairs = [
@@ -161,16 +212,6 @@ def _terms(kind: str, knots: Matrix, scores: Matrix) -> Matrix:
 def _grid(features: Matrix) -> Matrix:
     at = (np.arange(GRID) + 0.5) / GRID
     return np.asarray(np.quantile(features, at, axis=0, method="inverted_cdf"))
-
-
-def _normal_scores(grid: Matrix, features: Matrix) -> Matrix:
-    """The normal quantile of each value's middle rank: equal values, equal scores."""
-    scores = np.empty(features.shape)
-    for column in range(features.shape[1]):
-        own, values = np.ascontiguousarray(grid[:, column]), features[:, column]
-        below, upto = np.searchsorted(own, values, "left"), np.searchsorted(own, values, "right")
-        scores[:, column] = (below + upto) / (2 * GRID)
-    return np.asarray(ndtri(np.clip(scores, 0.5 / GRID, 1 - 0.5 / GRID)))
 
 
 def _weighted_sum(columns: Matrix, line: Matrix) -> Matrix:

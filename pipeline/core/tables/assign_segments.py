@@ -14,41 +14,41 @@ SEGMENTS = Table(
             least=0,
         ),
         text("segment", "the segment's name"),
+        text("play", "the play of playbook.yaml for this customer"),
         share(
             "confidence",
             "how clearly the customer belongs here rather than in the next best segment",
         ),
+        text("previous_segment", "the segment before this one; null where none", null=True),
+        day("since", "the first snapshot in this segment"),
+        integer("months_in_segment", "months from it to this snapshot", least=0, unit="months"),
+        text(
+            "moved_by",
+            "why the segment is not that of the snapshot before: time (no order and no return "
+            "needed) or behaviour; null where it is the same or there was none",
+            among=("time", "behaviour"),
+            null=True,
+        ),
     ),
     key=("snapshot_date", "customer_id"),
+    rules=("(moved_by is null) or (previous_segment is not null)",),
 )
 
 SEGMENT_NAMES = Table(
     "segment_names",
-    row="one segment of the kept model",
+    row="one segment of the definition in use",
     columns=(
         integer("segment_id", "0 = the most valuable", least=0),
         text("segment", "the segment's name"),
         text("group", "the declared group, empty where the model decides"),
-        number("recency_days", "median at the snapshot of the fit", null=True),
-        number("frequency", "median at the snapshot of the fit", null=True),
-        number("monetary", "median at the snapshot of the fit", null=True),
-        text(
-            "recency_level",
-            "where the median recency stands among all customers; high recency = bought lately",
-            among=("low", "mid", "high"),
-        ),
-        text(
-            "frequency_level",
-            "where the median frequency stands among all customers; high recency = bought lately",
-            among=("low", "mid", "high"),
-        ),
-        text(
-            "monetary_level",
-            "where the median monetary stands among all customers; high recency = bought lately",
-            among=("low", "mid", "high"),
-        ),
-        text("play", "the rule or group of playbook.yaml that it is named by"),
-        count("customers", "members at the snapshot of the fit"),
+        text("play", "the play of playbook.yaml that it is named by"),
+        text("condition", "what it asks of a customer, in words; empty where no words can"),
+        number("recency_days", "median at the last snapshot", null=True),
+        number("frequency", "median at the last snapshot", null=True),
+        number("monetary", "median at the last snapshot", null=True),
+        count("customers", "members at the last snapshot"),
+        text("klaviyo_group", "the nearest of Klaviyo's RFM groups", null=True),
+        text("shopify_group", "the nearest of Shopify's RFM groups", null=True),
     ),
     key=("segment_id",),
 )

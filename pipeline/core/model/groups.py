@@ -1,0 +1,33 @@
+"""The groups that a rule declares and no clustering decides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.core.run.params import StageParams
+
+KEPT_NOTHING = "kept_nothing"
+WHOLESALE = "wholesale"
+
+
+class Wholesale(StageParams):
+    """Who is a wholesaler: that many units on a line, in that many orders."""
+
+    is_apart: bool
+    minimum_units_per_line: float = Field(gt=0)
+    minimum_orders: int = Field(ge=1)
+
+
+def declared_group(customers: pd.DataFrame, wholesale: Wholesale) -> NDArray[np.str_]:
+    """The declared group of each row, or an empty text where the clustering decides."""
+    group = np.full(len(customers), "", dtype="<U12")
+    orders = customers["frequency"].to_numpy()
+    if wholesale.is_apart:
+        units = customers["units_per_line"].to_numpy(float)
+        is_large = units >= wholesale.minimum_units_per_line
+        group[is_large & (orders >= wholesale.minimum_orders)] = WHOLESALE
+    group[orders == 0] = KEPT_NOTHING
+    return group
