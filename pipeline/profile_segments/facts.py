@@ -35,6 +35,10 @@ Lines = nw.LazyFrame[Any]
 
 REST = "other"  # the category of what nothing is known about is nothing to advertise
 SEASON_MONTHS = 6  # whole months below which no month can be called the strongest
+FROM_SEGMENTS = (
+    "snapshot_date", "customer_id", "segment_id", "play", "confidence", "previous_segment", "since",
+    "months_in_segment",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def join_shop(
     Raises InputError where customers and segments are not of one run.
     """
     joined = customers.merge(
-        segments.drop(columns="segment"),
+        segments[[name for name in FROM_SEGMENTS if name in segments]],
         on=["snapshot_date", "customer_id"],
         how="left",
         validate="one_to_one",
