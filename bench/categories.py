@@ -24,7 +24,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,6 +32,7 @@ import numpy.typing as npt
 import pandas as pd
 import yaml
 from scipy import sparse
+from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
@@ -41,7 +41,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_mutual_info_score
 from threadpoolctl import threadpool_limits
 
-from pipeline.categorize_products.__main__ import Params, read_products
+from pipeline.categorize_products.__main__ import Params
 from pipeline.categorize_products.copurchase import (
     copurchase_vectors,
     pair_weights,
@@ -50,7 +50,9 @@ from pipeline.categorize_products.copurchase import (
 )
 from pipeline.categorize_products.fit import Settings, fit_categories, texts_of
 from pipeline.categorize_products.product_text import spellings_from
+from pipeline.categorize_products.products import read_products
 from pipeline.categorize_products.seeds import lexicon_of, seed_products
+from pipeline.categorize_products.spread import TEMPERATURE
 from pipeline.categorize_products.taxonomy import Taxonomy, find_taxonomy, read_taxonomy
 from pipeline.core.engines.duckdb import open_duckdb
 from pipeline.core.run.params import load_params
@@ -60,7 +62,13 @@ from pipeline.core.tables.make_sample import SAMPLE_TRUTH
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = Path(__file__).parent / "labels" / "online_retail_categories.csv"
 REAL_DATA = ROOT.parent / "shared" / "data" / "online_retail.zip"
-HALVES = {"tune": ["tune"], "final": ["final"], "all": ["tune", "final"], "fresh": ["fresh"]}
+HALVES = {
+    "tune": ["tune"],
+    "final": ["final"],
+    "all": ["tune", "final"],
+    "fresh": ["fresh"],
+    "unseen": ["final", "fresh"],
+}
 RESAMPLES = 1000
 GUIDED_GOAL, DISCOVERED_GOAL = 0.70, 0.40
 GIGABYTES_LIMIT = 8
@@ -93,6 +101,7 @@ copy (
 """
 
 Labels = npt.NDArray[np.object_]
+Positions = npt.NDArray[np.int64]
 Pairs: TypeAlias = sparse.csr_array
 
 
@@ -135,7 +144,7 @@ def quality(arguments: argparse.Namespace, params: Params) -> None:
         truth = chosen["category"].to_numpy(dtype=object)
         print(f"{len(chosen)} labelled products, half {arguments.half}\n")
         print(f"{'way':44s} {'AMI (95 %)':24s} {'accuracy (95 %)':24s} groups  seconds")
-        for name, way in ways(products, pairs, taxonomy, params.settings).items():
+        for name, way in ways(products, pairs, taxonomy, params).items():
             if arguments.ways and not any(name.startswith(start) for start in arguments.ways):
                 continue
             start = time.perf_counter()
@@ -143,10 +152,11 @@ def quality(arguments: argparse.Namespace, params: Params) -> None:
             seconds = time.perf_counter() - start
             print(f"{name:44s} {_line(truth, found)}  {seconds:6.1f}", flush=True)
         print(f"\ngoals: guided {GUIDED_GOAL}, discovered {DISCOVERED_GOAL} AMI")
-        fit = fit_categories(products, pairs, taxonomy, params.settings)
+        fit = fit_categories(products, pairs, taxonomy, params)
         keys = np.array(list(fit.categories), dtype=object)
         right = truth == keys[fit.labels][rows]
         print_reliability(fit.chance.max(axis=1)[rows], right)
+        print_calibration(fit.chance[rows], fit.decided_by[rows], pd.Index(keys).get_indexer(truth))
 
 
 def labelled(half: str) -> pd.DataFrame:
@@ -167,6 +177,37 @@ def print_reliability(confidence: npt.NDArray[np.float64], right: npt.NDArray[np
         print(
             f"{low:.2f} to {min(high, 1.0):.2f} {among.sum():12d} {confidence[among].mean():10.3f}"
             f"  {right[among].mean():.3f} ({held.low:.3f} to {held.high:.3f})"
+        )
+
+
+def print_calibration(
+    chance: npt.NDArray[np.float64], decided_by: npt.NDArray[np.str_], truth: Positions
+) -> None:
+    """Temperatures fitted on one half of the labels, and how they do on the other."""
+    start = np.array([TEMPERATURE[way] for way in decided_by])[:, None]
+    raw = chance**start
+
+    def best(rows: npt.NDArray[np.bool_]) -> float:
+        def loss(temperature: float) -> float:
+            powers = raw[rows] ** (1 / temperature)
+            said = powers[np.arange(len(powers)), truth[rows]] / powers.sum(axis=1)
+            return -float(np.log(said).sum())
+
+        return float(minimize_scalar(loss, bounds=(0.3, 8), method="bounded").x)
+
+    print("\ndecided by   products  temperature: shipped  fitted  said less right, other half")
+    rng = np.random.default_rng(0)
+    for way in ("seed", "spread"):
+        among = decided_by == way
+        gaps = []
+        for _ in range(RESAMPLES // 10):
+            half = rng.random(len(among)) < 0.5
+            powers = raw[among & ~half] ** (1 / best(among & half))
+            said = powers.max(axis=1) / powers.sum(axis=1)
+            gaps.append(said.mean() - (powers.argmax(axis=1) == truth[among & ~half]).mean())
+        print(
+            f"{way:12s} {among.sum():8d} {TEMPERATURE[way]:21.2f} {best(among):7.2f} "
+            f"{np.mean(gaps):+.3f} ± {np.std(gaps):.3f}"
         )
 
 
@@ -221,7 +262,7 @@ def ways(
     products: pd.DataFrame, pairs: Pairs, taxonomy: Taxonomy, settings: Settings
 ) -> dict[str, Callable[[], Labels]]:
     """Every way by its name; each gives one label per product."""
-    text_only = replace(settings, copurchase_weight=0.0)
+    text_only = settings.model_copy(update={"copurchase_weight": 0.0})
 
     def fitted(taxonomy: Taxonomy | None, settings: Settings) -> Labels:
         fit = fit_categories(products, pairs, taxonomy, settings)
@@ -234,7 +275,7 @@ def ways(
         "seeds + plain logistic regression": lambda: seeds_and_regression(products, taxonomy),
         "discovered": lambda: fitted(None, settings),
         "discovered, without the sentence model": lambda: fitted(
-            None, replace(settings, embedding=None)
+            None, settings.model_copy(update={"embedding": None})
         ),
         "rival: noun counts + k-means": lambda: noun_counts(products),
         "rival: TF-IDF + SVD + k-means": lambda: k_means(text_vectors(products)),
@@ -373,7 +414,7 @@ def fit_made_up_shop(products: int, params: Params) -> dict[str, float]:
             most_pairs=params.most_pairs,
         )
         pairs = pair_weights(baskets)
-        fit_categories(goods, pairs, read_taxonomy(find_taxonomy("gifts")), params.settings)
+        fit_categories(goods, pairs, read_taxonomy(find_taxonomy("gifts")), params)
         seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"lines": 10 * products, "pairs": pairs.nnz, "seconds": seconds, "gigabytes": peak}

@@ -86,13 +86,17 @@ def positive_pmi(pairs: sparse.csr_array, smoothing: float = 0.75) -> sparse.csr
     if len(mass) > MOST_CONTEXTS:
         columns = np.sort(np.argsort(-mass, kind="stable")[:MOST_CONTEXTS])
         pairs, context = pairs[:, columns], context[columns]
-    entries = pairs.tocoo()
-    expected = mass[entries.row] * context[entries.col] / whole
-    information = np.log(entries.data / np.maximum(expected, 1e-12))
-    kept = information > 0
-    return sparse.csr_array(
-        (information[kept], (entries.row[kept], entries.col[kept])), shape=pairs.shape
-    )
+    expected = np.repeat(mass, np.diff(pairs.indptr))  # in place: there are most_pairs of them
+    expected *= context[pairs.indices]
+    expected /= whole
+    np.maximum(expected, 1e-12, out=expected)
+    np.divide(pairs.data, expected, out=expected)
+    np.log(expected, out=expected)
+    np.maximum(expected, 0.0, out=expected)
+    places = (pairs.indices.copy(), pairs.indptr.copy())
+    information = sparse.csr_array((expected, *places), shape=pairs.shape)
+    information.eliminate_zeros()
+    return information
 
 
 def copurchase_vectors(pairs: sparse.csr_array, dimensions: int, seed: int) -> Floats:

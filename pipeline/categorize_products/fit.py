@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field
 from scipy import sparse
 
 from pipeline.categorize_products.copurchase import copurchase_vectors
@@ -22,28 +24,29 @@ from pipeline.categorize_products.product_text import (
     RARE,
     mended_spellings,
     product_counts,
+    spelled,
     spellings_from,
     words_of,
 )
 from pipeline.categorize_products.seeds import Seeds, lexicon_of, seed_products
 from pipeline.categorize_products.spread import cross_fitted, joined, spread_seeds
 from pipeline.categorize_products.taxonomy import Category, Taxonomy
+from pipeline.core.run.params import StageParams
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
 Texts = Sequence[Sequence[str]]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the fit may be told; see section `categorize` of params.yaml."""
+class Settings(StageParams):
+    """What a fit is told: keys of section `categorize` of params.yaml."""
 
-    discovered_categories: int
-    embedding: str | None
-    dimensions: int
-    copurchase_weight: float
-    least_confidence: float
-    most_training_products: int
+    discovered_categories: int = Field(ge=2, le=200)
+    embedding: Literal["minilm"] | None
+    dimensions: int = Field(ge=2, le=500)
+    copurchase_weight: float = Field(ge=0, le=10)
+    least_confidence: float = Field(ge=0, lt=1)
+    most_training_products: int = Field(ge=100)
     seed: int
 
 
@@ -83,14 +86,15 @@ def fit_categories(
 def texts_of(descriptions: Sequence[str], taxonomy: Taxonomy | None) -> list[list[str]]:
     """The words of each description, spelling mended towards the taxonomy or the common words."""
     declared = spellings_from(taxonomy.spellings) if taxonomy else {}
-    counts = product_counts(words_of(text, declared) for text in descriptions)
+    plain = [words_of(text) for text in descriptions]
+    counts = product_counts(spelled(words, declared) for words in plain)
     known = (
         lexicon_of(taxonomy, declared).words
         if taxonomy
         else frozenset(w for w, n in counts.items() if n > 2 * RARE)
     )
     spellings = mended_spellings(counts, known) | declared
-    return [words_of(text, spellings) for text in descriptions]
+    return [spelled(words, spellings) for words in plain]
 
 
 def _guided(

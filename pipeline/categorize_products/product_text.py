@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from typing import TypeVar
 
 NUMBER = "#"
@@ -50,15 +51,18 @@ def words_of(text: str, spellings: Mapping[str, tuple[str, ...]] | None = None) 
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().casefold()
     plain = re.sub(r"'s\b", "", plain).replace("'", "")
     plain = re.sub(r"\bt[- ]?lights?\b", "tlight", plain)
-    plain = re.sub(r"(?<=\d)(?=[a-z])|(?<=[a-z])(?=\d)", " ", plain)
     plain = re.sub(r"[&+]", " and ", plain)
-    words: list[str] = []
-    for raw in re.findall(r"[a-z]+|\d+", plain):
-        word = NUMBER if raw.isdigit() else singular(raw)
-        words.extend((spellings or {}).get(word, (word,)))
-    return words
+    raw = re.findall(r"[a-z]+|\d+", plain)
+    words = [NUMBER if word.isdigit() else singular(word) for word in raw]
+    return spelled(words, spellings) if spellings else words
 
 
+def spelled(words: Sequence[str], spellings: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The words, each replaced by what `spellings` has for it."""
+    return [new for word in words for new in spellings.get(word, (word,))]
+
+
+@cache
 def singular(word: str) -> str:
     """The singular of an English noun, by rule; words that are none are left mostly alone."""
     if word in PLURALS:

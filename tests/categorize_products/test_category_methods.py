@@ -21,7 +21,13 @@ from pipeline.categorize_products.product_map import product_map
 from pipeline.categorize_products.product_text import words_of
 from pipeline.categorize_products.quality import coherence, copurchase_lift
 from pipeline.categorize_products.seeds import Seeds, lexicon_of, seed_product
-from pipeline.categorize_products.spread import cross_fitted, joined, spread_seeds, training_rows
+from pipeline.categorize_products.spread import (
+    calibrated,
+    cross_fitted,
+    joined,
+    spread_seeds,
+    training_rows,
+)
 from pipeline.categorize_products.taxonomy import find_taxonomy, read_taxonomy
 from pipeline.core.run.errors import InputError
 
@@ -94,7 +100,9 @@ def test_each_basket_gives_each_of_its_products_weight_one():
 def test_pairs_are_symmetric_and_their_information_is_positive(rows):
     pairs = pair_weights(baskets(*rows))
     assert np.allclose(pairs.toarray(), pairs.toarray().T)
+    before = pairs.copy()
     assert (positive_pmi(pairs).data > 0).all()
+    assert (pairs != before).nnz == 0
 
 
 def test_in_a_large_shop_only_what_is_most_bought_describes_the_others(monkeypatch):
@@ -254,3 +262,11 @@ def test_what_always_leads_somewhere_does_however_much_says_otherwise(kind):
     assert is_moved.all() if kind == "always" else not is_moved.any()
     assert (spread.decided_by[-2:] == ("seed" if kind == "always" else "spread")).all()
     np.testing.assert_allclose(spread.chance.sum(axis=1), 1.0)
+
+
+def test_calibration_keeps_the_order_and_softens_what_words_decide():
+    chance = np.array([[0.9, 0.08, 0.02]] * 2)
+    by_words, by_likeness = calibrated(chance, np.array(["seed", "spread"]))
+    assert np.array_equal(by_words.argsort(), chance[0].argsort())
+    assert by_words.max() < 0.9 < by_likeness.max()
+    np.testing.assert_allclose([by_words.sum(), by_likeness.sum()], 1.0)
