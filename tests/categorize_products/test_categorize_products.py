@@ -1,6 +1,5 @@
 """The stage as a whole, on a small shop and, where it is present, on the real one."""
 
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -145,7 +144,8 @@ def test_products_beyond_those_that_are_clustered_are_put_into_the_groups():
     products = pd.DataFrame(
         {"description": names, "unit_price": np.repeat([1.0, 9.0, 0.5, 4.0], 8)}
     )
-    fewer = replace(settings, most_training_products=24, discovered_categories=4, embedding=None)
+    few = {"most_training_products": 24, "discovered_categories": 4, "embedding": None}
+    fewer = settings.model_copy(update=few)
     pairs = sparse.csr_array(np.kron(np.eye(4), np.ones((8, 8)) - np.eye(8)))
     found = fit_categories(products, pairs, None, fewer)
     assert len(found.labels) == 32
