@@ -40,12 +40,12 @@ def small_shop():
         rows += [(f"I{invoice}", f"P{p:02d}", texts[p]) for p in sorted(set(likely))]
     lines = pd.DataFrame(rows, columns=["invoice_id", "stock_code", "description"])
     lines["line_id"] = np.arange(1, len(lines) + 1)
-    lines["quantity"] = 2
+    lines["quantity"] = Decimal("2.0000")
     lines["sold_at"] = pd.Timestamp("2011-01-01") + pd.to_timedelta(lines["line_id"], unit="h")
     lines["unit_price"] = Decimal("1.5000")
     lines["customer_id"] = "C1"
     lines["country"] = "France"
-    lines["quantity_returned"] = 0
+    lines["quantity_returned"] = Decimal("0.0000")
     lines["net_amount"] = Decimal("3.0000")
     return paid_lines(lines)
 
