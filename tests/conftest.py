@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data" / "online_retail.zip"
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def skip_unless(found: object, what: str) -> None:
@@ -21,6 +35,17 @@ def skip_unless(found: object, what: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"CI must have {what}")
     pytest.skip(f"needs {what}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, started once."""
+    skip_unless(CHROMIUM, "Debian's chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +73,47 @@ def scratch_clone(folder: Path) -> Path:
         else:
             target.unlink(missing_ok=True)
     return clone
+
+
+# A shop on which every stage runs in seconds.
+SMALL = (
+    "sample.lines=6000",
+    "select.k_to=6",
+    "select.origins=2",
+    "select.candidates=[kmeans/rfm/log,kmeans/rfm/power,steps/rfm/expected_curve]",
+    "select.baselines=[tiers/spend/raw/5]",
+    "select.effort={resamples: 4, splits: 2, gap_references: 1, later_resamples: 20}",
+    "profile.value={origins: 2, resamples: 40}",
+)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A committed clone in which DVC ran every stage on a small shop: one for all processes."""
+    from dvc.utils.hydra import apply_overrides
+
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (base / "prepared.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shop = base / "prepared" / "clone"
+        if not (shop / ".git/prepared").exists():
+            shutil.rmtree(shop.parent, ignore_errors=True)
+            scratch_clone(shop.parent)
+            apply_overrides(shop / "params.yaml", list(SMALL))
+            run("dvc", "repro", cwd=shop)
+            run("git", "config", "user.name", "A tester", cwd=shop)
+            run("git", "config", "user.email", "tester@example.com", cwd=shop)
+            run("git", "add", "--all", cwd=shop)
+            run("git", "commit", "--quiet", "--message", "A small shop", cwd=shop)
+            (shop / ".git/prepared").touch()
+    return shop
+
+
+@pytest.fixture(scope="module")
+def small_shop(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the prepared clone, to be changed."""
+    return Path(shutil.copytree(prepared, tmp_path_factory.mktemp("shop") / "clone"))
 
 
 def run(*command: str, cwd: Path, check: bool = True, **env: str) -> subprocess.CompletedProcess:

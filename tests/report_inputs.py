@@ -69,7 +69,7 @@ def write_inputs(folder: Path, *, hostile: bool = True, bare: bool = False) -> N
     for table, rows in tables(hostile=hostile, bare=bare).items():
         write_table(table, _frame(table, rows))
     for stage, figures in metrics(hostile=hostile, bare=bare).items():
-        (folder / "metrics" / f"{stage}.json").write_text(json.dumps(figures, indent=2))
+        (folder / "metrics" / f"{stage}.json").write_text(json.dumps([figures]))
 
 
 def _frame(table: Table, rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 import yaml
 from conftest import ROOT
 
+from pipeline.core.run.metrics import parse_metrics
 from pipeline.core.tables.contract import check
 from pipeline.core.tables.ingest import INVOICE_LINES, QUARANTINED_LINES
 from pipeline.ingest import __main__ as ingest
@@ -60,7 +60,7 @@ class Shop:
         return pq.read_table(INVOICE_LINES.path).to_pylist()
 
     def figures(self) -> dict[str, Any]:
-        return json.loads((self.folder / "metrics/ingest.json").read_text(encoding="utf-8"))
+        return parse_metrics((self.folder / "metrics/ingest.json").read_text(encoding="utf-8"))
 
     def quarantined(self) -> list[dict[str, Any]]:
         check(QUARANTINED_LINES, full=True)

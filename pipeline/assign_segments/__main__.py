@@ -95,12 +95,11 @@ def named(segments: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
 
 
 def segment_sizes(segments: pd.DataFrame, names: pd.DataFrame) -> str:
-    """Customers per snapshot and segment, as CSV."""
-    counts = segments.groupby(["snapshot_date", "segment_id"]).size().rename("customers")
-    table = counts.reset_index().merge(names[["segment_id", "segment"]], on="segment_id")
-    text: str = table.sort_values(["snapshot_date", "segment_id"])[
-        ["snapshot_date", "segment", "customers"]
-    ].to_csv(index=False, lineterminator="\n")
+    """Customers of each segment at the last snapshot, as CSV."""
+    last = segments[segments["snapshot_date"] == segments["snapshot_date"].max()]
+    counts = last.groupby("segment_id").size().reindex(names["segment_id"], fill_value=0)
+    table = names[["segment"]].assign(customers=counts.to_numpy())
+    text: str = table.to_csv(index=False, lineterminator="\n")
     return text
 
 

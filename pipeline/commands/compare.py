@@ -32,6 +32,7 @@ from scmrepo.exceptions import SCMError
 from sklearn.metrics import adjusted_rand_score
 
 from pipeline.core.run.errors import InputError
+from pipeline.core.run.metrics import parse_metrics
 from pipeline.core.run.outputs import write_text
 from pipeline.core.run.stage import command_parser, run_command
 from pipeline.core.run.yaml_text import load_yaml
@@ -121,9 +122,9 @@ def load_run(revision: str) -> Run:
         files = DVCFileSystem(rev=rev)
         names = files.find("metrics", detail=False) if files.exists("metrics") else []
         metrics = {
-            Path(name).stem: json.loads(files.read_text(name, encoding="utf-8"))
+            Path(name).stem: parse_metrics(files.read_text(name, encoding="utf-8"))
             for name in sorted(names)
-            if name.endswith(".json")
+            if name.endswith(".json") and Path(name).stem != "summary"
         }
         params = load_yaml(files.read_text("params.yaml", encoding="utf-8"))
         lock = load_yaml(files.read_text("dvc.lock", encoding="utf-8"))

@@ -2,7 +2,7 @@
 
 Reads   the tables of exploration, categories, selection, segments and profiles; metrics/*.json;
         params.yaml
-Writes  reports/segments.html
+Writes  reports/segments.html, metrics/summary.json
 
 Example: python -m pipeline.render_report
 """
@@ -13,11 +13,13 @@ from pathlib import Path
 
 from pydantic import Field
 
+from pipeline.core.run.metrics import write_summary
 from pipeline.core.run.outputs import write_text
 from pipeline.core.run.params import ShopParams, StageParams, load_params
 from pipeline.core.run.stage import run_stage, stage
 from pipeline.render_report.inputs import read_inputs
 from pipeline.render_report.page import Look, page
+from pipeline.render_report.summary import summary
 
 REPORT = Path("reports/segments.html")
 
@@ -38,6 +40,7 @@ def main() -> None:
         look = Look(shop=shop.name, currency=shop.currency, **vars(params))
         html = page(inputs, look)
         write_text(REPORT, html)
+        write_summary(summary(inputs.metrics))
         log.info("%s: %.2f MB", REPORT, len(html.encode()) / 1e6)
 
 

@@ -61,7 +61,7 @@ def cleaned(*lines: dict[str, Any]) -> dict[str, Any]:
     rows = [paid({"line_id": n, **row}) for n, row in enumerate(lines, 1)]
     pq.write_table(pa.Table.from_pylist(rows, schema=INVOICE_LINES.schema), INVOICE_LINES.path)
     clean.main()
-    metrics: dict[str, Any] = json.loads(Path("metrics/clean.json").read_text(encoding="utf-8"))
+    metrics: dict[str, Any] = json.loads(Path("metrics/clean.json").read_text(encoding="utf-8"))[0]
     return metrics
 
 

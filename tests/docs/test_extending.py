@@ -114,7 +114,7 @@ def test_what_was_added_takes_part(extended):
     assert len(jars)
     assert jars["description"].str.contains("JAR").all()
     bundles = pd.read_parquet(extended / "data/bundles.parquet")
-    figures = json.loads((extended / "metrics/bundles.json").read_text(encoding="utf-8"))
+    figures = json.loads((extended / "metrics/bundles.json").read_text(encoding="utf-8"))[0]
     assert figures == {"pairs": len(bundles)}
 
 

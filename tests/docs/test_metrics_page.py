@@ -87,7 +87,8 @@ def committed_page() -> str:
 def committed_metrics() -> dict[str, dict[str, Any]]:
     files = sorted((ROOT / "metrics").glob("*.json"))
     assert files
-    return {f"metrics/{f.name}": json.loads(f.read_text(encoding="utf-8")) for f in files}
+    read = {f"metrics/{f.name}": json.loads(f.read_text(encoding="utf-8")) for f in files}
+    return {name: f[0] if isinstance(f, list) else f for name, f in read.items()}
 
 
 def code() -> str:

@@ -238,7 +238,7 @@ def test_a_shop_without_products_says_what_could_not_be_done(folder):
     assert read_table(CUSTOMER_OUTLOOK)["next_category"].isna().all()
     texts = read_table(STRATEGIES)
     assert not texts["offer"].str.contains("{", regex=False).any()
-    assert json.loads((folder / "metrics" / "profile.json").read_text())["categories"] == 0
+    assert json.loads((folder / "metrics/profile.json").read_text())[0]["categories"] == 0
 
 
 def test_a_shop_of_few_months_expects_nothing_and_says_so(folder):

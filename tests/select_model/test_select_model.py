@@ -49,7 +49,7 @@ def run_in(folder, monkeypatch, params=SMALL, threads="1", horizon_days=90, **sh
     write_shop(**shop)
     select_model.main()
     assign_segments.main()
-    return json.loads(Path("metrics/select.json").read_text(encoding="utf-8"))
+    return json.loads(Path("metrics/select.json").read_text(encoding="utf-8"))[0]
 
 
 def test_a_shop_with_habits_is_segmented_and_everyone_is_in_one_segment(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.dvc
 
 
 def metrics(clone: Path, stage: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((clone / "metrics" / f"{stage}.json").read_text())
+    content: dict[str, Any] = json.loads((clone / "metrics" / f"{stage}.json").read_text())[0]
     return content
 
 

@@ -1,4 +1,9 @@
-"""metrics/<stage>.json: committed figures that `dvc metrics diff` can compare without noise."""
+"""metrics/<stage>.json: committed figures that two versions can be compared by without noise.
+
+The file is a list of one mapping, because DVC shows the figures of mappings alone. So it is a
+metric to DVC, and a stage whose outputs are cached files and metrics enters the run cache; and
+`dvc metrics diff` shows metrics/summary.json, the figures that people decide by, and no other.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +28,24 @@ def write_metrics(stage: str, figures: Mapping[str, Any]) -> None:
     show them.
     """
     tidy = _tidy(figures, stage)
-    write_text(METRICS / f"{stage}.json", json.dumps(tidy, indent=2, ensure_ascii=False) + "\n")
+    write_text(METRICS / f"{stage}.json", json.dumps([tidy], indent=1, ensure_ascii=False) + "\n")
+
+
+def write_summary(figures: Mapping[str, Any]) -> None:
+    """Write metrics/summary.json, which DVC shows."""
+    tidy = _tidy(figures, "summary")
+    write_text(METRICS / "summary.json", json.dumps(tidy, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_metrics(stage: str) -> dict[str, Any]:
     """Return the figures that `stage` wrote."""
-    content: dict[str, Any] = json.loads((METRICS / f"{stage}.json").read_text(encoding="utf-8"))
-    return content
+    return parse_metrics((METRICS / f"{stage}.json").read_text(encoding="utf-8"))
+
+
+def parse_metrics(text: str) -> dict[str, Any]:
+    """Return the figures of a file of metrics."""
+    content: list[dict[str, Any]] = json.loads(text)
+    return content[0]
 
 
 def _tidy(value: Any, where: str) -> Any:

@@ -65,7 +65,8 @@ def _declared(stage: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
             if file.is_file() and "__pycache__" not in file.parts:
                 yield str(file), (file.stat().st_size, file.stat().st_mtime_ns)
     for key in stage.get("params", ()):
-        yield f"{PARAMS_FILE}: {key}", _value(params, key)
+        is_whole_file = not isinstance(key, str)  # `- params.yaml:`
+        yield f"{PARAMS_FILE}: {key}", params if is_whole_file else _value(params, key)
 
 
 def _content(path: Path) -> dict[str, Any]:
