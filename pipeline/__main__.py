@@ -7,7 +7,7 @@ import runpy
 import sys
 from pathlib import Path
 
-COMMANDS = ("check", "show", "compare", "score", "campaign", "forget", "download", "schema")
+COMMANDS = ("check", "show", "compare", "keep", "score", "campaign", "forget", "download", "schema")
 HERE = Path(__file__).parent / "commands"
 
 

@@ -2,7 +2,12 @@
 
 A version is any git revision or DVC experiment; without a second one, the workspace.
 
-Reads   params.yaml, metrics/, dvc.lock, data/segments.parquet and data/customers.parquet of both
+Every move has one cause: a changed definition (under the old one the customer would not have
+moved), time passing (the customer would have moved without ordering or returning anything), or the
+customer's own behaviour.
+
+Reads   params.yaml, metrics/, dvc.lock, data/definition.yaml, data/segment_names.parquet,
+        data/segments.parquet and data/customers.parquet of both
 Writes  nothing, or the page named by --html
 
 Examples:
@@ -17,10 +22,11 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from dvc.api import DVCFileSystem
@@ -28,30 +34,35 @@ from dvc.exceptions import DvcException
 from rich.console import Console
 from rich.table import Table as RichTable
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import norm
 from scmrepo.exceptions import SCMError
 from sklearn.metrics import adjusted_rand_score
 
+from pipeline.core.model.definition import DEFINITION, Definition, aged, assign, parse_definition
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import parse_metrics
 from pipeline.core.run.outputs import write_text
 from pipeline.core.run.stage import command_parser, run_command
 from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS
-from pipeline.core.tables.assign_segments import SEGMENTS
+from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
 
 WORKSPACE = "workspace"
 TOP_MOVES = 10
 LONGEST = 40  # rows that a terminal is shown
 SOURCE = "ingest.source.sha256"
+ERROR = 0.05  # chance that any of the figures looks different where none is
+SAME_SHOP = 0.1  # share of common customers with a common order, below which it is another shop
+CAUSES = ("changed definition", "time passing", "own behaviour")
 # What makes a method better, more of each being better; `<key>_se` is its standard error.
 HEADLINES = {
     "select.chosen.eta_squared": "later spend explained",
     "select.chosen.top20_capture": "later spend of the top fifth",
-    "select.chosen.auc": "telling who buys again",
+    "select.chosen.auc": "repeat-purchase AUC",
     "select.chosen.jaccard": "stability of the least stable",
-    "select.chosen.prediction_strength": "agreement of two halves",
-    "profile.rules.fidelity": "retold by rules in words",
-    "profile.next_category.hit_rate": "next category foretold",
+    "select.chosen.prediction_strength": "split-half agreement",
+    "profile.rules.fidelity": "rule fidelity",
+    "profile.next_category.hit_rate": "next category predicted",
     "categorize.coherence_npmi": "coherence of categories",
     "categorize.held_out_copurchase_lift": "categories bought together",
 }
@@ -65,8 +76,16 @@ class Run:
     params: dict[str, Any]
     metrics: dict[str, Any]
     stages: dict[str, Any]
-    customers: pd.DataFrame  # customer_id, segment, monetary of the last snapshot
+    customers: pd.DataFrame  # of the last snapshot, with `segment`
     snapshot: str
+    definition: Definition | None = None
+    names: dict[int, str] = field(default_factory=dict)  # by segment_id
+
+    def segment_of(self, customers: pd.DataFrame) -> pd.Series[str]:
+        """The name that each customer has by this version's definition."""
+        if self.definition is None:
+            raise ValueError(f"{self.name} has no definition")
+        return assign(self.definition, customers)["segment_id"].map(self.names)
 
 
 @dataclass(frozen=True)
@@ -86,6 +105,8 @@ class Comparison:
     customers: dict[str, int]  # in both, only before, only after, moved
     adjusted_rand_index: float
     top_moves: pd.DataFrame  # customer_id, before, after, monetary
+    causes: pd.DataFrame  # segment before, segment after, cause, customers; empty where unknown
+    kept_by_resamples: tuple[float | None, float | None]  # mean Jaccard of each version
 
 
 def main() -> None:
@@ -101,7 +122,9 @@ def main() -> None:
         if len(arguments.revisions) > 2:
             raise InputError("two versions at most: python -m pipeline compare REV [REV]")
         before, after = [*(arguments.revisions or ["HEAD"]), WORKSPACE][:2]
-        comparison = compare_runs(load_run(before), load_run(after))
+        runs = load_run(before), load_run(after)
+        refuse_other_shop(*runs)
+        comparison = compare_runs(*runs)
         if arguments.html:
             write_text(arguments.html, as_html(comparison))
             print(arguments.html)
@@ -129,7 +152,13 @@ def load_run(revision: str) -> Run:
         params = load_yaml(files.read_text("params.yaml", encoding="utf-8"))
         lock = load_yaml(files.read_text("dvc.lock", encoding="utf-8"))
         segments = _table(files, SEGMENTS.path, ["snapshot_date", "customer_id", "segment"])
-        customers = _table(files, CUSTOMERS.path, ["snapshot_date", "customer_id", "monetary"])
+        customers = _table(files, CUSTOMERS.path)
+        definition, names = None, {}
+        if files.exists(DEFINITION.as_posix()):
+            text = files.read_text(DEFINITION.as_posix(), encoding="utf-8")
+            definition = parse_definition(text)
+            named = _table(files, SEGMENT_NAMES.path, ["segment_id", "segment"])
+            names = dict(zip(named["segment_id"], named["segment"], strict=True))
     except InputError as error:
         raise InputError(f"{revision}: {error}") from None
     except (DvcException, SCMError) as error:
@@ -152,15 +181,38 @@ def load_run(revision: str) -> Run:
         params=flat(params),
         metrics=flat(metrics),
         stages=lock["stages"],
-        customers=now[["customer_id", "segment", "monetary"]],
+        customers=now,
         snapshot=str(last),
+        definition=definition,
+        names=names,
     )
 
 
-def _table(files: DVCFileSystem, path: Path, columns: list[str]) -> pd.DataFrame:
+def _table(files: DVCFileSystem, path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     with files.open(path.as_posix(), mode="rb") as content:
         rows: pd.DataFrame = pq.read_table(content, columns=columns).to_pandas()
     return rows
+
+
+def refuse_other_shop(before: Run, after: Run) -> None:
+    """Raise InputError where the customers of the two versions are not of one shop.
+
+    Of a customer in both, the first or the last order must be of the same day in one shop's data,
+    however it was cleaned and cut.
+    """
+    orders = []
+    for run in (before, after):
+        day = pd.Timestamp(run.snapshot)
+        found = run.customers.set_index("customer_id")[["tenure_days", "recency_days"]]
+        orders.append(found.apply(lambda days, day=day: day - pd.to_timedelta(days, unit="D")))
+    one, other = orders[0].align(orders[1], join="inner", axis=0)
+    share = float((one == other).any(axis=1).mean()) if len(one) else 0.0
+    if share < SAME_SHOP:
+        raise InputError(
+            f"{before.name} and {after.name} are not of the same shop: of {len(one)} customers in "
+            f"both, {share:.0%} have their first or last order on the same day; compare versions "
+            "that read the same source (source.path)"
+        )
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -180,8 +232,9 @@ def compare_runs(before: Run, after: Run) -> Comparison:
     A customer stayed in the segment that his became, or in one of the same name: where two
     segments merge, only one of them has a partner, and the other's members may keep their name.
     """
-    both = before.customers.merge(
-        after.customers, on="customer_id", suffixes=("_before", "_after"), how="inner"
+    columns = ["customer_id", "segment", "monetary"]
+    both = before.customers[columns].merge(
+        after.customers[columns], on="customer_id", suffixes=("_before", "_after"), how="inner"
     )
     counts = pd.crosstab(both["segment_before"], both["segment_after"])
     matched = match_segments(counts)
@@ -221,7 +274,43 @@ def compare_runs(before: Run, after: Run) -> Comparison:
         top_moves=top[["customer_id", "segment_before", "segment_after", "monetary"]]
         .head(TOP_MOVES)
         .reset_index(drop=True),
+        causes=causes_of_moves(before, after),
+        kept_by_resamples=(_resampled(before.metrics), _resampled(after.metrics)),
     )
+
+
+def _resampled(metrics: Mapping[str, Any]) -> float | None:
+    found = metrics.get("select.chosen.jaccard_mean")
+    return float(found) if isinstance(found, int | float) else None
+
+
+def causes_of_moves(before: Run, after: Run) -> pd.DataFrame:
+    """Return how many customers with another name went from where to where, by one cause each.
+
+    They sum up to the moves of `compare_runs` between segments of different names. Empty where a
+    version is too old to have a definition.
+    """
+    columns = ["segment_before", "segment_after", "cause", "customers"]
+    if before.definition is None or after.definition is None:
+        return pd.DataFrame(columns=columns)
+    then = before.customers.set_index("customer_id")
+    now = after.customers.set_index("customer_id")
+    then, now = then.align(now, join="inner", axis=0)
+    now = now[now["segment"] != then["segment"]]
+    then = then.loc[now.index]
+    if not len(now):
+        return pd.DataFrame(columns=columns)
+    days = (pd.Timestamp(after.snapshot) - pd.Timestamp(before.snapshot)).days
+    is_defined = before.segment_of(now) == then["segment"]
+    is_time = after.segment_of(aged(then, days)) == now["segment"]
+    found = pd.DataFrame(
+        {
+            "segment_before": then["segment"],
+            "segment_after": now["segment"],
+            "cause": np.select([is_defined, is_time & (days > 0)], CAUSES[:2], CAUSES[2]),
+        }
+    )
+    return found.groupby(columns[:3]).size().rename("customers").reset_index()
 
 
 def match_segments(counts: pd.DataFrame) -> dict[str, str]:
@@ -264,8 +353,12 @@ def verdicts(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFram
 
     `error` is the standard error of the difference, as if the two were judged on different
     customers; on the same customers it is less, so that "no clear difference" is said rather too
-    often than too seldom. Of a figure without a standard error only the direction is said.
+    often than too seldom. A difference is clear from so many errors on that, of all the figures
+    compared, one in twenty comparisons shows any by chance (Bonferroni), and from two at least. Of
+    a figure without a standard error only the direction is said.
     """
+    judged = sum(f"{key}_se" in before and f"{key}_se" in after for key in HEADLINES)
+    clear = max(2.0, float(norm.ppf(1 - ERROR / 2 / max(judged, 1))))
     rows = []
     for key, figure in HEADLINES.items():
         if not (_is_number(before.get(key)) and _is_number(after.get(key))):
@@ -278,7 +371,7 @@ def verdicts(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFram
             verdict = "equal"
         elif error is None:
             verdict = "higher" if change > 0 else "lower"
-        elif abs(change) < error:
+        elif abs(change) < clear * error:
             verdict = "no clear difference"
         else:
             verdict = "better" if change > 0 else "worse"
@@ -348,7 +441,9 @@ def tables(comparison: Comparison) -> list[tuple[str, pd.DataFrame]]:
         ("customers in both", f"{c.customers['in_both']:,}", ""),
         ("stayed in their segment", f"{stayed:,}", share),
         ("adjusted Rand index", f"{c.adjusted_rand_index:.3f}", "1 = the same groups"),
+        ("kept where chance draws other customers", *map(_share, c.kept_by_resamples)),
     ]
+    causes = c.causes.groupby("cause")["customers"].sum().reindex(CAUSES, fill_value=0)
     names = [f"{a} → {b}" for a, b in c.matched.items() if a != b]
     moves = c.moves.astype(str).rename_axis(None, axis=1).reset_index(names="from \\ to")
     top = c.top_moves.assign(monetary=[f"{m:,.2f}" for m in c.top_moves["monetary"]])
@@ -358,16 +453,26 @@ def tables(comparison: Comparison) -> list[tuple[str, pd.DataFrame]]:
         ("Customers", pd.DataFrame(summary, columns=["", c.before, c.after])),
         (
             better,
-            judged.set_axis(["", c.before, c.after, "change", "its error", "verdict"], axis=1),
+            judged.set_axis(["", c.before, c.after, "change", "standard error", "verdict"], axis=1),
         ),
         ("Segments with another name", pd.DataFrame({"matched by their customers": names})),
         ("Who moved where (customers)", moves),
+        ("Why they have another name", _texts(causes) if len(c.causes) else c.causes),
         ("Moved with the most money", top.set_axis(["customer", "from", "to", "spend"], axis=1)),
         ("Stages that differ", c.stages),
         ("Parameters", c.params.set_axis(["key", c.before, c.after], axis=1)),
         ("Metrics", c.metrics.set_axis(["key", c.before, c.after, "change"], axis=1)),
     ]
     return [(title, rows.map(_text)) for title, rows in found if len(rows)]
+
+
+def _texts(causes: pd.Series[int]) -> pd.DataFrame:
+    names = {"cause": "", "customers": "customers"}
+    return causes.map("{:,}".format).rename_axis("cause").reset_index().rename(columns=names)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
 
 
 def _text(value: Any) -> str:
@@ -411,7 +516,7 @@ def as_json(comparison: Comparison) -> str:
     c = comparison
     records = {
         name: json.loads(getattr(c, name).to_json(orient="records", double_precision=15))
-        for name in ("params", "verdicts", "metrics", "stages", "top_moves")
+        for name in ("params", "verdicts", "metrics", "stages", "top_moves", "causes")
     }
     content = {
         "before": c.before,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import run, scratch_clone
+from core.test_definition import customers as shop
+from core.test_definition import defined
 
 from pipeline.commands import compare as command
 from pipeline.commands.compare import (
@@ -23,6 +26,7 @@ from pipeline.commands.compare import (
     match_segments,
     tables,
 )
+from pipeline.core.model.definition import aged
 from pipeline.core.run.errors import InputError
 
 
@@ -32,6 +36,8 @@ def a_run(name: str, segments: dict[str, str], **fields) -> Run:
             "customer_id": list(segments),
             "segment": list(segments.values()),
             "monetary": [float(100 * (i + 1)) for i in range(len(segments))],
+            "tenure_days": range(100, 100 + len(segments)),
+            "recency_days": range(len(segments)),
         }
     )
     settings = {"params": {}, "metrics": {}, "stages": {}, "snapshot": "2011-12-10", **fields}
@@ -106,9 +112,9 @@ def test_parameters_and_metrics_that_differ_are_listed_with_their_change():
     ("after", "change", "error", "verdict"),
     [
         ({"select.chosen.auc": 0.7, "select.chosen.auc_se": 0.03}, 0.0, 0.05, "equal"),
-        ({"select.chosen.auc": 0.74, "select.chosen.auc_se": 0.03}, 0.04, 0.05, "no clear"),
-        ({"select.chosen.auc": 0.76, "select.chosen.auc_se": 0.03}, 0.06, 0.05, "better"),
-        ({"select.chosen.auc": 0.62, "select.chosen.auc_se": 0.03}, -0.08, 0.05, "worse"),
+        ({"select.chosen.auc": 0.79, "select.chosen.auc_se": 0.03}, 0.09, 0.05, "no clear"),
+        ({"select.chosen.auc": 0.81, "select.chosen.auc_se": 0.03}, 0.11, 0.05, "better"),
+        ({"select.chosen.auc": 0.59, "select.chosen.auc_se": 0.03}, -0.11, 0.05, "worse"),
         ({"profile.rules.fidelity": 0.91}, 0.01, None, "higher"),
         ({"profile.rules.fidelity": 0.87}, -0.03, None, "lower"),
     ],
@@ -124,6 +130,64 @@ def test_a_version_is_better_where_the_difference_passes_its_error(after, change
     assert row["change"] == pytest.approx(change)
     assert row["error"] == error
     assert row["verdict"].startswith(verdict)
+
+
+def test_the_more_figures_are_compared_the_more_it_takes_for_one_to_be_clear():
+    figures = dict.fromkeys(command.HEADLINES, 0.5)
+    errors = {f"{key}_se": 0.01 for key in command.HEADLINES}
+    after = dict.fromkeys(figures, 0.534)  # 2.4 standard errors of the difference
+    many = command.verdicts(figures | errors, after | errors)
+    assert set(many["verdict"]) == {"no clear difference"}
+    alone = [
+        {k: v for k, v in side.items() if "auc" in k} for side in (figures | errors, after | errors)
+    ]
+    assert command.verdicts(*alone)["verdict"].tolist() == ["better"]
+
+
+def defined_run(name: str, customers: pd.DataFrame, definition, snapshot: str) -> Run:
+    names = {n: segment.play for n, segment in enumerate(definition.segments)}
+    rows = customers.assign(customer_id=customers.index.astype(str))
+    found = Run(name, {}, {}, {}, rows, snapshot, definition, names)
+    return replace(found, customers=rows.assign(segment=found.segment_of(rows)))
+
+
+def test_every_move_has_one_cause_and_they_sum_up_to_the_moves():
+    then, definition = shop(), defined()
+    now = aged(then, 40)
+    now.loc[::5, "recency_days"] = 3
+    now.loc[::5, "frequency"] += 1
+    before = defined_run("October", then, definition, "2011-10-31")
+    after = defined_run("November", now, definition, "2011-12-10")
+    causes = compare_runs(before, after).causes
+    moved = before.customers["segment"] != after.customers["segment"]
+    assert causes["customers"].sum() == moved.sum() > 0
+    by_cause = causes.groupby("cause")["customers"].sum()
+    has_ordered = now.index % 5 == 0
+    assert by_cause.to_dict() == {
+        "own behaviour": (moved & has_ordered).sum(), "time passing": (moved & ~has_ordered).sum(),
+    }  # fmt: skip
+    wider = replace(
+        definition, clustering=replace(definition.clustering, recent_days=150, lapsed_days=290)
+    )
+    redrawn = compare_runs(before, defined_run("wider", then, wider, "2011-10-31")).causes
+    assert set(redrawn["cause"]) == {"changed definition"}
+    both = compare_runs(before, defined_run("both", now, wider, "2011-12-10"))
+    changed = before.customers["segment"] != defined_run("", now, wider, "x").customers["segment"]
+    assert both.causes["customers"].sum() == changed.sum()
+
+
+def test_versions_of_two_shops_are_refused_and_a_later_day_of_one_shop_is_not():
+    before = a_run("HEAD", BEFORE)
+    later = before.customers.assign(
+        tenure_days=before.customers["tenure_days"] + 31, recency_days=0
+    )
+    command.refuse_other_shop(before, replace(before, customers=later, snapshot="2012-01-10"))
+    other = before.customers.assign(tenure_days=7, recency_days=7)
+    for stranger in (replace(before, customers=other), a_run("v2", {"z": "loyal"})):
+        with pytest.raises(
+            InputError, match=r"are not of the same shop: of [50] customers in both, 0%"
+        ):
+            command.refuse_other_shop(before, stranger)
 
 
 def test_versions_with_other_data_are_to_be_judged_with_care():
@@ -308,15 +372,17 @@ def test_a_real_clone_compares_head_with_the_workspace(tmp_path: Path, monkeypat
     run("dvc", "repro", cwd=clone)
     run("git", "add", "--all", cwd=clone)
     run("git", "-c", "user.name=T", "-c", "user.email=t@e", "commit", "-qm", "Run", cwd=clone)
-    text = text.replace("seed: 352", "seed: 353", 1)
+    text = text.replace("maximum_segments: 8", "maximum_segments: 6", 1)
     params.write_text(text, encoding="utf-8")
     run("dvc", "repro", cwd=clone)
 
     shown = run("python", "-m", "pipeline", "compare", "--json", cwd=clone)
     content = json.loads(shown.stdout)
-    assert {"key": "sample.seed", "before": 352, "after": 353} in content["params"]
-    assert "make_sample" in {row["stage"] for row in content["stages"]}
+    key = "select.gates.maximum_segments"
+    assert {"key": key, "before": 8, "after": 6} in content["params"]
+    assert "select_model" in {row["stage"] for row in content["stages"]}
     assert content["customers"]["in_both"] > 0
+    assert {row["cause"] for row in content["causes"]} == {"changed definition"}
 
     monkeypatch.chdir(clone)
     with pytest.raises(InputError, match="no version that can be read"):

@@ -53,7 +53,8 @@ def defined(algorithm: str = "grid", transform: str = "raw") -> Definition:
     ]
     condition = "a condition" if algorithm == "grid" else ""
     names = Grid.fitted(features, 11)
-    found = [Segment(names.names[n], n, condition=condition) for n in reversed(range(size))]
+    plays = getattr(clustering, "names", names.names)
+    found = [Segment(plays[n], n, condition=condition) for n in reversed(range(size))]
     return Definition(
         candidate="test",
         snapshot_date="2011-12-10",

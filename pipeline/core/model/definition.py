@@ -131,10 +131,16 @@ def save_definition(definition: Definition, path: Path = DEFINITION) -> None:
 def load_definition(path: Path = DEFINITION) -> Definition:
     """Return the definition at `path`; InputError where it is missing or is none."""
     try:
-        content = load_yaml(path.read_text(encoding="utf-8"))
+        return parse_definition(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError:
         raise InputError(f"{path} is missing; `dvc repro select_model` makes it") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+
+
+def parse_definition(text: str, path: Path = DEFINITION) -> Definition:
+    """Return the definition that a text is; InputError, with its `path`, where it is none."""
+    try:
+        content = load_yaml(text)
+    except YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {error}") from None
     try:
         found = _rebuilt(content)
