@@ -1,7 +1,8 @@
 """From order lines to customer segments: the stages, in the order in which data flows.
 
 make_sample → ingest → clean → explore, categorize_products → aggregate_rfm
-→ select_model → assign_segments, read_campaigns → profile_segments → render_report
+→ select_model → assign_segments
+→ measure_prices, read_campaigns → profile_segments → render_report
 
 Beside the DAG: `python -m pipeline` lists what people call.
 """

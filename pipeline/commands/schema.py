@@ -21,6 +21,7 @@ from pipeline.core.run.stage import run_stage
 from pipeline.explore.__main__ import Params as ExploreParams
 from pipeline.ingest.__main__ import Params as SourceParams
 from pipeline.make_sample.__main__ import Params as SampleParams
+from pipeline.measure_prices.__main__ import Params as PricesParams
 from pipeline.profile_segments.__main__ import Params as ProfileParams
 from pipeline.render_report.__main__ import Params as ReportParams
 from pipeline.select_model.__main__ import Params as SelectParams
@@ -33,6 +34,7 @@ SECTIONS: dict[str, type[StageParams]] = {
     "clean": CleanParams,
     "categorize": CategorizeParams,
     "rfm": RfmParams,
+    "prices": PricesParams,
     "profile": ProfileParams,
     "report": ReportParams,
     "explore": ExploreParams,

@@ -36,7 +36,7 @@ def read_purchases(engine: Engine) -> Purchases:
         "line_id",
         "customer_id",
         day_number(nw.col("sold_at").dt.date()).alias("day"),
-        (ten_thousandths("unit_price") * nw.col("quantity")).alias("amount"),
+        ten_thousandths("amount").alias("amount"),
     )
     returned = known.drop("amount").join(
         engine.scan(RETURNED_UNITS).select(

@@ -1,0 +1,1 @@
+"""What customers bring after costs, and buy at list price or below."""
