@@ -124,7 +124,8 @@ def one_campaign(
         }
     )  # fmt: skip
     rehearsed = rehearsals(purchases, start, chosen)
-    for row in effects_of(Campaign(plan, members, is_list_as_drawn=True), planted):
+    drawn = Campaign(plan, members, is_list_as_drawn=True)
+    for row in effects_of(drawn, planted, {"margin_rate": None, "cost_known_share": 0.0}):
         measure = row["measure"]
         usual = base[measure].mean()
         if row.get("difference") is not None:

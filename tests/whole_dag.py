@@ -24,6 +24,7 @@ TO_SEGMENTS = (
     "aggregate_rfm",
     "select_model",
     "assign_segments",
+    "measure_prices",
     "profile_segments",
 )
 TIME = "%m/%d/%Y %H:%M"
@@ -32,7 +33,7 @@ NUMBER, CODE, QUANTITY, MOMENT, PRICE, CUSTOMER = 0, 1, 3, 4, 5, 6
 Row = list[str]
 
 
-def write_params(folder: Path, source: Path | str, **changes: Any) -> None:
+def write_params(folder: Path, source: Path | str, /, **changes: Any) -> None:
     """The project's parameters with a few candidates, which take seconds; `changes` by section."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["source"]["path"] = str(source)

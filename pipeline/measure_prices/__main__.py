@@ -86,12 +86,13 @@ def read_costs(file: Path) -> pd.DataFrame:
     frame["from_day"] = [date.fromisoformat(day).toordinal() for day in frame["from"]]
     frame = frame.sort_values(["stock_code", "from_day"])
     later = frame.groupby("stock_code")["from_day"].shift(-1).fillna(NO_END)
+    costs = [round(Decimal(cost), 4) for cost in frame["unit_cost"]]
     return pd.DataFrame(
         {
             "stock_code": frame["stock_code"],
             "from_day": frame["from_day"].astype("int64"),
             "until_day": later.astype("int64"),
-            "file_cost": [round(Decimal(cost), 4) for cost in frame["unit_cost"]],
+            "file_cost": pd.Series(costs, frame.index, dtype=object),
         }
     )
 

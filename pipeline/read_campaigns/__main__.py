@@ -1,6 +1,7 @@
 """Read the campaigns: what the treated did beyond the held out, since the start of each.
 
-Reads   campaigns/*.yaml and their lists, data/sales.parquet, data/returned_units.parquet
+Reads   campaigns/*.yaml and their lists, data/sales.parquet, data/returned_units.parquet,
+        data/customer_prices.parquet
 Writes  data/campaigns.parquet, metrics/campaigns.json
 
 Example: python -m pipeline.read_campaigns
@@ -19,7 +20,8 @@ from pipeline.core.engines.base import open_engine
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import write_metrics
 from pipeline.core.run.stage import run_stage, stage
-from pipeline.core.tables.contract import write_table
+from pipeline.core.tables.contract import read_table, write_table
+from pipeline.core.tables.measure_prices import CUSTOMER_PRICES
 from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.read_campaigns.effects import Effect, effect, is_split_kept, least_seen
 from pipeline.read_campaigns.plans import (
@@ -45,14 +47,31 @@ def main() -> None:
         if campaigns:
             with open_engine() as engine:
                 purchases = read_purchases(engine)
-            rows = [row for campaign in campaigns for row in effects_of(campaign, purchases)]
+            prices = read_table(CUSTOMER_PRICES)
+            rows = [
+                row
+                for campaign in campaigns
+                for row in effects_of(campaign, purchases, margin_of(campaign, prices))
+            ]
         found = pd.DataFrame(rows, columns=CAMPAIGNS.schema.names)
         write_table(CAMPAIGNS, found)
         write_metrics("campaigns", {"drawn": len(campaigns), **figures_of(rows)})
         log.info("%d campaigns", len(campaigns))
 
 
-def effects_of(campaign: Campaign, purchases: Purchases) -> Iterable[dict[str, Any]]:
+def margin_of(campaign: Campaign, prices: pd.DataFrame) -> dict[str, Any]:
+    """The margin rate of those drawn, None where no cost is known, and for how much it is known."""
+    rows = prices[prices["customer_id"].isin(campaign.members["customer_id"])]
+    revenue, costed = rows["revenue"].sum(), rows["costed_revenue"].sum()
+    return {
+        "margin_rate": float(rows["margin"].sum() / costed) if costed > 0 else None,
+        "cost_known_share": float(costed / revenue) if costed > 0 else 0.0,
+    }
+
+
+def effects_of(
+    campaign: Campaign, purchases: Purchases, margin: dict[str, Any]
+) -> Iterable[dict[str, Any]]:
     """Return a row per measure."""
     plan, members = campaign.plan, campaign.members
     known_until = date.fromordinal(max(purchases.last_day, 1))
@@ -79,6 +98,7 @@ def effects_of(campaign: Campaign, purchases: Purchases) -> Iterable[dict[str, A
             "problem": problem,
             "planned_lift": plan.power.lift,
             "cost": plan.total_cost,
+            **margin,
         }
         if problem or not is_over:
             started = "too early" if known_until >= plan.start else "not started"
@@ -144,7 +164,8 @@ def figures(found: Effect, row: dict[str, Any]) -> dict[str, Any]:
             "detectable_lift": least_seen(found.error, 0.05, 0.8) / base,
         }
     if row["measure"] == "spend":
-        gains = (value * row["treated"] - row["cost"] for value in (found.difference, low, high))
+        worth = row["treated"] * (1 if row["margin_rate"] is None else row["margin_rate"])
+        gains = (value * worth - row["cost"] for value in (found.difference, low, high))
         result |= dict(zip(("gain", "gain_low", "gain_high"), gains, strict=True))
     return result
 

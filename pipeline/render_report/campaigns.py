@@ -63,8 +63,12 @@ def measure_in_words(row: Mapping[str, Any], currency: str) -> str:
         )
     if is_spend:
         cost = f", after {words.money(row['cost'], currency)} of cost" if row["cost"] else ""
+        what = "revenue; costs are unknown"
+        if not words.is_missing(row["margin_rate"]):
+            known = words.share(row["cost_known_share"])
+            what = f"margin, {words.share(row['margin_rate'])} where the cost is known ({known})"
         text += (
-            f" Gain: {words.money(row['gain'], currency)}{cost} (95% interval "
+            f" Gain in {what}: {words.money(row['gain'], currency)}{cost} (95% interval "
             f"{words.money(row['gain_low'], currency)} to "
             f"{words.money(row['gain_high'], currency)})."
         )

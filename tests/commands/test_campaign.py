@@ -175,6 +175,7 @@ def test_results_come_once_the_time_is_over(run):
     spend = rows.loc[("now", "spend")]
     assert spend["difference_low"] < spend["difference"] < spend["difference_high"]
     assert spend["gain"] == pytest.approx(90 * spend["difference"] - 20)
+    assert spend["cost_known_share"] == 0
     figures = json.loads(Path("metrics/campaigns.json").read_text(encoding="utf-8"))[0]
     assert figures["drawn"] == 3
     assert figures["campaigns"]["now"]["spend"]["verdict"] == spend["verdict"]

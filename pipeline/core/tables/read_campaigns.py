@@ -1,6 +1,6 @@
 """What read_campaigns writes: the measured effect of every campaign that was drawn."""
 
-from pipeline.core.tables.contract import Table, amount, count, day, flag, number, text
+from pipeline.core.tables.contract import Table, amount, count, day, flag, number, share, text
 
 CAMPAIGNS = Table(
     "campaigns",
@@ -41,7 +41,11 @@ CAMPAIGNS = Table(
         number("detectable_lift", "the least lift that such a test shows in 80% of cases",
                null=True),
         amount("cost", "of addressing the treated"),
-        amount("gain", "spend: difference x treated, less the cost", null=True),
+        number("margin_rate", "of the customers' revenue of known cost; null where none is known",
+               null=True),
+        share("cost_known_share", "of their revenue so far, the share of which the cost is known"),
+        amount("gain", "spend: difference x treated, x margin_rate where known, less the cost",
+               null=True),
         amount("gain_low", "its 95% interval", null=True),
         amount("gain_high", "its 95% interval", null=True),
     ),
