@@ -2,7 +2,7 @@
 
 Reads   campaigns/*.yaml and their lists, data/sales.parquet, data/returned_units.parquet,
         data/customer_prices.parquet
-Writes  data/campaigns.parquet, metrics/campaigns.json
+Writes  data/campaigns.parquet, data/measured_lifts.parquet, metrics/campaigns.json
 
 Example: python -m pipeline.read_campaigns
 """
@@ -22,7 +22,7 @@ from pipeline.core.run.metrics import write_metrics
 from pipeline.core.run.stage import run_stage, stage
 from pipeline.core.tables.contract import read_table, write_table
 from pipeline.core.tables.measure_prices import CUSTOMER_PRICES
-from pipeline.core.tables.read_campaigns import CAMPAIGNS
+from pipeline.core.tables.read_campaigns import CAMPAIGNS, MEASURED_LIFTS
 from pipeline.read_campaigns.effects import Effect, effect, is_split_kept, least_seen
 from pipeline.read_campaigns.plans import (
     CAMPAIGNS_FOLDER,
@@ -55,6 +55,7 @@ def main() -> None:
             ]
         found = pd.DataFrame(rows, columns=CAMPAIGNS.schema.names)
         write_table(CAMPAIGNS, found)
+        write_table(MEASURED_LIFTS, measured_lifts(found))
         write_metrics("campaigns", {"drawn": len(campaigns), **figures_of(rows)})
         log.info("%d campaigns", len(campaigns))
 
@@ -168,6 +169,25 @@ def figures(found: Effect, row: dict[str, Any]) -> dict[str, Any]:
         gains = (value * worth - row["cost"] for value in (found.difference, low, high))
         result |= dict(zip(("gain", "gain_low", "gain_high"), gains, strict=True))
     return result
+
+
+def measured_lifts(campaigns: pd.DataFrame) -> pd.DataFrame:
+    """Return each play's lift of spend, where its campaigns together tell it.
+
+    They do where the pooled interval does not hold both nil and the lift that was planned.
+    """
+    known = campaigns[(campaigns["measure"] == "spend") & campaigns["lift"].notna()]
+    found = []
+    for play, rows in known.groupby("play"):
+        columns = ("lift", "lift_low", "lift_high", "planned_lift")
+        lift, low, high, planned = (rows[name].to_numpy(dtype=float) for name in columns)
+        weights = 1 / (high - low) ** 2
+        pooled = float((lift * weights).sum() / weights.sum())
+        half = 0.5 / float(np.sqrt(weights.sum()))
+        if pooled - half > 0 or pooled + half < planned.mean():
+            ends = pooled - half, pooled + half
+            found.append((play, len(rows), *(max(value, 0.0) for value in (pooled, *ends))))
+    return pd.DataFrame(found, columns=MEASURED_LIFTS.schema.names)
 
 
 def figures_of(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:

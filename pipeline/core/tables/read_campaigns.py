@@ -51,3 +51,16 @@ CAMPAIGNS = Table(
     ),
     key=("campaign", "measure"),
 )  # fmt: skip
+
+MEASURED_LIFTS = Table(
+    "measured_lifts",
+    row="one play of which campaigns tell the lift of spend",
+    columns=(
+        text("play", "the play of playbook.yaml"),
+        count("campaigns", "campaigns that tell it together", least=1),
+        number("lift", "relative rise of spend, pooled by precision, at least 0"),
+        number("lift_low", "its 95% interval"),
+        number("lift_high", "its 95% interval"),
+    ),
+    key=("play",),
+)
