@@ -120,7 +120,7 @@ def one_campaign(
             "sizes": {"treated": size - held_out, "held_out": held_out},
             "power": {"lift": 0.2, "alpha": 0.05, "wanted": 0.8},
             "eligible": {"members": size, "left_out": {}, "drawn": size},
-            "drawn": {"snapshot": start - timedelta(days=1), "commit": "", "segments_md5": ""},
+            "drawn": {"snapshot": start - timedelta(days=1), "segments_md5": ""},
         }
     )  # fmt: skip
     rehearsed = rehearsals(purchases, start, chosen)

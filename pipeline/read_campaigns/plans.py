@@ -35,10 +35,9 @@ class Cost(StageParams):
 
 
 class Drawn(StageParams):
-    """From which run the customers were drawn."""
+    """From which run the customers were drawn: `git log -S<md5> dvc.lock` finds its commit."""
 
     snapshot: date
-    commit: str
     segments_md5: str
 
 

@@ -217,11 +217,12 @@ def test_no_campaign_is_no_error(run):
         (["--segment", "", "--size", "5"], "no such segment"),
         (["--start", AUGUST], "starts on 2011-09-01 at the earliest"),
         (["--size", "5"], "expected 10 to "),
+        (["--fixed-cost", "-1"], "-1: expected 0 or more"),
     ],
 )
 def test_what_cannot_be_drawn_is_an_error(run, arguments: list[str], message: str):
     chosen = arguments if "--segment" in arguments else ["--segment", segment(), *arguments]
     code, _, err = run("draw", "spring", *chosen)
-    assert code == 1
+    assert code == (2 if "expected 0 or more" in message else 1)
     assert message in err
     assert not Path("campaigns/spring.yaml").exists()

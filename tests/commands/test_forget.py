@@ -29,7 +29,7 @@ sizes: {treated: 1, held_out: 1}
 power: {lift: 0.2, alpha: 0.05, wanted: 0.8}
 eligible: {members: 2, left_out: {}, drawn: 2}
 seed: 1
-drawn: {snapshot: 2011-12-10, commit: '', segments_md5: ''}
+drawn: {snapshot: 2011-12-10, segments_md5: ''}
 list_sha256: ''
 """
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import re
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -109,20 +109,34 @@ def add_draw(parser: argparse.ArgumentParser) -> None:
     """The options of a draw."""
     parser.add_argument("name", help="small letters, digits, - and _")
     parser.add_argument("--segment", action="append", required=True, help="may be given again")
-    parser.add_argument("--size", type=int, help="customers to draw (all who are eligible)")
+    parser.add_argument("--size", type=at_least(1, int), help="customers (all who are eligible)")
     parser.add_argument("--hold-out", metavar="N or %", help="of them left alone (as few as show "
                         "the lift; half where no number does)")  # fmt: skip
     parser.add_argument("--kpi", choices=("buyers", "spend"), help="(buyers, where it can rise)")
     parser.add_argument("--start", type=date.fromisoformat, metavar="DAY",
                         help="first day that counts (the day after the last snapshot)")  # fmt: skip
-    parser.add_argument("--length", type=int, help="days that count (shop.horizon_days)")
-    parser.add_argument("--lift", type=float, help="relative rise to show (profile.power.lift)")
-    parser.add_argument("--cost-per-contact", type=float, default=0.0)
-    parser.add_argument("--fixed-cost", type=float, default=0.0)
+    parser.add_argument(
+        "--length", type=at_least(1, int), help="days that count (shop.horizon_days)"
+    )
+    parser.add_argument("--lift", type=at_least(0.001), help="rise to show (profile.power.lift)")
+    parser.add_argument("--cost-per-contact", type=at_least(0), default=0.0)
+    parser.add_argument("--fixed-cost", type=at_least(0), default=0.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--allow-overlap", action="store_true",
                         help="draw customers of running campaigns, too")  # fmt: skip
     add_contacts(parser, required=False)
+
+
+def at_least(least: float, kind: Callable[[str], float] = float) -> Callable[[str], float]:
+    """How argparse reads a number of at least this size."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not least <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text}: expected {least:g} or more")
+        return value
+
+    return number
 
 
 def draw(arguments: argparse.Namespace) -> None:
@@ -186,7 +200,7 @@ def draw(arguments: argparse.Namespace) -> None:
         power=power_of(rehearsal, kpi, size - held_out, held_out, plan),
         eligible=Eligible(members=len(members), left_out=left_out, drawn=size),
         seed=arguments.seed,
-        drawn=Drawn(snapshot=snapshot, commit=commit(), segments_md5=md5(SEGMENTS.path)),
+        drawn=Drawn(snapshot=snapshot, segments_md5=md5(SEGMENTS.path)),
         list_sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
     keep(campaign, text)
@@ -217,11 +231,7 @@ def keep(plan: Plan, text: str) -> None:
         write_text(file.with_suffix(".csv"), text)
         write_plan(plan, file)
         return
-    before = read_campaign(plan.name).plan
-    same = plan.model_copy(
-        update={"drawn": plan.drawn.model_copy(update={"commit": before.drawn.commit})}
-    )
-    if same != before:
+    if plan != read_campaign(plan.name).plan:
         raise InputError(
             f"{file}: drawn before, from other orders or with other options; its list stays as it "
             "is. Choose another name for a new draw"
@@ -286,12 +296,8 @@ def show_results(arguments: argparse.Namespace) -> None:
 
 def declare(arguments: argparse.Namespace) -> None:
     """Declare the shop-wide hold-out, once."""
-    try:
-        share = float(arguments.share.removesuffix("%")) / (
-            100 if arguments.share.endswith("%") else 1
-        )
-    except ValueError:
-        share = 0.0
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)%", arguments.share)
+    share = float(found[1]) / 100 if found else 0.0
     if not 0 < share <= 0.5:
         raise InputError(f"{arguments.share}: expected a share up to 50%, such as 5%")
     hold_out, before = ShopHoldOut(share=share, seed=arguments.seed), read_shop_hold_out()
@@ -338,17 +344,6 @@ def reasons(left_out: Mapping[str, int]) -> str:
     """Why customers were left out, in brackets."""
     told = ", ".join(f"{words.count(n)} {why}" for why, n in left_out.items())
     return f" (left out: {told})" if told else ""
-
-
-def commit() -> str:
-    """The commit that is checked out; empty outside git."""
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def md5(file: Path) -> str:
