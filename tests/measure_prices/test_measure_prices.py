@@ -13,8 +13,7 @@ import pytest
 from whole_dag import run_dag, write_params
 
 from pipeline.core.run.errors import InputError
-from pipeline.core.tables.assign_segments import SEGMENTS
-from pipeline.core.tables.contract import read_table, write_table
+from pipeline.core.tables.contract import read_table
 from pipeline.core.tables.measure_prices import CUSTOMER_PRICES
 from pipeline.make_sample.__main__ import write_sample
 from pipeline.measure_prices import __main__ as measure_prices
@@ -38,8 +37,9 @@ def prices_of(
     monkeypatch.setattr(measure_prices, "COSTS_FILE", Path("costs.csv"))
     ids = sorted(rows["customer_id"].unique())
     with contextlib.chdir(folder):
-        one = {"snapshot_date": date(2011, 12, 31), "segment_id": 0, "segment": "all"}
-        write_table(SEGMENTS, pd.DataFrame({"customer_id": ids, **one, "confidence": 1.0}))
+        one = {"snapshot_date": date(2011, 12, 31), "segment": "all"}
+        members = pd.DataFrame({"customer_id": ids, **one})
+        monkeypatch.setattr(measure_prices, "read_table", lambda _: members)
         measure_prices.main()
         return read_table(CUSTOMER_PRICES).set_index("customer_id")
 
