@@ -65,7 +65,7 @@ def test_margin_counts_known_costs_alone_and_says_of_how_much(tmp_path, monkeypa
     assert found.loc["a", "cost_known_share"] == pytest.approx(0.8)
     assert pd.isna(found.loc["b", "margin"])
     assert found.loc["b", "cost_known_share"] == 0
-    figures = json.loads((tmp_path / "metrics/prices.json").read_text(encoding="utf-8"))
+    (figures,) = json.loads((tmp_path / "metrics/prices.json").read_text(encoding="utf-8"))
     assert figures["margin_rate"] == pytest.approx(12.5 / 40, rel=1e-4)
     assert figures["cost_known_share"] == pytest.approx(40 / 65, rel=1e-4)
 
