@@ -18,6 +18,7 @@ import pandas as pd
 from pipeline.aggregate_rfm.calendar import month_ends
 from pipeline.aggregate_rfm.features import MONEY_UNIT, customer_features
 from pipeline.aggregate_rfm.later_purchases import later_purchases, whole_horizons
+from pipeline.aggregate_rfm.movements import movements
 from pipeline.aggregate_rfm.rfm_scores import score_thresholds, with_scores
 from pipeline.core.engines.base import open_engine
 from pipeline.core.run.errors import InputError
@@ -44,32 +45,30 @@ def main() -> None:
     """Read the sales, describe the customers, write them, what they bought later, and figures."""
     params, horizon = load_params("rfm", Params), load_params("shop", ShopParams).horizon_days
     with stage("aggregate_rfm") as log, open_engine() as engine:
-        sales, returned = engine.scan(SALES), engine.scan(RETURNED_UNITS)
+        sales = engine.scan(SALES)
         first, last = days_of_sales(engine.collect(sales_span(sales)))
         snapshots = snapshot_dates(first, last, params)
         categories = sorted(set(read_table(PRODUCT_CATEGORIES, ["category"])["category"]))
-        customers = engine.keep(
-            with_scores(
-                customer_features(
-                    sales,
-                    returned,
-                    engine.scan(PRODUCT_CATEGORIES),
-                    categories=categories,
-                    snapshots=snapshots,
-                    keep=engine.keep,
-                )
-            )
-        )
-        if engine.collect(customers.select(nw.col("uncategorized").sum())).iloc[0, 0]:
-            odd = engine.collect(uncategorized_product(sales, engine.scan(PRODUCT_CATEGORIES)))
+        category_of = engine.scan(PRODUCT_CATEGORIES)
+        odd = engine.collect(uncategorized_product(sales, category_of))
+        if len(odd):
             raise ContractError(
                 f"{PRODUCT_CATEGORIES.name}: no row for {odd['stock_code'].iloc[0]}, "
                 f"which {SALES.name} has"
             )
+        moved = movements(sales, engine.scan(RETURNED_UNITS), snapshots[-1], engine.keep)
+        features = customer_features(
+            moved,
+            category_of,
+            categories=categories,
+            snapshots=snapshots,
+            keep=engine.keep,
+        )
+        customers = engine.keep(with_scores(features))
         judged = whole_horizons(snapshots, min(last, snapshots[-1]), horizon)
-        later = engine.keep(later_purchases(sales, returned, customers, judged, horizon))
+        later = engine.keep(later_purchases(moved, customers, judged, horizon))
         thresholds = score_thresholds(customers)
-        engine.write(CUSTOMERS, customers.drop("amount", "last_kept_day", "uncategorized"))
+        engine.write(CUSTOMERS, customers.drop("amount", "last_kept_day"))
         engine.write(LATER_PURCHASES, later)
         engine.write(RFM_THRESHOLDS, thresholds)
         write_metrics(

@@ -30,6 +30,7 @@ from pipeline.aggregate_rfm.__main__ import (
 from pipeline.aggregate_rfm.calendar import month_ends, period_of
 from pipeline.aggregate_rfm.features import customer_features
 from pipeline.aggregate_rfm.later_purchases import later_purchases, whole_horizons
+from pipeline.aggregate_rfm.movements import movements
 from pipeline.aggregate_rfm.rfm_scores import score_of, score_thresholds, with_scores
 from pipeline.core.engines.expressions import day_number
 from pipeline.core.run.errors import InputError
@@ -39,6 +40,7 @@ from pipeline.core.tables.clean import RETURNED_UNITS, SALES
 START = date(2011, 1, 30)
 CATEGORIES = {"P1": "kitchen", "P2": "kitchen", "P3": "party"}
 ENGINES = ("pandas", "duckdb")
+NEXT_YEAR = date(2012, 12, 31)
 PARAMS = {"as_of": None, "snapshots": "month_ends"}
 
 
@@ -123,12 +125,18 @@ def kept_in_duckdb(frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
 kept_on = {"pandas": lambda frame: frame, "duckdb": kept_in_duckdb}
 
 
+def moved(engine: str, sales: list[dict[str, Any]], last: date = NEXT_YEAR) -> nw.LazyFrame[Any]:
+    lines, returned, _ = frames(engine, sales)
+    return movements(lines, returned, last, kept_on[engine])
+
+
 def scored(
     engine: str, sales: list[dict[str, Any]], snapshots: tuple[date, ...]
 ) -> nw.LazyFrame[Any]:
     return with_scores(
         customer_features(
-            *frames(engine, sales),
+            moved(engine, sales, snapshots[-1]),
+            frames(engine, sales)[2],
             categories=("kitchen", "party"),
             snapshots=snapshots,
             keep=kept_on[engine],
@@ -222,7 +230,7 @@ SNAPSHOTS = (date(2011, 1, 31), date(2011, 2, 28), date(2011, 3, 31), date(2011,
 
 
 def contract_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    unlisted = ("amount", "last_kept_day", "uncategorized")
+    unlisted = ("amount", "last_kept_day")
     return [{k: v for k, v in row.items() if k not in unlisted} for row in rows]
 
 
@@ -357,8 +365,7 @@ def brute_force_later(
 def check_later(engine: str, sales: list[dict[str, Any]]) -> None:
     snapshots = SNAPSHOTS[:2]
     customers = scored(engine, sales, SNAPSHOTS)
-    lines, returned, _ = frames(engine, sales)
-    found = collected(later_purchases(lines, returned, customers, snapshots, 30))
+    found = collected(later_purchases(moved(engine, sales), customers, snapshots, 30))
     expected = [
         row
         for snapshot in snapshots
@@ -384,8 +391,7 @@ def test_later_purchases_are_the_same_in_pandas(sales):
 def test_without_a_whole_horizon_nothing_is_judged():
     sales = [sale(1, "1", "P1", 1, 0, "A")]
     customers = scored("duckdb", sales, SNAPSHOTS[:1])
-    lines, returned, _ = frames("duckdb", sales)
-    assert collected(later_purchases(lines, returned, customers, (), 90)) == []
+    assert collected(later_purchases(moved("duckdb", sales), customers, (), 90)) == []
     assert whole_horizons(SNAPSHOTS, date(2011, 4, 1), 60) == SNAPSHOTS[:1]
     assert whole_horizons(SNAPSHOTS, date(2011, 4, 29), 60) == SNAPSHOTS[:2]
 
@@ -468,8 +474,7 @@ def test_the_figures_are_those_of_the_last_snapshot_and_of_what_came_later(engin
         sale(3, "3", "P3", 2, 9, "B"),
     ]
     customers = scored(engine, sales, SNAPSHOTS[:2])
-    lines, returned, _ = frames(engine, sales)
-    later = later_purchases(lines, returned, customers, SNAPSHOTS[:1], 20)
+    later = later_purchases(moved(engine, sales), customers, SNAPSHOTS[:1], 20)
     found = figures(
         snapshot_figures(customers).collect().to_pandas(),
         later_figures(later).collect().to_pandas(),

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.aggregate_rfm.features import customer_features
+from pipeline.aggregate_rfm.movements import movements
 from pipeline.aggregate_rfm.rfm_scores import with_scores
 from pipeline.clean.ledger import NotGoods, net_sales, place_lines, priced
 from pipeline.clean.returns import match_returns
@@ -129,13 +130,12 @@ def describe(
     table = pa.Table.from_pandas(categories, preserve_index=False)
     category_of = engine.load(table)
     customers = customer_features(
-        net.sales,
-        net.returned_units,
+        movements(net.sales, net.returned_units, as_of, engine.keep),
         category_of,
         categories=sorted(set(categories["category"])),
         snapshots=(as_of,),
         keep=engine.keep,
-    ).drop("uncategorized")
+    )
     described = replace(CUSTOMERS, path=scratch / CUSTOMERS.path.name)
     engine.write(described, with_scores(customers).drop("amount", "last_kept_day"))
     return described.path
