@@ -1,7 +1,8 @@
 """Make the sample: a deterministic gift shop with every quirk of a real one, and its truth.
 
 Reads   nothing
-Writes  data/raw/sample.csv, data/raw/sample_truth.parquet
+Writes  data/raw/sample.csv; the truth, which no stage reads: data/raw/sample_truth.parquet,
+        data/raw/sample_later.parquet
 
 Example: python -m pipeline.make_sample
 """
@@ -27,9 +28,9 @@ from pipeline.core.run.outputs import whole_file
 from pipeline.core.run.params import StageParams, load_params
 from pipeline.core.run.stage import progress, run_stage, stage
 from pipeline.core.tables.contract import MONEY, write_table
-from pipeline.core.tables.make_sample import SAMPLE_TRUTH
+from pipeline.core.tables.make_sample import SAMPLE_LATER, SAMPLE_TRUTH
 from pipeline.make_sample.catalogue import MILLS
-from pipeline.make_sample.customers import COUNTRIES, FIRST_DAY, TYPES
+from pipeline.make_sample.customers import COUNTRIES, DAY, FIRST_DAY, TYPES
 from pipeline.make_sample.lines import FIRST_INVOICE, NO_TEXT, Lines, Shop, invoice_numbers
 
 SAMPLE = Path("data/raw/sample.csv")
@@ -60,23 +61,47 @@ class Params(StageParams):
 
 
 def main() -> None:
-    """Write the sample and what was planted in it."""
+    """Write the sample, what was planted in it, and what its customers do after its end."""
     params = load_params("sample", Params)
     with stage("make_sample") as log:
-        truth = write_sample(SAMPLE, params.lines, params.seed)
+        shop = Shop(params.lines, params.seed)
+        truth = write_lines(SAMPLE, shop)
         write_table(SAMPLE_TRUTH, truth)
+        write_table(SAMPLE_LATER, later_purchases(shop, truth))
         kinds = truth["kind"].value_counts()
         log.info("made %d customers and %d products", kinds["customer"], kinds["product"])
 
 
 def write_sample(path: Path, lines: int, seed: int) -> pd.DataFrame:
-    """Write about `lines` invoice lines to `path`, a .csv or .parquet file; return the truth.
+    """Write about `lines` invoice lines to `path`; return the truth, see `write_lines`."""
+    return write_lines(path, Shop(lines, seed))
 
-    The file appears whole, a block of days at a time; the same `lines` and `seed` give the same
-    bytes. CSV is laid out exactly as the real file, Parquet has its columns with types. The truth
-    is as SAMPLE_TRUTH: every customer and every product in the file.
+
+def later_purchases(shop: Shop, truth: pd.DataFrame) -> pd.DataFrame:
+    """Return as SAMPLE_LATER what the customers in the file buy after its end."""
+    orders, spend = shop.after_the_end()
+    frame = pd.DataFrame(
+        {
+            "customer_id": np.array(shop.customers.ids)[orders.customer],
+            "day": pd.Timestamp(FIRST_DAY) + pd.to_timedelta(orders.minute // DAY, unit="D"),
+            "spend": spend,
+        }
+    )
+    known = truth.loc[truth["kind"] == "customer", "id"]
+    frame = frame[frame["customer_id"].isin(known) & (frame["spend"] > 0)]
+    days = frame.groupby(["customer_id", "day"], as_index=False).agg(
+        orders=("spend", "size"), spend=("spend", "sum")
+    )
+    return days.assign(day=days["day"].dt.date, spend=days["spend"].round(2))
+
+
+def write_lines(path: Path, shop: Shop) -> pd.DataFrame:
+    """Write the shop's invoice lines to `path`, a .csv or .parquet file; return the truth.
+
+    The file appears whole, a block of days at a time; the same shop gives the same bytes. CSV is
+    laid out exactly as the real file, Parquet has its columns with types. The truth is as
+    SAMPLE_TRUTH: every customer and every product in the file.
     """
-    shop = Shop(lines, seed)
     blocks = shop.day_blocks()
     pools = Pools(shop, as_csv=path.suffix == ".csv")
     codes = np.zeros(len(shop.codes), dtype=np.bool_)

@@ -13,6 +13,7 @@ from pipeline.make_sample.catalogue import CATEGORY_SHARES, Floats, Ints
 FIRST_DAY = date(2010, 12, 1)
 LAST_DAY = date(2011, 12, 9)
 DAYS = (LAST_DAY - FIRST_DAY).days + 1
+DAYS_AFTER = 2 * 365  # after the file's end, for which it is known what its customers order
 DAY = 24 * 60  # times are minutes since midnight of the first day
 OPENING = 8 * 60 + 26  # the first day's first invoice
 CLOSING = 12 * 60 + 50  # the last day's last invoice
@@ -163,18 +164,30 @@ class Orders:
         return len(self.customer)
 
 
-def trading_day_weights() -> Floats:
-    """Return how many orders each day draws: season, weekday, closed days."""
-    days = [FIRST_DAY + timedelta(days=n) for n in range(DAYS)]
+@dataclass(frozen=True)
+class Habits:
+    """Arrays over customers: until when each orders and how often, both in spans of the file."""
+
+    until: Floats
+    orders: Floats
+    size: Floats  # lines of a mean order
+
+
+def trading_day_weights(count: int = DAYS) -> Floats:
+    """Return how many orders each of `count` days draws: season, weekday, closed days."""
+    days = [FIRST_DAY + timedelta(days=n) for n in range(count)]
+    months = [(day.year - 2010) * 12 + day.month - 12 for day in days]
+    again = len(MONTH_WEIGHTS) - 1  # the last month is the first one's name: from there it repeats
     weights = np.array(
         [
-            MONTH_WEIGHTS[(day.year - 2010) * 12 + day.month - 12] * WEEKDAY_WEIGHTS[day.weekday()]
-            for day in days
+            MONTH_WEIGHTS[month if month <= again else 1 + (month - 1) % 12]
+            * WEEKDAY_WEIGHTS[day.weekday()]
+            for day, month in zip(days, months, strict=True)
         ]
     )
     closed = [(d.month, d.day) >= (12, 24) or (d.month, d.day) <= (1, 3) for d in days]
     weights[closed] = 0
-    weights[-1] *= 0.5  # the file ends at noon
+    weights[DAYS - 1] *= 0.5  # the file ends at noon
     return weights
 
 
@@ -229,29 +242,53 @@ def shop_size(lines: int) -> tuple[int, float, float]:
     return max(1, round(customers)), REAL_ORDERS_PER_CUSTOMER * ratio**0.1, ratio**0.18
 
 
-def make_orders(lines: int, customers: Customers, rng: np.random.Generator) -> Orders:
+def make_orders(
+    lines: int, customers: Customers, rng: np.random.Generator
+) -> tuple[Orders, Habits]:
     """Return orders whose sizes sum to what `lines` leaves after returns, fees and the like."""
     goods = lines * (1 - EXTRA_SHARE)
-    known = _known_orders(customers, shop_size(lines)[1], goods * (1 - ANONYMOUS_SHARE), rng)
+    known, habits = _known_orders(
+        customers, shop_size(lines)[1], goods * (1 - ANONYMOUS_SHARE), rng
+    )
     unknown = _anonymous_orders(
         len(customers), goods * ANONYMOUS_SHARE, 92 * shop_size(lines)[2], rng
     )
     columns = [np.concatenate(pair) for pair in zip(known, unknown, strict=True)]
     by_time = np.argsort(columns[2], kind="stable")
-    return Orders(*(column[by_time] for column in columns))
+    return Orders(*(column[by_time] for column in columns)), habits
+
+
+def later_orders(customers: Customers, habits: Habits, rng: np.random.Generator) -> Orders:
+    """Return what the file's customers order in the DAYS_AFTER days after its end."""
+    reach = np.concatenate([[0], np.cumsum(trading_day_weights(DAYS + DAYS_AFTER))])
+    reach /= reach[DAYS]
+    left = np.interp(habits.until * DAYS, np.arange(len(reach)), reach) - 1
+    customer = np.repeat(np.arange(len(customers)), rng.poisson(habits.orders * left.clip(0)))
+    minute = _minutes(1 + rng.random(len(customer)) * left[customer], reach, rng)
+    size = np.ceil(habits.size[customer] * rng.gamma(1.3, 1 / 1.3, len(customer)))
+    never = np.zeros(len(customer), dtype=np.bool_)
+    by_time = np.argsort(minute, kind="stable")
+    return Orders(
+        customer=customer[by_time],
+        country=customers.country[customer[by_time]],
+        minute=minute[by_time],
+        size=size.astype(np.int64)[by_time],
+        is_taken_back=never,
+        is_only_return=never,
+    )
 
 
 def _known_orders(
     customers: Customers, per_customer: float, lines: float, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.generic], ...]:
+) -> tuple[tuple[npt.NDArray[np.generic], ...], Habits]:
     count = len(customers)
     types = list(TYPES.values())
     kind = customers.type
     low, high = (np.array([t.start[i] for t in types])[kind] for i in (0, 1))
     start = rng.uniform(low, high)
     low, high = (np.array([t.stay[i] for t in types])[kind] for i in (0, 1))
-    end = np.minimum(start + rng.uniform(low, high), 1)
-    start = np.maximum(start, 0)
+    until = start + rng.uniform(low, high)
+    start, end = np.maximum(start, 0), np.minimum(until, 1)
     rate = np.array([t.rate for t in types])[kind] * rng.lognormal(0, 0.5, count)
     expected = rate * (end - start)
     more = max(0.05, (per_customer - 1) * count / expected.sum())
@@ -280,7 +317,8 @@ def _known_orders(
     raw[is_only_return] *= 0.1
     size = _sizes(raw, lines, rng)
     country = customers.country[customer]
-    return customer, country, minute, size, back & ~is_only_return, is_only_return
+    columns = customer, country, minute, size, back & ~is_only_return, is_only_return
+    return columns, Habits(until, more * rate, basket * (size.sum() / raw.sum()))
 
 
 def _anonymous_orders(
@@ -300,7 +338,7 @@ def _anonymous_orders(
 
 def _minutes(place: Floats, reach: Floats, rng: np.random.Generator) -> Ints:
     """Turn places on the cumulative calendar into minutes within opening hours."""
-    day = np.clip(np.searchsorted(reach, place, side="right") - 1, 0, DAYS - 1)
+    day = np.clip(np.searchsorted(reach, place, side="right") - 1, 0, len(reach) - 2)
     return day * DAY + within_day(day, rng)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from pipeline.make_sample.customers import (
     REAL_LINES,
     Customers,
     Orders,
+    later_orders,
     make_customers,
     make_orders,
     shop_size,
@@ -149,7 +151,8 @@ class Shop:
         self.seed = seed
         self.catalogue: Catalogue = make_catalogue(max(20, round(products)), self._random(0))
         self.customers: Customers = make_customers(shop_size(lines)[0], self._random(1))
-        self.orders: Orders = make_orders(lines, self.customers, self._random(2))
+        self.orders: Orders
+        self.orders, self.habits = make_orders(lines, self.customers, self._random(2))
         self.rare = self._plan_rare_lines(self._random(3))
         notes = [note for note, _ in STOCK_NOTES]
         special = [*((r.code, r.text) for r in RARE_LINES if r.code), *FEES]
@@ -192,6 +195,30 @@ class Shop:
             later = [found.take(~is_now & (found.minute < DAYS * DAY))]
             now = found.take(is_now)
             yield now.take(np.argsort(now.minute * events + now.event, kind="stable"))
+
+    def after_the_end(self) -> tuple[Orders, Floats]:
+        """The orders of the file's customers after its end, and what each spends on what is kept.
+
+        Nobody new is among them, and the file does not depend on them.
+        """
+        later = copy.copy(self)
+        later.orders = later_orders(self.customers, self.habits, self._random(5))
+        return later.orders, later.kept_spend()
+
+    def kept_spend(self) -> Floats:
+        """What each order is worth, less what comes back of it."""
+        spend = np.zeros(len(self.orders))
+        blocks = np.cumsum(self.orders.size) // BLOCK_LINES
+        for number in np.unique(blocks):
+            rng = self._random(6, int(number))
+            low, high = (int(n) for n in np.searchsorted(blocks, [number, number + 1]))
+            order = np.repeat(np.arange(low, high), self.orders.size[low:high])
+            sales = self._sold(order, self._products(order, low, rng), rng)
+            back = self._returns(sales, order, np.ones(len(order), dtype=np.bool_), rng)
+            for lines, first in ((sales, 0), (back, len(self.orders))):
+                amount = lines.quantity * lines.price / MILLS
+                spend += np.bincount(lines.event - first, amount, len(self.orders))
+        return spend
 
     def _trade(self, low: int, high: int, rng: np.random.Generator) -> list[Lines]:
         """What the orders [low, high) bring: sales, repeats, fees, rare lines, returns."""
@@ -255,17 +282,18 @@ class Shop:
         """Christmas goods in autumn, hardly any in spring; the garden from March to July."""
         keys = list(self.catalogue.categories)
         christmas, garden = keys.index("christmas"), keys.index("garden")
-        month = np.array([(FIRST_DAY.month - 1 + n // 30.44) % 12 for n in range(DAYS)])
-        wanted = np.array([0, 0, 0, 0, 0, 0, 0, 0.01, 0.05, 0.12, 0.18, 0.14])[month.astype(int)]
+        days = np.arange(day.max(initial=0) + 1)
+        month = ((FIRST_DAY.month - 1 + days // 30.44) % 12).astype(int)
+        wanted = np.array([0, 0, 0, 0, 0, 0, 0, 0.01, 0.05, 0.12, 0.18, 0.14])[month]
         outdoors = np.array([0, 0.01, 0.04, 0.06, 0.06, 0.04, 0.02, 0, 0, 0, 0, 0])
         out_of_season = np.array([0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 0.8, 0.5, 0.1, 0, 0, 0])
         chance = rng.random(len(category))
         plain = rng.integers(0, len(keys), len(category))
-        is_off = (category == christmas) & (chance < out_of_season[month.astype(int)][day])
+        is_off = (category == christmas) & (chance < out_of_season[month][day])
         category = np.where(is_off, plain, category)
         pull = np.minimum(0.7, wanted[day] * self.customers.christmas[customer])
         category = np.where(chance < pull, christmas, category)
-        return np.where(chance > 1 - outdoors[month.astype(int)][day], garden, category)
+        return np.where(chance > 1 - outdoors[month][day], garden, category)
 
     def _sold(self, order: Ints, product: Ints, rng: np.random.Generator) -> Lines:
         """Put units, prices, texts and codes to the products of the orders."""

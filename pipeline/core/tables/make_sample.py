@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.core.tables.contract import Table, text
+from pipeline.core.tables.contract import Table, amount, count, day, text
 
 SAMPLE_TRUTH = Table(
     "sample_truth",
@@ -14,4 +14,17 @@ SAMPLE_TRUTH = Table(
         text("truth", "the planted type of customer or category of product"),
     ),
     key=("kind", "id"),
+)
+
+SAMPLE_LATER = Table(
+    "sample_later",
+    row="one customer of the sample on one day after its end, in two years; no stage reads it",
+    path=Path("data/raw/sample_later.parquet"),
+    columns=(
+        text("customer_id", "the customer"),
+        day("day", "the day of the orders"),
+        count("orders", "orders of which anything is kept", least=1),
+        amount("spend", "spend on what is kept"),
+    ),
+    key=("customer_id", "day"),
 )
