@@ -22,8 +22,9 @@ from pipeline.core.tables.categorize_products import CATEGORY_MONTHS, PRODUCT_CA
 from pipeline.core.tables.contract import Table, write_table
 from pipeline.core.tables.explore import EXPLORATION
 from pipeline.core.tables.profile_segments import (
-    CUSTOMER_OUTLOOK,
+    CUSTOMER_FORECASTS,
     DRIFT,
+    FORECAST_CHECK,
     LATEST_MOVES,
     MIGRATION,
     PROFILE_NOTES,
@@ -37,7 +38,6 @@ from pipeline.core.tables.profile_segments import (
     SEGMENT_RULES,
     STRATEGIES,
     TYPICAL_CUSTOMERS,
-    VALUE_CHECK,
 )
 from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
 
@@ -82,7 +82,7 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
     found = {
         PROFILES: [_profile(i) for i in range(5)],
         STRATEGIES: [_strategy(i) for i in range(5)],
-        CUSTOMER_OUTLOOK: [
+        CUSTOMER_FORECASTS: [
             _customer(i, n, chance) for i, size in enumerate(SIZES) for n in range(size)
         ],
         SEGMENT_FEATURES: [
@@ -105,8 +105,8 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
             for d in SNAPSHOTS for i, size in enumerate(SIZES) for n in range(size)
         ],
         TYPICAL_CUSTOMERS: [_typical(i) for i in range(5)],
-        VALUE_CHECK: [
-            _check(g, p) for g, n in (("all", 1), ("segment", 5), ("tenth", 10)) for p in range(n)
+        FORECAST_CHECK: [
+            _check(g, p) for g, n in (("all", 1), ("segment", 5), ("decile", 10)) for p in range(n)
         ],
         MIGRATION: _migration(),
         LATEST_MOVES: _latest_moves(),
@@ -125,10 +125,10 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
     if bare:
         for table in (
             CATEGORY_MONTHS, SEGMENT_CATEGORIES, MIGRATION, LATEST_MOVES, SEGMENT_CHANGES,
-            SEGMENT_RETENTION, DRIFT, VALUE_CHECK,
+            SEGMENT_RETENTION, DRIFT, FORECAST_CHECK,
         ):  # fmt: skip
             found[table] = []
-        for row in found[PROFILES] + found[CUSTOMER_OUTLOOK]:
+        for row in found[PROFILES] + found[CUSTOMER_FORECASTS]:
             unknown = [key for key in row if key.startswith(("expected_", "buying_"))]
             row.update(dict.fromkeys([*unknown, *({"retention"} & set(row))]))
         for row in found[CANDIDATES]:
@@ -137,7 +137,7 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
         found[PRODUCT_CATEGORIES][0]["description"] = HOSTILE
         found[STRATEGIES][0]["offer"] = HOSTILE
         found[PROFILES][0]["summary"] = HOSTILE
-        found[CUSTOMER_OUTLOOK][0]["customer_id"] = HOSTILE
+        found[CUSTOMER_FORECASTS][0]["customer_id"] = HOSTILE
         found[PROFILE_NOTES][0]["note"] = HOSTILE
         found[EXPLORATION][-1]["sub_bucket"] = HOSTILE
     return found
@@ -345,15 +345,16 @@ def _typical(i: int) -> dict[str, Any]:
 
 
 def _check(grouping: str, position: int) -> dict[str, Any]:
-    label = {"all": "all", "tenth": f"tenth {position + 1}"}.get(grouping) or NAMES[position]
+    label = {"all": "all", "decile": f"decile {position + 1}"}.get(grouping) or NAMES[position]
     expected = 40.0 * (position + 1)
     return {
         "snapshot_date": date(2011, 8, 31), "grouping": grouping,
-        "position": position + (grouping == "tenth"), "label": label, "customers": 10,
+        "position": position + (grouping == "decile"), "label": label, "customers": 10,
         "expected_spend": expected, "actual_spend": expected * 1.1,
-        "actual_spend_low": expected * 0.8, "actual_spend_high": expected * 1.4,
+        "expected_spend_low": expected * 0.8, "expected_spend_high": expected * 1.4,
         "expected_orders": 0.5, "actual_orders": 0.6, "expected_buying_rate": 0.4,
-        "actual_buying_rate": 0.42, "verdict": "about right",
+        "actual_buying_rate": 0.42, "is_within_80": True, "is_within_95": True,
+        "verdict": "held",
     }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def write_params(folder: Path, source: Path | str, /, **changes: Any) -> None:
     ]
     select["baselines"] = []
     select["effort"] |= {"resamples": 3, "splits": 2, "gap_references": 1, "later_resamples": 20}
-    params["profile"]["value"] = {"origins": 1, "resamples": 20}
+    params["profile"]["forecast"]["origins"] = 1
     for section, values in changes.items():
         params[section] |= values
     folder.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,6 @@ def _params(shop: str, currency: str) -> dict[str, Any]:
         "effort": params["select"]["effort"]
         | {"resamples": 3, "splits": 2, "gap_references": 1, "later_resamples": 20},
     }
-    params["profile"]["value"] |= {"resamples": 20}
     return params
 
 

@@ -16,7 +16,7 @@ from pipeline.core.run.params import ShopParams, StageParams
 from pipeline.core.tables.assign_segments import SEGMENTS
 from pipeline.core.tables.clean import SALES
 from pipeline.core.tables.contract import read_table
-from pipeline.core.tables.profile_segments import DRIFT, STRATEGIES, VALUE_CHECK
+from pipeline.core.tables.profile_segments import DRIFT, FORECAST_CHECK, STRATEGIES
 from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.core.text import words
 from pipeline.render_report.campaigns import result_in_words
@@ -65,7 +65,7 @@ def read_run(engine: Engine) -> Run:
     """The last run."""
     sold = engine.scan(SALES).select(nw.col("sold_at").dt.date().alias("day"))
     lines = engine.collect(sold.group_by("day").agg(nw.len().alias("lines")))
-    drift, checks, segments = (read_table(table) for table in (DRIFT, VALUE_CHECK, SEGMENTS))
+    drift, checks, segments = (read_table(table) for table in (DRIFT, FORECAST_CHECK, SEGMENTS))
     names = segments["segment"].unique()
     members = {
         day: {name: int((rows["segment"] == name).sum()) for name in names}

@@ -4,7 +4,7 @@ Reads   data/segments.parquet, data/segment_names.parquet, data/customers.parque
         data/later_purchases.parquet, data/product_categories.parquet, data/sales.parquet,
         data/returned_units.parquet, pipeline/settings/playbook.yaml
 Writes  data/profiles/profiles.parquet and the tables beside it, reports/segments.csv,
-        metrics/profile.json, metrics/plots/value_calibration.csv,
+        metrics/profile.json, metrics/plots/forecast_calibration.csv,
         metrics/plots/segment_retention.csv, metrics/plots/drift.csv
 
 Example: python -m pipeline.profile_segments
@@ -34,8 +34,9 @@ from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
 from pipeline.core.tables.clean import RETURNED_UNITS, SALES
 from pipeline.core.tables.contract import Table, read_table, write_table
 from pipeline.core.tables.profile_segments import (
-    CUSTOMER_OUTLOOK,
+    CUSTOMER_FORECASTS,
     DRIFT,
+    FORECAST_CHECK,
     LATEST_MOVES,
     MIGRATION,
     PROFILE_NOTES,
@@ -49,7 +50,6 @@ from pipeline.core.tables.profile_segments import (
     SEGMENT_RULES,
     STRATEGIES,
     TYPICAL_CUSTOMERS,
-    VALUE_CHECK,
 )
 from pipeline.core.text.spreadsheet import safe_csv
 from pipeline.profile_segments.changes import (
@@ -70,11 +70,10 @@ from pipeline.profile_segments.facts import (
     segment_facts,
     with_country,
 )
-from pipeline.profile_segments.from_lines import lines_until
+from pipeline.profile_segments.forecast_check import ShopForecast, shop_forecast
 from pipeline.profile_segments.migration import migration, segment_retention
 from pipeline.profile_segments.next_category import hit_rate, next_best, popular_next
 from pipeline.profile_segments.notes import notes_on
-from pipeline.profile_segments.outlook import Outlook, learn_outlook
 from pipeline.profile_segments.profiles import (
     FEATURES,
     SHARE_PREFIX,
@@ -95,6 +94,7 @@ from pipeline.profile_segments.summaries import (
 
 MAILING_LIST = Path("reports/segments.csv")
 PLOTS = METRICS / "plots"
+FORECAST_COLUMNS = ("buying_probability", "expected_", "next_order_")
 
 
 class Tree(StageParams):
@@ -104,11 +104,10 @@ class Tree(StageParams):
     depth: int = Field(ge=1, le=8)
 
 
-class Value(StageParams):
-    """The expected value and its check."""
+class Forecasting(StageParams):
+    """The check of the forecast."""
 
     origins: int = Field(ge=0, le=24)
-    resamples: int = Field(ge=20, le=10_000)
 
 
 class Power(StageParams):
@@ -125,7 +124,7 @@ class Params(StageParams):
     seed: int = Field(ge=0)
     typical_customers: int = Field(ge=1, le=20)
     rules: Tree
-    value: Value
+    forecast: Forecasting
     power: Power
 
 
@@ -145,10 +144,11 @@ def main() -> None:
         )
         lines = collect_lines(
             engine,
-            lines_until(engine.scan(SALES), engine.scan(RETURNED_UNITS), shop.day),
-            engine.scan(SEGMENTS),
-            engine.scan(PRODUCT_CATEGORIES),
-            shop.day,
+            sales=engine.scan(SALES),
+            returned_units=engine.scan(RETURNED_UNITS),
+            segments=engine.scan(SEGMENTS),
+            categories=engine.scan(PRODUCT_CATEGORIES),
+            day=shop.day,
         )
         shop = with_country(shop, lines)
         log.info("%d customers in %d segments", len(shop.last), len(set(shop.segment)))
@@ -162,8 +162,8 @@ def main() -> None:
         write_table(SEGMENT_MONTHS, tables["segment_months"])
         write_table(SEGMENT_RULES, tables["segment_rules"])
         write_table(TYPICAL_CUSTOMERS, tables["typical_customers"])
-        write_table(CUSTOMER_OUTLOOK, tables["customer_outlook"])
-        write_table(VALUE_CHECK, tables["value_check"])
+        write_table(CUSTOMER_FORECASTS, tables["customer_forecasts"])
+        write_table(FORECAST_CHECK, tables["forecast_check"])
         write_table(MIGRATION, tables["migration"])
         write_table(LATEST_MOVES, tables["latest_moves"])
         write_table(SEGMENT_CHANGES, tables["segment_changes"])
@@ -171,8 +171,8 @@ def main() -> None:
         write_table(DRIFT, tables["drift"])
         write_table(STRATEGIES, tables["strategies"])
         write_table(PROFILE_NOTES, tables["profile_notes"])
-        write_text(MAILING_LIST, mailing_list(tables["customer_outlook"]))
-        write_text(PLOTS / "value_calibration.csv", calibration_plot(tables["value_check"]))
+        write_text(MAILING_LIST, mailing_list(tables["customer_forecasts"]))
+        write_text(PLOTS / "forecast_calibration.csv", calibration_plot(tables["forecast_check"]))
         write_text(PLOTS / "segment_retention.csv", retention_plot(tables["segment_retention"]))
         write_text(PLOTS / "drift.csv", drift_plot(tables["drift"]))
         write_metrics("profile", metrics)
@@ -189,14 +189,13 @@ def describe(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """Return every table by its name, and the metrics."""
     last, segment = shop.last, shop.segment
-    outlook = learn_outlook(
+    forecast = shop_forecast(
         shop.customers,
         shop.later,
+        lines.purchases,
         shop.name_of,
-        horizon_days=horizon_days,
-        origins=params.value.origins,
-        resamples=params.value.resamples,
-        seed=params.seed,
+        horizon=horizon_days,
+        origins=params.forecast.origins,
     )
     rules = learn_rules(
         last,
@@ -224,7 +223,7 @@ def describe(
     facts = segment_facts(
         shop,
         lines,
-        outlook=outlook,
+        forecast=forecast,
         judged=judged,
         moves=moves,
         retention=retention,
@@ -232,7 +231,7 @@ def describe(
         months=months,
     )
     power = params.power
-    customers = customer_rows(shop, outlook, playbook, currency)
+    customers = customer_rows(shop, forecast, playbook, currency)
     strategies = strategy_rows(
         facts,
         customers,
@@ -245,7 +244,7 @@ def describe(
         currency=currency,
     )
     typical = typical_rows(medoids(last, segment, params.typical_customers), last, currency)
-    notes = notes_on(shop, lines, outlook, horizon_days)
+    notes = notes_on(shop, lines, forecast, horizon_days)
     rows: dict[Table, pd.DataFrame] = {
         PROFILES: profile_rows(facts, playbook, currency),
         SEGMENT_FEATURES: segment_features(last, segment, currency),
@@ -254,8 +253,8 @@ def describe(
         SEGMENT_MONTHS: months,
         SEGMENT_RULES: judged,
         TYPICAL_CUSTOMERS: typical,
-        CUSTOMER_OUTLOOK: customers,
-        VALUE_CHECK: outlook.check,
+        CUSTOMER_FORECASTS: customers,
+        FORECAST_CHECK: forecast.check,
         MIGRATION: moves,
         LATEST_MOVES: latest,
         SEGMENT_CHANGES: segment_changes(latest, shop.name_of),
@@ -270,20 +269,23 @@ def describe(
         "changes": change_figures(since, latest),
         "rules": rule_figures(shop, rules),
         "next_category": next_category_figures(shop, horizon_days),
-        "value": value_figures(outlook, horizon_days, currency),
+        "forecast": {"currency": currency, "horizon_days": horizon_days, **forecast.figures},
         "segments": segment_figures(facts),
     }
     return tables, metrics
 
 
-def customer_rows(shop: Shop, outlook: Outlook, playbook: Playbook, currency: str) -> pd.DataFrame:
-    """Return one row per customer at the last snapshot: outlook, categories, action, place."""
-    expected = outlook.expected
-    found = shop.last.assign(
-        buying_probability=None if expected is None else expected[:, 0],
-        expected_orders=None if expected is None else expected[:, 1],
-        expected_spend=None if expected is None else expected[:, 2].round(2),
-    )
+def customer_rows(
+    shop: Shop, forecast: ShopForecast, playbook: Playbook, currency: str
+) -> pd.DataFrame:
+    """Return one row per customer at the last snapshot: forecast, categories, action, place."""
+    if forecast.forecast is None:
+        names = [c.name for c in CUSTOMER_FORECASTS.columns if c.name.startswith(FORECAST_COLUMNS)]
+        found = shop.last.assign(**dict.fromkeys(names))
+    else:
+        found = shop.last.merge(
+            forecast.by_customer, on="customer_id", how="left", validate="one_to_one"
+        )
     places = map_places(shop.last)
     found["map_x"], found["map_y"] = places["map_x"].to_numpy(), places["map_y"].to_numpy()
     return found.assign(action=customer_actions(found, playbook, currency))
@@ -327,7 +329,13 @@ def mailing_list(customers: pd.DataFrame) -> str:
             "monetary_score",
             "top_category",
             "next_best_category",
+            "buying_probability",
             "expected_spend",
+            "expected_spend_low",
+            "expected_spend_high",
+            "expected_spend_year",
+            "next_order_from",
+            "next_order_until",
             "suggested_action",
         ),
         zip(
@@ -344,7 +352,20 @@ def mailing_list(customers: pd.DataFrame) -> str:
             frame["monetary_score"],
             frame["top_category_title"],
             frame["next_category_title"],
-            ["" if pd.isna(v) else f"{v:.2f}" for v in frame["expected_spend"]],
+            *(
+                ["" if pd.isna(v) else f"{v:.2f}" for v in frame[column]]
+                for column in (
+                    "buying_probability",
+                    "expected_spend",
+                    "expected_spend_low",
+                    "expected_spend_high",
+                    "expected_spend_year",
+                )
+            ),
+            *(
+                ["" if pd.isna(v) else str(v) for v in frame[column]]
+                for column in ("next_order_from", "next_order_until")
+            ),
             plain,
             strict=True,
         ),
@@ -352,10 +373,10 @@ def mailing_list(customers: pd.DataFrame) -> str:
 
 
 def calibration_plot(check: pd.DataFrame) -> str:
-    """Expected and actual spend by tenths at each held-out snapshot, as CSV."""
-    rows = check[check["grouping"] == "tenth"]
+    """Expected and actual spend by deciles at each held-out snapshot, as CSV."""
+    rows = check[check["grouping"] == "decile"]
     columns = ["snapshot_date", "position", "expected_spend", "actual_spend"]
-    return _csv(rows[columns].rename(columns={"position": "tenth"}))
+    return _csv(rows[columns].rename(columns={"position": "decile"}))
 
 
 def retention_plot(retention: pd.DataFrame) -> str:
@@ -430,25 +451,6 @@ def next_category_figures(shop: Shop, horizon_days: int) -> dict[str, Any]:
     }
     known = {name: value for name, value in hits.items() if not np.isnan(value)}
     return {"is_checked": True, "since": str(old[-1]), **known}
-
-
-def value_figures(outlook: Outlook, horizon_days: int, currency: str) -> dict[str, Any]:
-    """The way that was kept, what it expects in sum, and each way's calibration."""
-    found: dict[str, Any] = {
-        "way": outlook.way,
-        "currency": currency,
-        "horizon_days": horizon_days,
-        "snapshots_learnt_from": outlook.learnt_from,
-        "snapshots_held_out": outlook.origins,
-    }
-    if outlook.expected is not None:
-        sums = outlook.expected.sum(axis=0)
-        found["expected"] = {"buyers": sums[0], "orders": sums[1], "spend": sums[2]}
-    if len(outlook.check):
-        judged = outlook.check[outlook.check["grouping"] == "segment"]
-        found["segments_about_right"] = float((judged["verdict"] == "about right").mean())
-    found["ways"] = {str(way): dict(row) for way, row in outlook.figures.iterrows()}
-    return found
 
 
 def segment_figures(facts: pd.DataFrame) -> dict[str, Any]:

@@ -17,18 +17,21 @@ from numpy.typing import NDArray
 from pipeline.core.engines.base import Engine
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables.contract import MONEY, Table
+from pipeline.profile_segments.forecast_check import ShopForecast
 from pipeline.profile_segments.from_lines import (
     first_order_categories,
     first_orders,
+    lines_until,
     order_countries,
+    order_events,
     segment_money,
     segment_months,
     span,
 )
 from pipeline.profile_segments.migration import mean_retention, where_fallers_go, where_risers_go
 from pipeline.profile_segments.next_category import next_best
-from pipeline.profile_segments.outlook import Outlook
 from pipeline.profile_segments.profiles import SHARE_PREFIX, home_countries, top_category
+from pipeline.profile_segments.purchases import Purchases
 from pipeline.profile_segments.rules_in_words import segment_rule
 
 Lines = nw.LazyFrame[Any]
@@ -81,6 +84,7 @@ class FromLines:
     money: pd.DataFrame
     first_orders: pd.DataFrame
     first_categories: pd.DataFrame
+    purchases: Purchases
     first_day: date
     last_day: date
 
@@ -141,21 +145,29 @@ def next_categories(customers: pd.DataFrame, keys: Sequence[str]) -> list[str | 
 
 
 def collect_lines(
-    engine: Engine, lines: Lines, segments: Lines, categories: Lines, day: date
+    engine: Engine,
+    *,
+    sales: Lines,
+    returned_units: Lines,
+    segments: Lines,
+    categories: Lines,
+    day: date,
 ) -> FromLines:
-    """Return what only the lines know, aggregated by the engine."""
-    lines = engine.keep(lines)
+    """Return what only the lines know until `day`, aggregated by the engine."""
+    lines = engine.keep(lines_until(sales, returned_units, day))
     members = engine.keep(
         segments.filter(nw.col("snapshot_date") == nw.lit(day)).select("customer_id", "segment_id")
     )
     first = engine.keep(first_orders(lines))
     reach = engine.collect(span(lines))
+    events = engine.collect(order_events(lines, returned_units, day))
     return FromLines(
         countries=engine.collect(order_countries(lines)),
         months=engine.collect(segment_months(lines, members)),
         money=engine.collect(segment_money(lines, members)),
         first_orders=engine.collect(first),
         first_categories=engine.collect(first_order_categories(lines, first, categories)),
+        purchases=Purchases.of(events.assign(amount=events["amount"] / 10_000)),
         first_day=pd.Timestamp(reach["first"].iloc[0]).date(),
         last_day=pd.Timestamp(reach["last"].iloc[0]).date(),
     )
@@ -204,7 +216,7 @@ def segment_facts(
     shop: Shop,
     lines: FromLines,
     *,
-    outlook: Outlook,
+    forecast: ShopForecast,
     judged: pd.DataFrame,
     moves: pd.DataFrame,
     retention: pd.DataFrame,
@@ -219,7 +231,7 @@ def segment_facts(
     money = lines.money.set_index("segment_id")
     revenue = sum(last["monetary"], Decimal(0))
     expected: dict[Any, Any] = {
-        row["segment_id"]: row for row in outlook.by_segment.to_dict("records")
+        row["segment_id"]: row for row in forecast.by_segment.to_dict("records")
     }
     total_expected = sum(row["spend"] for row in expected.values())
     home = last["country"].mode().iloc[0]
@@ -263,7 +275,7 @@ def segment_facts(
                 **segment_rule(judged, int(str(number))),
                 **openings[int(str(number))],
                 **goods_facts(goods, members, int(str(number)), shop.titles),
-                **outlook_facts(expected.get(number), len(members), total_expected),
+                **forecast_facts(expected.get(number), len(members), total_expected),
             }
         )
     found = pd.DataFrame(rows)
@@ -335,21 +347,20 @@ def goods_facts(
     return found
 
 
-def outlook_facts(
+def forecast_facts(
     expected: Mapping[str, Any] | None, customers: int, total: float
 ) -> dict[str, Any]:
-    """The segment's expected figures with their intervals; NaN where nothing can be expected."""
+    """The segment's forecast with its intervals; NaN where there is none."""
     found: dict[str, Any] = {}
-    for source, target, per in (
-        ("buying", "buying_rate", customers),
-        ("orders", "expected_orders", 1),
-        ("spend", "expected_spend", 1),
+    for source, target, ends in (
+        ("buyers", "buying_rate", ("", "_low", "_high")),
+        ("orders", "expected_orders", ("", "_low", "_high")),
+        ("spend", "expected_spend", ("", "_low", "_high", "_low80", "_high80")),
+        ("spend_year", "expected_spend_year", ("", "_low", "_high")),
     ):
-        for end in ("", "_low", "_high"):
+        for end in ends:
             value = np.nan if expected is None else float(expected[source + end])
-            found[target + end] = min(value / per, 1.0) if source == "buying" else value
-    for name in ("expected_spend", "expected_spend_low", "expected_spend_high"):
-        found[name] = round(found[name], 2)
+            found[target + end] = value / customers if source == "buyers" else round(value, 2)
     found["expected_spend_per_customer"] = round(found["expected_spend"] / customers, 2)
     found["expected_spend_share"] = found["expected_spend"] / total if total else np.nan
     return found

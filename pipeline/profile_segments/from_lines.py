@@ -11,14 +11,16 @@ from typing import Any
 
 import narwhals as nw
 
+from pipeline.core.engines.expressions import day_number
+
 Lines = nw.LazyFrame[Any]
 
 
 def lines_until(sales: Lines, returned_units: Lines, day: date) -> Lines:
     """Return lines sold to known customers by the end of `day`, less what was returned by then.
 
-    Columns: customer_id, invoice_id, stock_code, country, sold_at, quantity, gross (money as sold)
-    and net (money kept).
+    Columns: line_id, customer_id, invoice_id, stock_code, country, sold_at, quantity, gross (money
+    as sold) and net (money kept).
     """
     returned = (
         returned_units.filter(nw.col("returned_at").dt.date() <= nw.lit(day))
@@ -31,6 +33,7 @@ def lines_until(sales: Lines, returned_units: Lines, day: date) -> Lines:
         .join(returned, on="line_id", how="left")
         .with_columns(_ten_thousandths("amount").alias("gross"))
         .select(
+            "line_id",
             "customer_id",
             "invoice_id",
             "stock_code",
@@ -40,6 +43,31 @@ def lines_until(sales: Lines, returned_units: Lines, day: date) -> Lines:
             "gross",
             (nw.col("gross") - nw.col("money_back").fill_null(0)).alias("net"),
         )
+    )
+
+
+def order_events(lines: Lines, returned_units: Lines, day: date) -> Lines:
+    """Return the amount of orders with the day from which it is known: sales and returns.
+
+    Columns: customer_id, invoice_id, day, known, amount (of a return negative). `lines` are
+    those until `day`.
+    """
+    keys = ("customer_id", "invoice_id", "day")
+    dated = lines.with_columns(day_number(nw.col("sold_at").dt.date()).alias("day"))
+    sold = dated.select(*keys, nw.col("day").alias("known"), nw.col("gross").alias("amount"))
+    back = dated.select("line_id", *keys).join(
+        returned_units.filter(nw.col("returned_at").dt.date() <= nw.lit(day)).select(
+            "line_id",
+            day_number(nw.col("returned_at").dt.date()).alias("known"),
+            (-_ten_thousandths("amount")).alias("amount"),
+        ),
+        on="line_id",
+        how="inner",
+    )
+    return (
+        nw.concat([sold, back.select(*keys, "known", "amount")])
+        .group_by(*keys, "known")
+        .agg(nw.col("amount").sum().cast(nw.Int64))
     )
 
 

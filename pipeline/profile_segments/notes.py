@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.core.text import words
 from pipeline.profile_segments.facts import FromLines, Shop
-from pipeline.profile_segments.outlook import Outlook
+from pipeline.profile_segments.forecast_check import ShopForecast
 
 TWO_YEARS = timedelta(days=730)
-A_YEAR_DAYS = 365
-SAME_SEASON_DAYS = 45  # two horizons that begin so near in the year are of one season
 
 NO_CATEGORIES = (
     "The lines tell no kinds of goods apart, so nothing is said about what a segment buys or might "
@@ -26,15 +25,19 @@ SHORT_FILE = (
     "strongest month is the strongest so far, and late months are strong also because there are "
     "more customers."
 )
-NO_OUTCOMES = (
-    "No snapshot has a whole horizon of sales after it, so no spend can be expected and no "
-    "hold-out group computed. A longer file or a shorter horizon (shop.horizon_days in "
-    "params.yaml) would help."
+NO_FORECAST = (
+    "The file covers fewer than 90 days: most customers who look new in it are not, so nothing is "
+    "forecast and no hold-out group computed. A longer file would help."
 )
-RIGHT_ENOUGH = 0.7  # of the checks, which would hold in 95 of 100 by chance alone
+NO_SEASON = (
+    "The file covers less than a year, so its season is unknown and the forecast goes by the last "
+    "days and by customers' habits. Its sums may be half or twice what comes, as the intervals "
+    "say; the order of customers and segments holds better."
+)
+RIGHT_ENOUGH = 0.8  # of the checks, of which 95 in 100 should hold
 NOT_CHECKED = (
-    "The file is too short to hold a period out, so the expected spend is unchecked and has no "
-    "interval. Treat it as a guess until later months have come in."
+    "The file is too short to check a forecast of the past, so the forecast is unchecked and its "
+    "intervals are those of simulated shops. Treat it as a guess until later months have come in."
 )
 ONE_SNAPSHOT = (
     "There is one snapshot, so nobody can be seen moving and drift cannot be measured. "
@@ -42,15 +45,17 @@ ONE_SNAPSHOT = (
 )
 
 
-def notes_on(shop: Shop, lines: FromLines, outlook: Outlook, horizon_days: int) -> pd.DataFrame:
+def notes_on(
+    shop: Shop, lines: FromLines, forecast: ShopForecast, horizon_days: int
+) -> pd.DataFrame:
     """Return position, topic and note, in the order of reading."""
-    notes = list(_notes(shop, lines, outlook, horizon_days))
+    notes = list(_notes(shop, lines, forecast, horizon_days))
     frame = pd.DataFrame(notes, columns=["topic", "note"])
     return frame.assign(position=np.arange(1, len(frame) + 1))
 
 
 def _notes(
-    shop: Shop, lines: FromLines, outlook: Outlook, horizon_days: int
+    shop: Shop, lines: FromLines, forecast: ShopForecast, horizon_days: int
 ) -> Iterator[tuple[str, str]]:
     present = set(shop.last["segment_id"])
     for name in shop.names.loc[~shop.names["segment_id"].isin(present), "segment"]:
@@ -61,47 +66,36 @@ def _notes(
         yield "countries", ONE_COUNTRY
     if lines.last_day - lines.first_day < TWO_YEARS:
         yield "season", SHORT_FILE
-    if outlook.expected is None:
-        yield "value", NO_OUTCOMES
-    elif outlook.check.empty:
-        yield "value", NOT_CHECKED
-    else:
-        yield from _what_came_true(outlook.check)
-        yield from _season_of_the_check(shop.day, outlook.check, horizon_days)
+    yield from _forecast_notes(forecast.figures, horizon_days)
     if shop.customers["snapshot_date"].nunique() < 2:
         yield "migration", ONE_SNAPSHOT
 
 
-def _what_came_true(check: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    told = check.loc[check["grouping"] == "segment", "verdict"].value_counts()
-    right, high, low = (int(told.get(v, 0)) for v in ("about right", "too high", "too low"))
-    if right < RIGHT_ENOUGH * (right + high + low):
-        note = (
-            f"In {right + high + low} checks of a segment in earlier months, its expected spend "
-            f"was about right {right} times, too high {high} times and too low {low} times. Trust "
-            "the order of the segments more than their sums."
-        )
-        yield "expected_spend", note
-
-
-def _season_of_the_check(
-    day: date, check: pd.DataFrame, horizon_days: int
-) -> Iterator[tuple[str, str]]:
-    checked = sorted(set(check["snapshot_date"]))
-    if any(_days_apart_in_the_year(day, other) <= SAME_SEASON_DAYS for other in checked):
+def _forecast_notes(figures: dict[str, Any], horizon_days: int) -> Iterator[tuple[str, str]]:
+    if not figures["is_possible"]:
+        yield "forecast", NO_FORECAST
         return
-    ahead = day + timedelta(days=1), day + timedelta(days=horizon_days)
-    tested = checked[0] + timedelta(days=1), checked[-1] + timedelta(days=horizon_days)
-    note = (
-        f"The expected figures are for {words.day(ahead[0])} to {words.day(ahead[1])}, but what "
-        f"was expected could be checked only between {words.day(tested[0])} and "
-        f"{words.day(tested[1])}, another season. If the coming one is usually quieter, they are "
-        "too high, if busier, too low; the order of customers and segments holds better than the "
-        "sums."
-    )
-    yield "value", note
-
-
-def _days_apart_in_the_year(one: date, other: date) -> int:
-    apart = abs((one - other).days) % A_YEAR_DAYS
-    return min(apart, A_YEAR_DAYS - apart)
+    seen, spend = figures["seen"], figures["expected"]["spend"]
+    if seen.get("is_more_than_ever") or seen.get("is_less_than_ever"):
+        end, word = ("most", "more") if seen["is_more_than_ever"] else ("least", "less")
+        times = words.number(spend / seen[end], 2)
+        note = (
+            f"The forecast for the next {horizon_days} days is {times} times the {end} that any "
+            f"{horizon_days} days of the file brought: it has never seen {word}. Plan with the "
+            "same days a year before instead, where there are any."
+        )
+        yield "forecast", note
+    if not figures["knows_season"]:
+        yield "forecast", NO_SEASON
+    if not figures["days_held_out"]:
+        yield "forecast", NOT_CHECKED
+        return
+    held = figures["coverage"]["segments"]
+    if held["within_95"] < RIGHT_ENOUGH:
+        within = words.share(held["within_95"])
+        note = (
+            f"In {held['checks']} checks of a segment in earlier months, its spend lay within the "
+            f"95% interval {within} of the time. Trust the order of the segments more than their "
+            "sums."
+        )
+        yield "forecast", note

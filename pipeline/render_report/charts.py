@@ -401,7 +401,7 @@ def calibration(rows: Rows, currency: str) -> alt.TopLevelMixin:
     base = alt.Chart(_data(rows)).encode(
         x=alt.X("expected:Q", title="expected spend per customer", axis=_money_axis(currency)),
         tooltip=_tooltip(
-            label="group", expected_text="expected", actual_text="came true", verdict="verdict"
+            label="group", expected_text="expected", actual_text="actual", verdict="95 % interval"
         ),
     )
     top = max((max(row["high"], row["expected"]) for row in rows), default=1)
@@ -411,9 +411,7 @@ def calibration(rows: Rows, currency: str) -> alt.TopLevelMixin:
     return alt.layer(
         even.encode(x="a:Q", y="a:Q"),
         base.mark_rule(color=SOFT, strokeWidth=1.5).encode(
-            y=alt.Y(
-                "low:Q", title="what came true, with its 95 % interval", axis=_money_axis(currency)
-            ),
+            y=alt.Y("low:Q", title="actual spend and 95 % interval", axis=_money_axis(currency)),
             y2="high:Q",
         ),
         base.mark_point(filled=True, color=ACCENT, size=60).encode(y="actual:Q"),

@@ -15,8 +15,9 @@ from pipeline.core.tables.categorize_products import CATEGORIES, CATEGORY_MONTHS
 from pipeline.core.tables.contract import read_table
 from pipeline.core.tables.explore import EXPLORATION
 from pipeline.core.tables.profile_segments import (
-    CUSTOMER_OUTLOOK,
+    CUSTOMER_FORECASTS,
     DRIFT,
+    FORECAST_CHECK,
     LATEST_MOVES,
     MIGRATION,
     PROFILE_NOTES,
@@ -30,7 +31,6 @@ from pipeline.core.tables.profile_segments import (
     SEGMENT_RULES,
     STRATEGIES,
     TYPICAL_CUSTOMERS,
-    VALUE_CHECK,
 )
 from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
 
@@ -53,7 +53,7 @@ class Inputs:
     candidates: pd.DataFrame
     categories: pd.DataFrame
     category_months: pd.DataFrame
-    customer_outlook: pd.DataFrame
+    customer_forecasts: pd.DataFrame
     drift: pd.DataFrame
     exploration: pd.DataFrame
     latest_moves: pd.DataFrame
@@ -71,17 +71,17 @@ class Inputs:
     selection_reasons: pd.DataFrame
     strategies: pd.DataFrame
     typical_customers: pd.DataFrame
-    value_check: pd.DataFrame
+    forecast_check: pd.DataFrame
     metrics: dict[str, dict[str, Any]]
     params: dict[str, Any]
     params_text: str
 
 
 TABLES = (
-    CANDIDATES, CATEGORIES, CATEGORY_MONTHS, CUSTOMER_OUTLOOK, DRIFT, EXPLORATION, LATEST_MOVES,
+    CANDIDATES, CATEGORIES, CATEGORY_MONTHS, CUSTOMER_FORECASTS, DRIFT, EXPLORATION, LATEST_MOVES,
     MIGRATION, PRODUCT_CATEGORIES, PROFILE_NOTES, PROFILES, SEGMENT_CATEGORIES, SEGMENT_CHANGES,
     SEGMENT_COUNTRIES, SEGMENT_FEATURES, SEGMENT_MONTHS, SEGMENT_RETENTION, SEGMENT_RULES,
-    SELECTION_REASONS, STRATEGIES, TYPICAL_CUSTOMERS, VALUE_CHECK,
+    SELECTION_REASONS, STRATEGIES, TYPICAL_CUSTOMERS, FORECAST_CHECK,
 )  # fmt: skip
 
 

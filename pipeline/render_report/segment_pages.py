@@ -14,7 +14,7 @@ from pipeline.render_report.rows import Row, of_segment, rows_of, spread_evenly
 
 def customer_map(inputs: Inputs, segments: Sequence[Row], currency: str, limit: int) -> Row:
     """Customers by recency and spend; those who kept nothing have neither and are not drawn."""
-    outlook = inputs.customer_outlook.sort_values(["segment_id", "customer_id"])
+    outlook = inputs.customer_forecasts.sort_values(["segment_id", "customer_id"])
     kept = outlook[outlook["recency_days"].notna() & (outlook["monetary"] > 0)]
     drawn = spread_evenly(rows_of(kept), limit)
     points = [

@@ -105,7 +105,7 @@ def trust(inputs: Inputs, currency: str) -> Row:
         "field": draw("candidates", charts.candidate_field(_field(ordered))),
         "candidates": ordered,
         "calibration": _calibration(inputs, currency),
-        "checks": rows_of(inputs.value_check[inputs.value_check["grouping"] != "tenth"]),
+        "checks": rows_of(inputs.forecast_check[inputs.forecast_check["grouping"] != "decile"]),
         "profile": inputs.metrics.get("profile", {}),
         "rules": rows_of(inputs.segment_rules),
         "notes": rows_of(inputs.profile_notes),
@@ -166,25 +166,25 @@ def _field(candidates: Sequence[Row]) -> list[Row]:
 
 
 def _calibration(inputs: Inputs, currency: str) -> Row | None:
-    tenths = inputs.value_check[inputs.value_check["grouping"] == "tenth"]
-    if tenths.empty:
+    deciles = inputs.forecast_check[inputs.forecast_check["grouping"] == "decile"]
+    if deciles.empty:
         return None
-    last = tenths["snapshot_date"].max()
+    last = deciles["snapshot_date"].max()
     rows = [
         {
             "label": row["label"],
             "expected": row["expected_spend"],
             "actual": row["actual_spend"],
-            "low": row["actual_spend_low"],
-            "high": row["actual_spend_high"],
+            "low": row["expected_spend_low"],
+            "high": row["expected_spend_high"],
             "expected_text": words.money(row["expected_spend"], currency),
             "actual_text": words.money(row["actual_spend"], currency),
             "interval": words.money_between(
-                row["actual_spend_low"], row["actual_spend_high"], currency
+                row["expected_spend_low"], row["expected_spend_high"], currency
             ),
             "verdict": row["verdict"],
         }
-        for row in rows_of(tenths[tenths["snapshot_date"] == last].sort_values("position"))
+        for row in rows_of(deciles[deciles["snapshot_date"] == last].sort_values("position"))
     ]
     picture: Picture = draw("calibration", charts.calibration(rows, currency), 480)
     return {"day": last, "rows": rows, "picture": picture}

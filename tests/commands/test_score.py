@@ -143,7 +143,7 @@ def test_categories_and_actions_are_those_of_the_run_too(
     out = tmp_path / "scored.parquet"
     score(SAMPLE, "--out", out)
     scored = pd.read_parquet(out)
-    outlook = pd.read_parquet(trained / "data/profiles/customer_outlook.parquet")
+    outlook = pd.read_parquet(trained / "data/profiles/customer_forecasts.parquet")
     assert list(scored["next_best_category"]) == list(outlook["next_category_title"])
     tops = outlook["top_category_title"]
     assert list(scored["top_category"].fillna("")) == list(tops.fillna(""))

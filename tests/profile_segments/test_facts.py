@@ -17,16 +17,16 @@ from pipeline.profile_segments.facts import (
     category_titles,
     first_order_facts,
     fitted,
+    forecast_facts,
     goods_facts,
     join_shop,
     months_of_segments,
     next_categories,
-    outlook_facts,
     peak_month,
     segment_facts,
     with_country,
 )
-from pipeline.profile_segments.outlook import Outlook
+from pipeline.profile_segments.forecast_check import ShopForecast
 
 DAY = date(2011, 3, 31)
 TITLES = {"bags": "Bags", "lights": "Lights", "other": "Other"}
@@ -87,6 +87,7 @@ def lines(**parts) -> FromLines:
              ("c", "lights", 3), ("d", "other", 4), ("gone", "bags", 1)],
             columns=["customer_id", "category", "gross"],
         ),
+        "purchases": None,
         "first_day": date(2011, 1, 3),
         "last_day": date(2011, 3, 28),
     }  # fmt: skip
@@ -108,9 +109,11 @@ def goods() -> pd.DataFrame:
 def expected_of(number: int) -> dict[str, float]:
     return {
         "segment_id": number,
-        "buying": 1.5, "buying_low": 0.6, "buying_high": 9.0,
+        "buyers": 1.5, "buyers_low": 0.6, "buyers_high": 2.4,
         "orders": 4.0, "orders_low": 2.0, "orders_high": 8.0,
         "spend": 30.004, "spend_low": 15.006, "spend_high": 60.001,
+        "spend_low80": 20.0, "spend_high80": 45.0,
+        "spend_year": 90.0, "spend_year_low": 40.0, "spend_year_high": 200.0,
     }  # fmt: skip
 
 
@@ -132,13 +135,12 @@ def facts() -> pd.DataFrame:
         [(0, date(2010, m, 1), True, Decimal(m == 5)) for m in range(1, 8)],
         columns=["segment_id", "month", "is_whole", "spend"],
     )
-    outlook = Outlook(
-        "x", None, pd.DataFrame([expected_of(0)]), pd.DataFrame(), pd.DataFrame(), 1, 1
-    )
+    nothing = pd.DataFrame()
+    forecast = ShopForecast(None, nothing, pd.DataFrame([expected_of(0)]), nothing, {})
     return segment_facts(
         shop(),
         lines(),
-        outlook=outlook,
+        forecast=forecast,
         judged=judged,
         moves=moves,
         retention=retention,
@@ -196,13 +198,18 @@ def test_every_figure_of_a_segment_is_the_one_worked_out_by_hand():
         "next_category_title": None,
         "buying_rate": 0.5,
         "buying_rate_low": pytest.approx(0.2),
-        "buying_rate_high": 1.0,
+        "buying_rate_high": pytest.approx(0.8),
         "expected_orders": 4.0,
         "expected_orders_low": 2.0,
         "expected_orders_high": 8.0,
         "expected_spend": 30.0,
         "expected_spend_low": 15.01,
         "expected_spend_high": 60.0,
+        "expected_spend_low80": 20.0,
+        "expected_spend_high80": 45.0,
+        "expected_spend_year": 90.0,
+        "expected_spend_year_low": 40.0,
+        "expected_spend_year_high": 200.0,
         "expected_spend_per_customer": 10.0,
         "expected_spend_share": pytest.approx(30 / 30.004, abs=1e-6),
     }
@@ -320,14 +327,14 @@ def test_the_next_category_is_none_that_the_segment_is_led_by():
     assert set(goods_facts(goods().iloc[:0], shop().last, 0, TITLES).values()) == {None}
 
 
-def test_a_rate_is_per_customer_and_at_most_one_and_money_is_in_cents():
-    found = outlook_facts(expected_of(0), 3, 60.0)
+def test_a_rate_is_per_customer_and_money_is_in_cents():
+    found = forecast_facts(expected_of(0), 3, 60.0)
     assert found["buying_rate"] == 0.5
-    assert found["buying_rate_high"] == 1.0
+    assert found["buying_rate_high"] == pytest.approx(0.8)
     assert found["expected_spend"] == 30.0
     assert found["expected_spend_share"] == 0.5
-    assert np.isnan(outlook_facts(expected_of(0), 3, 0.0)["expected_spend_share"])
-    assert all(np.isnan(value) for value in outlook_facts(None, 3, 60.0).values())
+    assert np.isnan(forecast_facts(expected_of(0), 3, 0.0)["expected_spend_share"])
+    assert all(np.isnan(value) for value in forecast_facts(None, 3, 60.0).values())
 
 
 def test_the_peak_is_over_whole_months_of_half_a_year():

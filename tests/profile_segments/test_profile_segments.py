@@ -25,7 +25,8 @@ from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
 from pipeline.core.tables.clean import RETURNED_UNITS, SALES
 from pipeline.core.tables.contract import read_table, write_table
 from pipeline.core.tables.profile_segments import (
-    CUSTOMER_OUTLOOK,
+    CUSTOMER_FORECASTS,
+    FORECAST_CHECK,
     LATEST_MOVES,
     MIGRATION,
     PROFILE_NOTES,
@@ -38,7 +39,6 @@ from pipeline.core.tables.profile_segments import (
     SEGMENT_RULES,
     STRATEGIES,
     TYPICAL_CUSTOMERS,
-    VALUE_CHECK,
 )
 from pipeline.profile_segments import __main__ as profile_segments
 
@@ -46,7 +46,7 @@ START = datetime(2011, 1, 3, 10)  # noqa: DTZ001 - a shop's own time
 CATEGORIES = {"baking": "Baking", "toys": "Toys & =games", "other": "Other"}
 TABLES = (
     PROFILES, SEGMENT_CATEGORIES, SEGMENT_COUNTRIES, SEGMENT_MONTHS, SEGMENT_RULES,
-    TYPICAL_CUSTOMERS, CUSTOMER_OUTLOOK, VALUE_CHECK, MIGRATION, SEGMENT_RETENTION, STRATEGIES,
+    TYPICAL_CUSTOMERS, CUSTOMER_FORECASTS, FORECAST_CHECK, MIGRATION, SEGMENT_RETENTION, STRATEGIES,
     PROFILE_NOTES, LATEST_MOVES, SEGMENT_CHANGES,
 )  # fmt: skip
 
@@ -60,8 +60,8 @@ def sales(days: int, customers: int, products: int, seed: int = 1) -> tuple:
         orders = 1 + rng.poisson(6 if number % 2 == 0 else 0.7)
         for at in sorted(rng.integers(0, days, orders)):
             for product in rng.choice(products, min(products, 2), replace=False):
-                line, quantity = len(rows) + 1, int(rng.integers(1, 9))
-                back = quantity if number == 0 else 0
+                line, quantity = len(rows) + 1, Decimal(int(rng.integers(1, 9)))
+                back = quantity if number == 0 else Decimal(0)
                 price = Decimal(int(rng.integers(100, 900))) / 100
                 rows.append(
                     {
@@ -186,8 +186,8 @@ def test_everything_adds_up_to_the_whole_shop():
         float(revenue), abs=0.2
     )
     assert read_table(SEGMENT_RULES)["customers"].sum() == len(last)
-    assert len(read_table(CUSTOMER_OUTLOOK)) == len(last)
-    outlook = read_table(CUSTOMER_OUTLOOK)
+    assert len(read_table(CUSTOMER_FORECASTS)) == len(last)
+    outlook = read_table(CUSTOMER_FORECASTS)
     assert outlook["expected_spend"].sum() == pytest.approx(profiles["expected_spend"].sum(), abs=1)
     assert set(read_table(TYPICAL_CUSTOMERS)["customer_id"]) <= set(last["customer_id"])
     assert set(read_table(STRATEGIES)["segment_id"]) == set(profiles["segment_id"])
@@ -210,11 +210,14 @@ def test_the_mailing_list_has_every_customer_and_no_cell_that_executes(folder):
     profile_segments.main()
     with (folder / "reports" / "segments.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == [
-        "customer_id", "segment", "recency_days", "frequency", "monetary", "top_category",
-        "next_best_category", "expected_spend", "suggested_action",
-    ]  # fmt: skip
-    assert len(rows) == read_table(CUSTOMER_OUTLOOK).shape[0]
+    told = {
+        "customer_id", "segment", "previous_segment", "recency_days", "monetary", "top_category",
+        "next_best_category", "buying_probability", "expected_spend", "expected_spend_low",
+        "expected_spend_high", "expected_spend_year", "next_order_from", "next_order_until",
+        "suggested_action",
+    }  # fmt: skip
+    assert told <= set(rows[0])
+    assert len(rows) == read_table(CUSTOMER_FORECASTS).shape[0]
     assert not [cell for row in rows for cell in row.values() if cell[:1] in tuple("=+-@\t")]
     assert all(float(row["monetary"]) >= 0 and float(row["expected_spend"]) >= 0 for row in rows)
 
@@ -235,7 +238,7 @@ def test_a_shop_without_products_says_what_could_not_be_done(folder):
     assert read_table(SEGMENT_CATEGORIES).empty
     assert "no kinds of goods" in notes()
     assert "one country" in notes()
-    assert read_table(CUSTOMER_OUTLOOK)["next_category"].isna().all()
+    assert read_table(CUSTOMER_FORECASTS)["next_category"].isna().all()
     texts = read_table(STRATEGIES)
     assert not texts["offer"].str.contains("{", regex=False).any()
     assert json.loads((folder / "metrics/profile.json").read_text())[0]["categories"] == 0
@@ -245,20 +248,21 @@ def test_a_shop_of_few_months_expects_nothing_and_says_so(folder):
     shop(days=50)
     profile_segments.main()
     assert read_table(PROFILES)["expected_spend"].isna().all()
-    assert read_table(VALUE_CHECK).empty
-    assert "No snapshot has a whole horizon" in notes()
+    assert read_table(FORECAST_CHECK).empty
+    assert "fewer than 90 days" in notes()
     assert not read_table(STRATEGIES)["is_testable"].any()
     rows = (folder / "reports" / "segments.csv").read_text(encoding="utf-8").splitlines()
     assert not any("nan" in row.lower().split(",") for row in rows)
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_shop_that_cannot_hold_a_period_out_has_figures_without_intervals():
+def test_a_shop_that_cannot_hold_a_period_out_has_unchecked_figures():
     shop(days=150)
     profile_segments.main()
     profiles = read_table(PROFILES)
     assert profiles["expected_spend"].notna().all()
-    assert profiles["expected_spend_low"].isna().all()
+    assert (profiles["expected_spend_low"] < profiles["expected_spend_high"]).all()
+    assert read_table(FORECAST_CHECK).empty
     assert "unchecked" in notes()
 
 

@@ -15,14 +15,10 @@ from conftest import ROOT
 from line_stages import prepare, run_stage
 from segmentation_shop import DATES, EFFORT, in_time, snapshots, write_shop
 from sklearn.metrics import adjusted_rand_score
-from threadpoolctl import threadpool_limits
 
-from pipeline.core.model.money_unit import money_unit
 from pipeline.core.run.params import load_params
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.contract import read_table
-from pipeline.profile_segments import outlook
-from pipeline.profile_segments.value import held_out
 from pipeline.select_model import __main__ as select_model
 from pipeline.select_model.candidates import Family, Origin, Snapshot, fit_family, value_of_parts
 from pipeline.select_model.history import in_order_of_history
@@ -165,20 +161,3 @@ def test_what_selection_learns_at_a_cut_knows_nothing_that_came_after_it(shop):
     assert not np.array_equal(outcomes, other_outcomes)
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_what_is_expected_of_customers_at_a_cut_knows_nothing_that_came_after_it(shop):
-    *tellings, cut = shop
-    found = []
-    for customers, later in tellings:
-        rows = customers[customers["snapshot_date"] <= max(later["snapshot_date"])]
-        segments = rows.assign(segment_id=rows["frequency"].clip(0, 3))
-        known, _ = outlook._snapshots(segments, later, money_unit(customers, 90))
-        with threadpool_limits(1):
-            (at_cut,) = (h for h in held_out(known, 90, 6, 1) if h.snapshot.day == cut)
-        found.append(at_cut)
-    before, after = found
-    assert after.outcomes[:, 2].sum() > 2 * before.outcomes[:, 2].sum()
-    assert set(before.expected) == {"segment means", "regression", "boosted trees"}
-    for way, expected in before.expected.items():
-        np.testing.assert_array_equal(expected, after.expected[way])

@@ -90,7 +90,7 @@ def test_other_names_of_customers_and_products_change_nothing_but_the_names(told
     retold(told / "shop.csv", tmp_path / "shop.csv", tell)
     write_params(tmp_path, "shop.csv")
     run_dag(tmp_path)
-    named = {"customers", "later_purchases", "segments", "customer_outlook", "product_categories"}
+    named = {"customers", "later_purchases", "segments", "customer_forecasts", "product_categories"}
     for name in named:
         before, after = table(told, name), table(tmp_path, name)
         for column, names in (("customer_id", customers), ("stock_code", codes)):
@@ -131,8 +131,8 @@ def test_prices_in_another_currency_give_the_same_segments(told, tmp_path, times
     )
     one, other = table(told, "candidates"), table(tmp_path, "candidates")
     assert_frame_equal(one, other, check_exact=False, rtol=1e-4, atol=2e-5)
-    expected = table(told, "customer_outlook")["expected_spend"] * float(times)
-    assert table(tmp_path, "customer_outlook")["expected_spend"].to_numpy() == pytest.approx(
+    expected = table(told, "customer_forecasts")["expected_spend"] * float(times)
+    assert table(tmp_path, "customer_forecasts")["expected_spend"].to_numpy() == pytest.approx(
         expected.to_numpy(), rel=1e-3, abs=0.01 * max(1, float(times))
     )
 

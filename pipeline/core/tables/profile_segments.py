@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.core.tables.contract import (
+    Column,
     Table,
     amount,
     count,
@@ -65,21 +66,22 @@ PROFILES = Table(
         number(
             "buying_rate",
             "expected share of members who buy within the horizon (null, as all that is "
-            "expected, where no snapshot has a whole horizon after it)",
+            "forecast, where the file is too young)",
             null=True,
         ),
-        number("buying_rate_low", "its 95 % interval", null=True),
-        number("buying_rate_high", "its 95 % interval", null=True),
-        number("expected_orders", "of all members in the horizon", null=True),
+        number("buying_rate_low", "80 % interval of the shop's level", null=True),
+        number("buying_rate_high", "80 % interval of the shop's level", null=True),
+        number("expected_orders", "forecast for all members in the horizon", null=True),
         number("expected_orders_low", "its 95 % interval", null=True),
         number("expected_orders_high", "its 95 % interval", null=True),
-        amount("expected_spend", "of all members in the horizon", null=True),
-        amount(
-            "expected_spend_low",
-            "its 95 % interval, that of customers (bootstrap) and of seasons (held-out error)",
-            null=True,
-        ),
-        amount("expected_spend_high", "as above", null=True),
+        amount("expected_spend", "forecast for all members in the horizon", null=True),
+        amount("expected_spend_low", "its 95 % interval", null=True),
+        amount("expected_spend_high", "its 95 % interval", null=True),
+        amount("expected_spend_low80", "its 80 % interval", null=True),
+        amount("expected_spend_high80", "its 80 % interval", null=True),
+        amount("expected_spend_year", "forecast for all members in twelve months", null=True),
+        amount("expected_spend_year_low", "its 95 % interval", null=True),
+        amount("expected_spend_year_high", "its 95 % interval", null=True),
         amount("expected_spend_per_customer", "expected_spend / customers", null=True),
         number("expected_spend_share", "of all customers' expected_spend", null=True),
         number(
@@ -296,10 +298,17 @@ TYPICAL_CUSTOMERS = Table(
     key=("segment_id", "rank"),
 )
 
-CUSTOMER_OUTLOOK = Table(
-    "customer_outlook",
+LIKE_OTHERS = "interval that holds 80 % of past customers with such a forecast; null without a past"
+
+
+def _interval(name: str, doc: str) -> tuple[Column, Column]:
+    return number(f"{name}_low", doc, null=True), number(f"{name}_high", doc, null=True)
+
+
+CUSTOMER_FORECASTS = Table(
+    "customer_forecasts",
     row="one customer at the last snapshot",
-    path=FOLDER / "customer_outlook.parquet",
+    path=FOLDER / "customer_forecasts.parquet",
     columns=(
         text("customer_id", "the customer"),
         integer("segment_id", "0 = the most valuable", least=0),
@@ -326,17 +335,30 @@ CUSTOMER_OUTLOOK = Table(
         text("next_category_title", "its name", null=True),
         share(
             "buying_probability",
-            "of an order within the horizon (null, as all that is expected, where no snapshot "
-            "has a whole horizon after it)",
+            "of an order within the horizon (null, as all that is forecast, where the file is too "
+            "young)",
             null=True,
         ),
+        *_interval("buying_probability", "80 % interval of the shop's level"),
         number("expected_orders", "within the horizon", rule="expected_orders >= 0", null=True),
-        number(
-            "expected_spend",
-            "within the horizon",
-            rule="expected_spend >= 0",
-            unit="currency",
+        *_interval("expected_orders", LIKE_OTHERS),
+        amount("expected_spend", "within the horizon", null=True),
+        *_interval("expected_spend", LIKE_OTHERS),
+        share("buying_probability_year", "of an order within twelve months", null=True),
+        *_interval("buying_probability_year", "80 % interval of the shop's level"),
+        number("expected_orders_year", "within twelve months", null=True),
+        *_interval("expected_orders_year", LIKE_OTHERS),
+        amount("expected_spend_year", "within twelve months", null=True),
+        *_interval("expected_spend_year", LIKE_OTHERS),
+        day(
+            "next_order_from",
+            "the next order comes before this day with a chance of 10 %; null, "
+            "as the next two, where that is not within two years",
             null=True,
+        ),
+        day("next_order_likely", "as likely before as after this day or never", null=True),
+        day(
+            "next_order_until", "the next order comes by this day with a chance of 90 %", null=True
         ),
         text("action", "what to do, in a sentence made for this customer"),
         number("map_x", "place on the map, 0 to 1: 1 = bought last of all"),
@@ -444,29 +466,31 @@ LATEST_MOVES = Table(
     key=("from_segment_id", "to_segment_id"),
 )
 
-VALUE_CHECK = Table(
-    "value_check",
+FORECAST_CHECK = Table(
+    "forecast_check",
     row="one group of customers at one held-out snapshot",
-    path=FOLDER / "value_check.parquet",
+    path=FOLDER / "forecast_check.parquet",
     columns=(
-        day("snapshot_date", "expected on this day, from earlier outcomes only"),
+        day("snapshot_date", "the day of the forecast, made from what was known on it"),
         text(
             "grouping",
-            "all = everybody, segment = each segment, tenth = tenths by expected spend",
-            among=("all", "segment", "tenth"),
+            "all = everybody, segment = each segment, decile = deciles by expected spend",
+            among=("all", "segment", "decile"),
         ),
         integer("position", "segment_id, or 1 (least expected) to 10, or 0 for all"),
-        text("label", "the segment's name, or such as: tenth 3, or: all"),
+        text("label", "the segment's name, or such as: decile 3, or: all"),
         count("customers", "in the group", least=1),
         amount("expected_spend", "per customer"),
-        amount("actual_spend", "per customer: what came true"),
-        amount("actual_spend_low", "95 % bootstrap interval of the mean"),
-        amount("actual_spend_high", "95 % bootstrap interval of the mean"),
+        amount("expected_spend_low", "95 % interval, per customer"),
+        amount("expected_spend_high", "95 % interval, per customer"),
+        amount("actual_spend", "per customer"),
         number("expected_orders", "per customer"),
-        number("actual_orders", "per customer: what came true"),
+        number("actual_orders", "per customer"),
         number("expected_buying_rate", "mean probability of an order"),
         number("actual_buying_rate", "share that ordered"),
-        text("verdict", "in words: about right, too high, too low"),
+        flag("is_within_80", "the actual spend lies in the 80 % interval"),
+        flag("is_within_95", "the actual spend lies in the 95 % interval"),
+        text("verdict", "of the 95 % interval", among=("held", "too high", "too low")),
     ),
     key=("snapshot_date", "grouping", "position"),
 )
@@ -506,9 +530,7 @@ PROFILE_NOTES = Table(
     path=FOLDER / "profile_notes.parquet",
     columns=(
         integer("position", "order of reading", least=1),
-        text(
-            "topic", "profiles, categories, countries, season, expected_spend, value or migration"
-        ),
+        text("topic", "profiles, categories, countries, season, forecast or migration"),
         text("note", "what, why, and what would help"),
     ),
     key=("position",),

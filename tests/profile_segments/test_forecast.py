@@ -1,0 +1,289 @@
+"""The forecast: known answers of its model, honesty on held-out days, and made-up shops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.value import HORIZON, simulated_shop
+from pipeline.profile_segments.forecast import forecast
+from pipeline.profile_segments.forecast_check import (
+    check_rows,
+    coverage,
+    deciles,
+    errors,
+    forecast_figures,
+    held_out,
+    shop_forecast,
+)
+from pipeline.profile_segments.purchases import YEAR, Clock, Purchases
+from pipeline.profile_segments.repeat_buying import (
+    BuyingModel,
+    Histories,
+    fit_buying,
+    order_values,
+)
+
+DAY = date(2011, 6, 30).toordinal()
+
+
+def events(*rows) -> Purchases:
+    """From rows of customer, invoice, day before DAY, day known and amount."""
+    columns = ["customer_id", "invoice_id", "day", "known", "amount"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return Purchases.of(frame.assign(day=DAY - frame["day"], known=DAY - frame["known"]))
+
+
+@pytest.fixture(scope="module")
+def gift_shop() -> tuple[Purchases, int]:
+    return simulated_shop("gifts, 2 years", 1)
+
+
+@pytest.fixture(scope="module")
+def made(gift_shop):
+    return forecast(*gift_shop, HORIZON)
+
+
+def test_the_model_of_repeat_buying_finds_the_rates_that_it_was_made_with():
+    rng = np.random.default_rng(1)
+    r, alpha, a, b = 0.8, 60.0, 0.8, 2.4
+    size, age = 20_000, 500.0
+    rate, leave = rng.gamma(r, 1 / alpha, size), rng.beta(a, b, size)
+    repeats, last, at = np.zeros(size), np.zeros(size), np.zeros(size)
+    later, alive = np.zeros(size), rng.random(size) > leave
+    for _ in range(400):
+        at = at + rng.exponential(1 / rate)
+        seen, comes = alive & (at <= age), alive & (at > age) & (at <= age + 90)
+        repeats, last = repeats + seen, np.where(seen, at, last)
+        later += comes
+        alive &= (rng.random(size) > leave) & (at <= age + 90)
+    known = Histories(repeats, last, np.full(size, age))
+    model = fit_buying(known)
+    assert model.orders(known, 90).sum() == pytest.approx(later.sum(), rel=0.03)
+    assert model.active(known, 90).sum() == pytest.approx((later > 0).sum(), rel=0.03)
+    for number in range(4):  # and of each kind of customer
+        mine = repeats == number
+        assert model.orders(known, 90)[mine].sum() == pytest.approx(later[mine].sum(), rel=0.12)
+    within = model.time_to_order(known, 0.1)
+    assert model.active(known, float(within[0])).item(0) == pytest.approx(0.1)
+
+
+def test_expected_orders_are_stable_for_who_orders_very_often():
+    often = Histories(np.array([5_000.0]), np.array([400.0]), np.array([400.0]))
+    assert BuyingModel(1.0, 60.0, 0.1, 4.0).orders(often, 90) == pytest.approx(979, rel=0.01)
+
+
+def test_a_value_seen_once_is_shrunk_further_than_one_seen_often():
+    rng = np.random.default_rng(0)
+    orders = np.append(rng.integers(1, 6, 400), [1, 40, 0]).astype(float)
+    spend = orders * rng.gamma(6, 10, 403)
+    spend[-3:] = 300, 40 * 300, 0
+    once, often, never = order_values(orders, spend)[-3:]
+    usual = np.median(spend[:400] / orders[:400])
+    assert usual < once < often < 300
+    assert usual * 0.8 < never < once
+
+
+def test_a_return_is_known_from_its_day_and_an_order_taken_back_whole_is_none():
+    told = events(
+        ("a", "1", 40, 40, 50), ("a", "1", 40, 10, -20), ("b", "2", 30, 30, 8),
+        ("b", "2", 30, 5, -8), ("b", "3", 1, 1, 7), ("c", "4", 2, 2, 9),
+    )  # fmt: skip
+    before, after = told.at(DAY - 20), told.at(DAY)
+    assert [told.ids[i] for i in after.customers] == ["a", "b", "c"]
+    assert before.spend_since(0).tolist() == [50, 8]
+    assert after.spend_since(0).tolist() == [30, 7, 9]
+    assert after.orders_since(0).tolist() == [1, 1, 1]
+    orders, spend = told.later(before, 20)
+    assert (orders.tolist(), spend.tolist()) == ([0, 1], [0, 7])
+
+
+def test_the_clock_runs_with_the_season_and_leaves_growth_out():
+    day = np.arange(3 * YEAR)
+    season = np.where(day % YEAR < YEAR // 5, 3.0, 1.0)
+    amount = season * np.exp(0.5 * day / YEAR)
+    told = events(*(("a", str(n), 3 * YEAR - n, 3 * YEAR - n, amount[n]) for n in day))
+    known = told.at(DAY - 1)
+    assert known.growth == pytest.approx(0.5 * 364 / 394, abs=0.01)
+    start, mean = DAY - 3 * YEAR, season.mean()
+    assert known.clock.span(start + 20, 30) == pytest.approx(30 * 3 / mean, rel=0.03)
+    assert known.clock.span(start + 150, 100) == pytest.approx(100 / mean, rel=0.03)
+    assert known.clock.span(start + 7, YEAR) == pytest.approx(YEAR)
+    times = np.array([0.0, known.clock.span(start, 40), 1e6])
+    assert known.clock.day_at(start, times) == pytest.approx([0, 40, np.inf])
+
+
+def test_a_file_of_less_than_a_year_goes_by_the_calendar():
+    known = events(("a", "1", 300, 300, 5), ("a", "2", 3, 3, 5)).at(DAY)
+    assert not known.knows_season
+    assert known.clock.span(DAY, 90) == Clock(np.ones(YEAR)).span(DAY, 90) == 90
+
+
+def test_the_forecast_of_a_day_knows_nothing_that_came_after_it(gift_shop):
+    purchases, end = gift_shop
+    cut = end - 200
+    rows = purchases.known <= cut
+    kept = {"order": "order", "known": "known", "amount": "amount"}
+    past = Purchases(
+        ids=purchases.ids, customer=purchases.customer, day=purchases.day,
+        first=purchases.first, **{name: getattr(purchases, name)[rows] for name in kept},
+    )  # fmt: skip
+    one, other = forecast(purchases, cut, HORIZON), forecast(past, cut, HORIZON)
+    for name in ("active", "orders", "spend"):
+        np.testing.assert_array_equal(getattr(one.near, name), getattr(other.near, name))
+    assert one.interval(one.near, one.near.spend > 0, 0.8) == other.interval(
+        other.near, other.near.spend > 0, 0.8
+    )
+
+
+def test_names_and_currency_do_not_matter(gift_shop, made):
+    purchases, end = gift_shop
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"z{900_000 - n}" for n in purchases.customer[purchases.order]],
+            "invoice_id": purchases.order,
+            "day": purchases.day[purchases.order],
+            "known": purchases.known,
+            "amount": purchases.amount * 100,
+        }
+    ).sample(frac=1, random_state=1)
+    other = forecast(Purchases.of(frame), end, HORIZON)
+    np.testing.assert_allclose(other.near.spend, made.near.spend * 100, rtol=1e-3)
+    np.testing.assert_allclose(other.year.active, made.year.active, rtol=1e-3)
+
+
+def test_every_figure_lies_in_its_range_and_the_interval_of_the_shop_round_its_sum(made):
+    for horizon in (made.near, made.year):
+        assert ((horizon.active >= 0) & (horizon.active <= 1)).all()
+        assert (horizon.spend > 0).all()
+        low, high = horizon.active_interval
+        assert ((low <= horizon.active) & (horizon.active <= high)).all()
+        everybody = horizon.spend > 0
+        inner = made.interval(horizon, everybody, 0.8)
+        outer = made.interval(horizon, everybody, 0.95)
+        assert outer[0] < inner[0] < horizon.spend.sum() < inner[1] < outer[1]
+    assert made.year.spend.sum() > 2 * made.near.spend.sum()
+    first, likely, last = made.next_order
+    assert ((first <= likely) & (likely <= last)).all()
+
+
+@pytest.mark.parametrize("shape", ["gifts, 2 years", "before a Christmas", "a grocer"])
+def test_simulated_shops_do_what_was_forecast(shape):
+    level, right, inside, sums = [], [], [], []
+    for seed in range(2):
+        purchases, end = simulated_shop(shape, seed)
+        found, known = forecast(purchases, end, HORIZON), purchases.at(end)
+        orders, spend = purchases.later(known, HORIZON)
+        assert found.near.spend_interval is not None
+        low, high = found.near.spend_interval
+        level.append(errors(found.near.spend, spend)["level"])
+        right.append(errors(found.near.spend, spend)["calibration_error"])
+        naive = errors(known.spend_since(end - HORIZON), spend)["calibration_error"]
+        assert right[-1] < naive + 0.05
+        inside.append(float(((low <= spend) & (spend <= high)).mean()))
+        sums.append(found.interval(found.near, spend >= 0, 0.95))
+        assert sums[-1][0] <= spend.sum() <= sums[-1][1]
+        assert found.near.active.sum() == pytest.approx((orders > 0).sum(), rel=0.3)
+    assert 0.7 < float(np.exp(np.mean(np.log(level)))) < 1.35
+    assert 0.74 < float(np.mean(inside)) < 0.95
+
+
+def shop_tables(purchases: Purchases, end: int, step: int = 60):
+    """Snapshots with two segments (who orders more is in 0), and their outcomes."""
+    customers, later = [], []
+    for back in range(480, -1, -step):
+        day, known = end - back, purchases.at(end - back)
+        ids = purchases.ids[known.customers]
+        rows = {"snapshot_date": date.fromordinal(day), "customer_id": ids}
+        customers.append(
+            pd.DataFrame({**rows, "segment_id": (known.orders_since(0) < 3).astype(int)})
+        )
+        if back >= HORIZON:
+            orders, spend = purchases.later(known, HORIZON)
+            later.append(pd.DataFrame({**rows, "later_orders": orders, "later_spend": spend}))
+    shuffled = [frame.sample(frac=1, random_state=2) for frame in customers]
+    return pd.concat(shuffled), pd.concat(later)
+
+
+def test_held_out_days_are_checked_by_group_and_add_up(gift_shop):
+    purchases, end = gift_shop
+    customers, later = shop_tables(purchases, end)
+    found = shop_forecast(
+        customers, later, purchases, {0: "good", 1: "rest"}, horizon=HORIZON, origins=3
+    )
+    assert found.forecast is not None
+    check = found.check
+    assert check.groupby("grouping").size().to_dict() == {"all": 3, "decile": 30, "segment": 6}
+    days = sorted(set(check["snapshot_date"]))
+    assert days == sorted(set(later["snapshot_date"]))[-3:]
+    for day in days:
+        rows = check[check["snapshot_date"] == day].assign(
+            sum=lambda r: r["actual_spend"] * r["customers"]
+        )
+        sums = rows.groupby("grouping")["sum"].sum()
+        truth = later.loc[later["snapshot_date"] == day, "later_spend"].sum()
+        assert sums.to_numpy() == pytest.approx(truth)
+    assert (check["is_within_95"] >= check["is_within_80"]).all()
+    assert (check["is_within_95"] == (check["verdict"] == "held")).all()
+    assert found.figures["days_held_out"] == 3
+    assert 0.5 < found.figures["accuracy"]["level"] < 2
+    held = found.figures["coverage"]
+    assert held["shop"]["checks"] == 3
+    assert held["segments"]["width"] > held["segments"]["naive_width"]
+    by_segment = found.by_segment.set_index("segment_id")
+    assert by_segment["spend"].sum() == pytest.approx(found.forecast.near.spend.sum())
+    assert (by_segment["spend_low"] < by_segment["spend_low80"]).all()
+    assert (by_segment["spend_high80"] < by_segment["spend_high"]).all()
+    mine = found.by_customer.merge(
+        customers[customers["snapshot_date"] == date.fromordinal(end)], on="customer_id"
+    )
+    assert mine.loc[mine["segment_id"] == 0, "expected_spend"].sum() == pytest.approx(
+        by_segment.loc[0, "spend"], rel=1e-3
+    )
+
+
+def test_a_forecast_outside_of_what_the_file_has_seen_is_flagged(gift_shop, made):
+    purchases, _ = gift_shop
+    figures = forecast_figures(made, purchases, HORIZON)["seen"]
+    assert not figures["is_more_than_ever"]
+    assert not figures["is_less_than_ever"]
+    assert figures["least"] < figures["last_days"] <= figures["most"] + 0.01
+    near = replace(made.near, spend=made.near.spend * 99)
+    huge = replace(made, near=near)
+    assert forecast_figures(huge, purchases, HORIZON)["seen"]["is_more_than_ever"]
+
+
+def test_a_young_file_is_not_forecast(gift_shop):
+    purchases, _ = gift_shop
+    young = date.fromordinal(purchases.first + 80)
+    rows = pd.DataFrame({"snapshot_date": [young], "customer_id": ["c0"], "segment_id": [0]})
+    later = pd.DataFrame(columns=["snapshot_date", "customer_id", "later_orders", "later_spend"])
+    found = shop_forecast(rows, later, purchases, {0: "x"}, horizon=HORIZON, origins=3)
+    assert found.forecast is None
+    assert found.figures == {"is_possible": False}
+    assert held_out(rows, later, purchases, HORIZON, 3) == []
+    assert coverage(pd.DataFrame(list(check_rows([], {}))), []) == {}
+
+
+def test_without_a_past_there_are_sums_with_intervals_but_none_for_a_customer(gift_shop):
+    purchases, _ = gift_shop
+    found = forecast(purchases, purchases.first + 100, HORIZON)
+    assert found.origins == 0
+    assert found.near.spend_interval is None
+    low, high = found.interval(found.near, found.near.spend > 0, 0.8)
+    assert low < found.near.spend.sum() < high
+
+
+def test_errors_are_none_for_a_perfect_forecast_and_known_for_a_doubled_one():
+    actual = np.arange(1.0, 21)
+    assert errors(actual, actual) == {
+        "calibration_error": 0, "level": 1, "gini": 1, "mean_error": 0,
+    }  # fmt: skip
+    found = errors(2 * actual, actual)
+    assert (found["level"], found["calibration_error"], found["gini"]) == (2, 1, 1)
+    assert errors(actual[::-1], actual)["gini"] == pytest.approx(-1)
+    assert deciles(np.array([3.0, 1, 2])).tolist() == [7, 1, 4]
