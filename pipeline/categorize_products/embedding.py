@@ -40,16 +40,16 @@ TINY = np.float32(1e-12)
 def embed(texts: Sequence[str]) -> Floats:
     """One vector of length 1 for each text of lower-case words parted by blanks.
 
-    Texts of one length are run together, always so many at a time and on one thread: a text's
-    vector does not depend on what else is embedded.
+    Texts of one length are run together, up to BLOCK at a time and on one thread. A vector's last
+    digits may depend on the processor and on what else is embedded; the same texts on the same
+    processor give the same bytes.
     """
     known = _vectors()
     with threadpool_limits(1):
         for block in _blocks(sorted(set(texts) - known.keys())):
-            tokens = [tokens for _, tokens in block]
-            filled = tokens + tokens[:1] * (BLOCK - len(block))
-            means = _model().run(np.array(filled)).mean(axis=1, dtype=np.float64)
-            for (text, _), vector in zip(block, unit_rows(means), strict=False):
+            tokens = np.array([tokens for _, tokens in block])
+            means = _model().run(tokens).mean(axis=1, dtype=np.float64)
+            for (text, _), vector in zip(block, unit_rows(means), strict=True):
                 known[text] = vector
     return np.array([known[text] for text in texts]).reshape(len(texts), DIMENSIONS)
 
