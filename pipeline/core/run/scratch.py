@@ -13,8 +13,8 @@ from pathlib import Path
 def scratch_folder(parent: str | Path | None = None) -> Iterator[Path]:
     """Yield a new folder in `parent` (default: PIPELINE_SPILL, else the system's for such).
 
-    It is removed at the end. What a killed process leaves is named customer-segments-….
+    It is removed at the end. What a killed process leaves is named segmentation-….
     """
     parent = parent or os.environ.get("PIPELINE_SPILL")
-    with tempfile.TemporaryDirectory(prefix="customer-segments-", dir=parent) as folder:
+    with tempfile.TemporaryDirectory(prefix="segmentation-", dir=parent) as folder:
         yield Path(folder)
