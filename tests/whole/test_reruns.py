@@ -23,6 +23,7 @@ STALE = {
     "shop.name": {"render_report"},
     "shop.currency": {"profile_segments", "render_report"},
     "shop.horizon_days": {"aggregate_rfm", "select_model", "profile_segments", "render_report"},
+    "alerts": {"render_report"},
     "sample": {"make_sample", "render_report"},
     "source": {"ingest", "render_report"},
     "clean": {"clean", "render_report"},
@@ -30,6 +31,7 @@ STALE = {
     "categorize": {"categorize_products", "render_report"},
     "rfm": {"aggregate_rfm", "render_report"},
     "select": {"select_model", "render_report"},
+    "prices": {"measure_prices", "render_report"},
     "profile": {"profile_segments", "render_report"},
     "report": {"render_report"},
 }
