@@ -116,11 +116,10 @@ def one_campaign(
     plan = Plan.model_validate(
         {
             "name": name, "segments": [chosen], "play": None, "kpi": "buyers", "start": start,
-            "length_days": LENGTH_DAYS, "cost": {}, "seed": 1, "list_sha256": "",
-            "sizes": {"treated": size - held_out, "held_out": held_out},
+            "length_days": LENGTH_DAYS, "cost_per_contact": 0, "fixed_cost": 0, "seed": 1,
+            "members": size, "left_out": {}, "treated": size - held_out, "held_out": held_out,
             "power": {"lift": 0.2, "alpha": 0.05, "wanted": 0.8},
-            "eligible": {"members": size, "left_out": {}, "drawn": size},
-            "drawn": {"snapshot": start - timedelta(days=1), "segments_md5": ""},
+            "snapshot": start - timedelta(days=1), "segments_md5": "", "list_sha256": "",
         }
     )  # fmt: skip
     rehearsed = rehearsals(purchases, start, chosen)

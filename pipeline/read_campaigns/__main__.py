@@ -94,8 +94,8 @@ def effects_of(
             "start": plan.start,
             "end": plan.end,
             "known_until": known_until,
-            "treated": plan.sizes.treated,
-            "held_out": plan.sizes.held_out,
+            "treated": plan.treated,
+            "held_out": plan.held_out,
             "problem": problem,
             "planned_lift": plan.power.lift,
             "cost": plan.total_cost,
@@ -117,18 +117,18 @@ def effects_of(
 def problem_of(campaign: Campaign, purchases: Purchases) -> str | None:
     """What makes a campaign's test invalid, if anything does."""
     plan, members = campaign.plan, campaign.members
-    if plan.start <= plan.drawn.snapshot:
-        return f"drawn from data up to {plan.drawn.snapshot}, which is not before the start"
+    if plan.start <= plan.snapshot:
+        return f"drawn from data up to {plan.snapshot}, which is not before the start"
     if not campaign.is_list_as_drawn:
         return "the list was changed after the draw"
     known = members[members["customer_id"].isin(purchases.bought["customer_id"])]
     treated = int((known["group"] == TREATED).sum())
-    planned = plan.sizes.treated / (plan.sizes.treated + plan.sizes.held_out)
+    planned = plan.treated / (plan.treated + plan.held_out)
     if len(known) == len(members) or is_split_kept(treated, len(known) - treated, planned):
         return None
     return (
         f"of those drawn, {treated} treated and {len(known) - treated} held out are still known, "
-        f"not {plan.sizes.treated} to {plan.sizes.held_out} as drawn"
+        f"not {plan.treated} to {plan.held_out} as drawn"
     )
 
 

@@ -27,35 +27,6 @@ LIST_COLUMNS = ("customer_id", "group", "stratum")
 Measure = Literal["buyers", "spend"]
 
 
-class Cost(StageParams):
-    """What the campaign costs, in the shop's currency."""
-
-    per_contact: float = Field(default=0, ge=0)
-    fixed: float = Field(default=0, ge=0)
-
-
-class Drawn(StageParams):
-    """From which run the customers were drawn: `git log -S<md5> dvc.lock` finds its commit."""
-
-    snapshot: date
-    segments_md5: str
-
-
-class Eligible(StageParams):
-    """How the members of the segments became the customers drawn."""
-
-    members: int
-    left_out: dict[str, int]
-    drawn: int
-
-
-class Sizes(StageParams):
-    """Customers in each group."""
-
-    treated: int = Field(ge=1)
-    held_out: int = Field(ge=1)
-
-
 class Power(StageParams):
     """What the test can show, measured on the same segments over the last such span that is over.
 
@@ -73,7 +44,10 @@ class Power(StageParams):
 
 
 class Plan(StageParams):
-    """One campaign."""
+    """One campaign: who was drawn, from how many, when it counts, and what it costs.
+
+    `snapshot` and `segments_md5` name the run: `git log -S<md5> dvc.lock` finds its commit.
+    """
 
     name: str
     segments: tuple[str, ...]
@@ -81,12 +55,16 @@ class Plan(StageParams):
     kpi: Measure
     start: date
     length_days: int = Field(ge=1, le=3660)
-    cost: Cost
-    sizes: Sizes
+    cost_per_contact: float = Field(ge=0)
+    fixed_cost: float = Field(ge=0)
+    members: int
+    left_out: dict[str, int]
+    treated: int = Field(ge=1)
+    held_out: int = Field(ge=1)
     power: Power
-    eligible: Eligible
     seed: int
-    drawn: Drawn
+    snapshot: date
+    segments_md5: str
     list_sha256: str
 
     @property
@@ -97,7 +75,7 @@ class Plan(StageParams):
     @property
     def total_cost(self) -> float:
         """Of addressing every treated customer."""
-        return self.cost.fixed + self.cost.per_contact * self.sizes.treated
+        return self.fixed_cost + self.cost_per_contact * self.treated
 
 
 class ShopHoldOut(StageParams):

@@ -91,8 +91,8 @@ def test_a_draw_is_written_down_and_the_same_command_gives_equal_bytes(run):
     files = [Path("campaigns/spring.yaml"), Path("campaigns/spring.csv")]
     before = [file.read_bytes() for file in files]
     plan = read_campaign("spring").plan
-    assert plan.sizes.treated + plan.sizes.held_out == plan.eligible.members == plan.eligible.drawn
-    assert plan.drawn.snapshot.isoformat() == AUGUST
+    assert plan.treated + plan.held_out == plan.members == len(drawn("spring"))
+    assert plan.snapshot.isoformat() == AUGUST
     assert plan.start.isoformat() == "2011-09-01"
     assert plan.power.base is not None
     assert "shows with a chance of" in out
@@ -113,7 +113,7 @@ def test_nobody_is_in_two_running_campaigns_unless_told(run):
     run("draw", "one", *everyone(), "--size", "60", "--hold-out", "30")
     assert run("draw", "two", *everyone(), "--hold-out", "50%")[0] == 0
     assert not drawn("one") & drawn("two")
-    assert read_campaign("two").plan.eligible.left_out == {"in campaign one until 2011-11-29": 60}
+    assert read_campaign("two").plan.left_out == {"in campaign one until 2011-11-29": 60}
     run("draw", "after", *everyone(), "--hold-out", "50%", "--start", "2012-03-01")
     run("draw", "both", *everyone(), "--hold-out", "50%", "--allow-overlap")
     assert drawn("after") == drawn("both") == drawn("one") | drawn("two")
@@ -123,8 +123,8 @@ def test_the_shop_wide_hold_out_is_in_no_draw_and_no_file(run):
     code, out, _ = run("hold-out", "20%")
     assert (code, "never drawn" in out) == (0, True)
     run("draw", "spring", *everyone(), "--hold-out", "50%")
-    held = read_campaign("spring").plan.eligible.left_out["shop-wide hold-out"]
-    assert 0.1 < held / read_campaign("spring").plan.eligible.members < 0.3
+    held = read_campaign("spring").plan.left_out["shop-wide hold-out"]
+    assert 0.1 < held / read_campaign("spring").plan.members < 0.3
     code, _, err = run("hold-out", "10%")
     assert code == 1
     assert "with seed 1 were declared before" in err
@@ -135,7 +135,7 @@ def test_only_those_who_may_be_addressed_are_drawn_where_contacts_are_given(run)
     Path("gone.csv").write_text("customer_id\n" + "\n".join(sorted(read_table(SEGMENTS)
                                 ["customer_id"].unique())[:40]), encoding="utf-8")  # fmt: skip
     run("draw", "spring", *everyone(), "--contacts", file, "--opt-outs", "gone.csv")
-    left_out = read_campaign("spring").plan.eligible.left_out
+    left_out = read_campaign("spring").plan.left_out
     assert 0 < left_out["opted out"] <= 40
     code, _, err = run("draw", "none", *everyone(), "--contacts", contacts_file("?"))
     assert code == 1
@@ -152,8 +152,8 @@ def test_exports_hold_the_treated_alone(run):
         members.loc[members["group"] == "treated", "customer_id"]
     )
     assert rows["suggested_action"].str.len().min() > 10
-    assert f"{plan.sizes.held_out} held out are in no file" in out
-    assert len(pd.read_csv("exports/spring/meta.csv")) == plan.sizes.treated
+    assert f"{plan.held_out} held out are in no file" in out
+    assert len(pd.read_csv("exports/spring/meta.csv")) == plan.treated
     Path("campaigns/spring.csv").write_text(
         Path("campaigns/spring.csv").read_text(encoding="utf-8").replace("held out", "treated"),
         encoding="utf-8",

@@ -24,12 +24,16 @@ play:
 kpi: buyers
 start: 2012-01-01
 length_days: 30
-cost: {per_contact: 0.0, fixed: 0.0}
-sizes: {treated: 1, held_out: 1}
+cost_per_contact: 0.0
+fixed_cost: 0.0
+members: 2
+left_out: {}
+treated: 1
+held_out: 1
 power: {lift: 0.2, alpha: 0.05, wanted: 0.8}
-eligible: {members: 2, left_out: {}, drawn: 2}
 seed: 1
-drawn: {snapshot: 2011-12-10, segments_md5: ''}
+snapshot: 2011-12-10
+segments_md5: ''
 list_sha256: ''
 """
 

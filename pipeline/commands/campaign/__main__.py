@@ -53,13 +53,9 @@ from pipeline.profile_segments.__main__ import Params as ProfileParams
 from pipeline.read_campaigns.plans import (
     HELD_OUT,
     SHOP_HOLD_OUT,
-    Cost,
-    Drawn,
-    Eligible,
     Plan,
     Power,
     ShopHoldOut,
-    Sizes,
     list_text,
     plan_file,
     read_campaign,
@@ -195,12 +191,16 @@ def draw(arguments: argparse.Namespace) -> None:
         kpi=kpi,
         start=start,
         length_days=length,
-        cost=Cost(per_contact=arguments.cost_per_contact, fixed=arguments.fixed_cost),
-        sizes=Sizes(treated=size - held_out, held_out=held_out),
+        cost_per_contact=arguments.cost_per_contact,
+        fixed_cost=arguments.fixed_cost,
+        members=len(members),
+        left_out=left_out,
+        treated=size - held_out,
+        held_out=held_out,
         power=power_of(rehearsal, kpi, size - held_out, held_out, plan),
-        eligible=Eligible(members=len(members), left_out=left_out, drawn=size),
         seed=arguments.seed,
-        drawn=Drawn(snapshot=snapshot, segments_md5=md5(SEGMENTS.path)),
+        snapshot=snapshot,
+        segments_md5=md5(SEGMENTS.path),
         list_sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
     keep(campaign, text)
@@ -256,8 +256,8 @@ def export_files(arguments: argparse.Namespace) -> None:
         write_text(file, file_for(tool, people))
         print(f"{file}: {words.plural(len(people), 'person', 'people')}")
     print(
-        f"{words.count(len(people))} of {words.count(campaign.plan.sizes.treated)} treated can be "
-        f"addressed{reasons(left_out)}; {words.count(campaign.plan.sizes.held_out)} held out are "
+        f"{words.count(len(people))} of {words.count(campaign.plan.treated)} treated can be "
+        f"addressed{reasons(left_out)}; {words.count(campaign.plan.held_out)} held out are "
         "in no file"
     )
 
@@ -317,11 +317,11 @@ def declare(arguments: argparse.Namespace) -> None:
 
 def plan_in_words(plan: Plan, currency: str) -> str:
     """What was drawn and what it can show."""
-    power, sizes = plan.power, plan.sizes
-    whole = f"{words.count(plan.eligible.members)} in {', '.join(plan.segments)}"
-    groups = f"{words.count(sizes.treated)} treated, {words.count(sizes.held_out)} {HELD_OUT}"
+    power = plan.power
+    whole = f"{words.count(plan.members)} in {', '.join(plan.segments)}"
+    groups = f"{words.count(plan.treated)} treated, {words.count(plan.held_out)} {HELD_OUT}"
     lines = [
-        f"{plan_file(plan.name)}: {groups}, of {whole}{reasons(plan.eligible.left_out)}.",
+        f"{plan_file(plan.name)}: {groups}, of {whole}{reasons(plan.left_out)}.",
         f"Counts from {words.day(plan.start)} to {words.day(plan.end)}.",
     ]
     if power.base is None or power.chance is None or power.detectable_lift is None:
