@@ -148,7 +148,7 @@ def rehearsals(purchases: Purchases, start: date, chosen: str) -> dict[str, floa
     ids = slices(before, then + timedelta(days=1))[chosen].index
     members = pd.DataFrame({"customer_id": ids, "snapshot_date": then, "segment": chosen})
     found = rehearse(before, members, [chosen], LENGTH_DAYS)
-    return {m: e.narrowed for m, e in (found.found if found else {}).items() if e}
+    return {measure: effect.narrowed for measure, effect in found.items()}
 
 
 def plant(

@@ -174,10 +174,10 @@ def draw(arguments: argparse.Namespace) -> None:
         alpha=params.power.alpha,
         wanted=params.power.power,
     )
-    rehearsal = rehearse(purchases, segments, chosen, length)
-    kpi = arguments.kpi or best_kpi(rehearsal, plan.lift)
+    rehearsed = rehearse(purchases, segments, chosen, length)
+    kpi = arguments.kpi or best_kpi(rehearsed.get("buyers"), plan.lift)
     held_out = held_out_of(arguments.hold_out, size) or smallest_hold_out(
-        rehearsal, kpi, size, lift=plan.lift, alpha=plan.alpha, wanted=plan.wanted
+        rehearsed.get(kpi), size, plan
     )
     now = customers[customers["snapshot_date"] == snapshot].set_index("customer_id").loc[able]
     rows = assign(name, arguments.seed, strata(now), size, held_out)
@@ -197,7 +197,7 @@ def draw(arguments: argparse.Namespace) -> None:
         left_out=left_out,
         treated=size - held_out,
         held_out=held_out,
-        power=power_of(rehearsal, kpi, size - held_out, held_out, plan),
+        power=power_of(rehearsed.get(kpi), size - held_out, held_out, plan),
         seed=arguments.seed,
         snapshot=snapshot,
         segments_md5=md5(SEGMENTS.path),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -104,91 +104,61 @@ def assign(
     return [(c, HELD_OUT if c in left else TREATED, str(stratum[c])) for c in sorted(drawn)]
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """The same test on a time that is over and in which nothing was done: what it shows."""
-
-    found: Mapping[Measure, Effect | None]
-    customers: int
-
-    def spread(self, measure: Measure) -> float | None:
-        """The standard error of a difference of two groups of one customer each, adjusted."""
-        found = self.found[measure]
-        held_out = self.customers // 2
-        per_one = 1 / held_out + 1 / (self.customers - held_out) if held_out else math.inf
-        return found.error / math.sqrt(per_one) if found else None
-
-
 def rehearse(
     purchases: Purchases, members: pd.DataFrame, segments: Iterable[str], length_days: int
-) -> Rehearsal | None:
-    """Rehearse on the segments' members at the last snapshot with a whole length after it.
+) -> dict[Measure, Effect]:
+    """The same test on the segments' members at the last snapshot with a whole length after it.
 
-    `members` holds snapshot_date, customer_id and segment.
+    Nothing was done then, so it tells what such a test shows: the errors returned are those of two
+    groups of one customer each. `members` holds snapshot_date, customer_id and segment.
     """
     over = date.fromordinal(max(purchases.last_day, 1)) - timedelta(days=length_days)
     past = members[members["segment"].isin(list(segments)) & (members["snapshot_date"] <= over)]
     if past.empty:
-        return None
+        return {}
     snapshot = past["snapshot_date"].max()
     customers = sorted(past.loc[past["snapshot_date"] == snapshot, "customer_id"])
-    start = snapshot + timedelta(days=1)
+    start, half = snapshot + timedelta(days=1), len(customers) // 2
     numbers = np.array([draw_number(0, "rehearsal", customer) for customer in customers])
-    is_treated = numbers.argsort().argsort() >= len(customers) // 2
+    is_treated = numbers.argsort().argsort() >= half
     seen = outcomes(purchases, customers, start, length_days)
     known = history(purchases, customers, start, length_days)
     measures: tuple[Measure, ...] = ("buyers", "spend")
-    return Rehearsal(
-        {m: effect(seen[m], is_treated, known[m]) for m in measures},
-        len(customers),
-    )
+    found = {m: effect(seen[m], is_treated, known[m]) for m in measures}
+    scale = 1 / math.sqrt(1 / max(half, 1) + 1 / max(len(customers) - half, 1))
+    return {
+        m: replace(e, error=e.error * scale, plain_error=e.plain_error * scale)
+        for m, e in found.items()
+        if e and e.untreated > 0
+    }
 
 
-def best_kpi(rehearsal: Rehearsal | None, lift: float) -> Measure:
+def best_kpi(buyers: Effect | None, lift: float) -> Measure:
     """Share of buyers; spend where so many buy that their share cannot rise by the lift."""
-    found = rehearsal.found["buyers"] if rehearsal else None
-    if found is None:
-        return "buyers"
-    base = found.untreated
+    base = buyers.untreated if buyers else 0.0
     return "spend" if base * (1 + lift) > (1 + base) / 2 else "buyers"
 
 
-def smallest_hold_out(
-    rehearsal: Rehearsal | None,
-    kpi: Measure,
-    size: int,
-    *,
-    lift: float,
-    alpha: float,
-    wanted: float,
-) -> int:
+def smallest_hold_out(rehearsed: Effect | None, size: int, plan: Power) -> int:
     """The fewest held out that show the lift; half of all where no split does."""
     half = size // 2
-    found = rehearsal.found[kpi] if rehearsal else None
-    spread = rehearsal.spread(kpi) if rehearsal else None
-    if found is None or spread is None:
-        return half
-    for held_out in range(min(LEAST_HELD_OUT, half), half):
-        error = spread * math.sqrt(1 / held_out + 1 / (size - held_out))
-        if chance_to_see(lift * found.untreated, error, alpha) >= wanted:
+    for held_out in range(min(LEAST_HELD_OUT, half), half if rehearsed else 0):
+        chance = power_of(rehearsed, size - held_out, held_out, plan).chance
+        if chance is not None and chance >= plan.wanted:
             return held_out
     return half
 
 
-def power_of(
-    rehearsal: Rehearsal | None, kpi: Measure, treated: int, held_out: int, plan: Power
-) -> Power:
+def power_of(rehearsed: Effect | None, treated: int, held_out: int, plan: Power) -> Power:
     """The plan with what groups of this size show."""
-    found = rehearsal.found[kpi] if rehearsal else None
-    spread = rehearsal.spread(kpi) if rehearsal else None
-    if found is None or spread is None or found.untreated <= 0:
+    if rehearsed is None:
         return plan
-    error = spread * math.sqrt(1 / treated + 1 / held_out)
+    base, error = rehearsed.untreated, rehearsed.error * math.sqrt(1 / treated + 1 / held_out)
     figures = {
-        "base": found.untreated,
-        "chance": chance_to_see(plan.lift * found.untreated, error, plan.alpha),
-        "detectable_lift": least_seen(error, plan.alpha, plan.wanted) / found.untreated,
-        "narrowed": found.narrowed,
+        "base": base,
+        "chance": chance_to_see(plan.lift * base, error, plan.alpha),
+        "detectable_lift": least_seen(error, plan.alpha, plan.wanted) / base,
+        "narrowed": rehearsed.narrowed,
     }
     return plan.model_copy(update={name: float(f"{v:.4g}") for name, v in figures.items()})
 
