@@ -21,7 +21,6 @@ TABLES = (
     "exploration",
     "customers",
     "later_purchases",
-    "rfm_thresholds",
 )
 FIGURES = (*(f"metrics/{stage}.json" for stage in STAGES), "metrics/plots/season.csv")
 

@@ -1,8 +1,7 @@
 """Describe every customer as of each snapshot, from nothing that happened after it.
 
 Reads   data/sales.parquet, data/returned_units.parquet, data/product_categories.parquet
-Writes  data/customers.parquet, data/later_purchases.parquet, data/rfm_thresholds.parquet,
-        metrics/aggregate_rfm.json
+Writes  data/customers.parquet, data/later_purchases.parquet, metrics/aggregate_rfm.json
 
 Example: python -m pipeline.aggregate_rfm
 """
@@ -19,13 +18,13 @@ from pipeline.aggregate_rfm.calendar import month_ends
 from pipeline.aggregate_rfm.features import MONEY_UNIT, customer_features
 from pipeline.aggregate_rfm.later_purchases import later_purchases, whole_horizons
 from pipeline.aggregate_rfm.movements import movements
-from pipeline.aggregate_rfm.rfm_scores import score_thresholds, with_scores
+from pipeline.aggregate_rfm.rfm_scores import with_scores
 from pipeline.core.engines.base import open_engine
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import write_metrics
 from pipeline.core.run.params import ShopParams, StageParams, load_params
 from pipeline.core.run.stage import run_stage, stage
-from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES, RFM_THRESHOLDS
+from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
 from pipeline.core.tables.clean import RETURNED_UNITS, SALES
 from pipeline.core.tables.contract import ContractError, read_table
@@ -67,10 +66,8 @@ def main() -> None:
         customers = engine.keep(with_scores(features))
         judged = whole_horizons(snapshots, min(last, snapshots[-1]), horizon)
         later = engine.keep(later_purchases(moved, customers, judged, horizon))
-        thresholds = score_thresholds(customers)
         engine.write(CUSTOMERS, customers.drop("amount", "last_kept_day"))
         engine.write(LATER_PURCHASES, later)
-        engine.write(RFM_THRESHOLDS, thresholds)
         write_metrics(
             "aggregate_rfm",
             figures(

@@ -1,4 +1,4 @@
-"""RFM scores 1 to 5 in which equal customers get equal scores, and what values each one spans.
+"""RFM scores 1 to 5 in which equal customers get equal scores.
 
 A score is 1 + floor(5 x strictly worse / all): customers who are alike have the same number of
 strictly worse ones, so that no tie is broken by row order and no quantile edge has to be unique.
@@ -7,13 +7,9 @@ Where ties are large (half of the customers with one order), a score may have no
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import narwhals as nw
-import pandas as pd
-
-from pipeline.aggregate_rfm.features import MONEY_UNIT
 
 Lines = nw.LazyFrame[Any]
 
@@ -35,50 +31,3 @@ def with_scores(features: Lines) -> Lines:
 
 def _rank(column: str) -> nw.Expr:
     return nw.col(column).rank("min").over("snapshot_date").cast(nw.Int64)
-
-
-def score_thresholds(customers: Lines) -> Lines:
-    """Return the values that each score of each measure spans at each snapshot.
-
-    Columns: `snapshot_date`, `measure`, `score`, `lowest`, `highest` (null where the score holds
-    only customers who kept nothing, for recency), `customers`.
-    """
-    values = {
-        "recency": nw.col("recency_days") * 10_000,
-        "frequency": nw.col("frequency") * 10_000,
-        "monetary": nw.col("amount"),
-    }
-    spans = [
-        customers.select(
-            "snapshot_date",
-            nw.lit(measure).alias("measure"),
-            nw.col(f"{measure}_score").alias("score"),
-            value.alias("value"),
-        )
-        .group_by("snapshot_date", "measure", "score")
-        .agg(
-            nw.col("value").min().alias("lowest"),
-            nw.col("value").max().alias("highest"),
-            nw.len().alias("customers"),
-        )
-        for measure, value in values.items()
-    ]
-    return nw.concat(spans).with_columns(
-        nw.col("lowest") * nw.lit(MONEY_UNIT), nw.col("highest") * nw.lit(MONEY_UNIT)
-    )
-
-
-def score_of(measure: str, value: Decimal | int | None, thresholds: pd.DataFrame) -> int:
-    """Return the score that a value would have among the customers of one snapshot's thresholds.
-
-    A value between two scores has as many strictly worse customers as the better of the two; one
-    better than all has the highest score. None is the recency of a customer who kept nothing.
-    """
-    if value is None:
-        return 1
-    spans = thresholds[(thresholds["measure"] == measure) & thresholds["lowest"].notna()]
-    if measure == "recency":
-        reached = spans.loc[spans["lowest"] <= value, "score"]
-    else:
-        reached = spans.loc[spans["highest"] >= value, "score"]
-    return int(reached.min()) if len(reached) else SCORES

@@ -31,7 +31,7 @@ from pipeline.aggregate_rfm.calendar import month_ends, period_of
 from pipeline.aggregate_rfm.features import customer_features
 from pipeline.aggregate_rfm.later_purchases import later_purchases, whole_horizons
 from pipeline.aggregate_rfm.movements import movements
-from pipeline.aggregate_rfm.rfm_scores import score_of, score_thresholds, with_scores
+from pipeline.aggregate_rfm.rfm_scores import with_scores
 from pipeline.core.engines.expressions import day_number
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import parse_params
@@ -311,30 +311,6 @@ def test_equal_customers_get_equal_scores_and_kept_nothing_gets_the_lowest(engin
     assert {rows[f"C{i}"]["monetary_score"] for i in range(1, 9)} == {1}
     assert rows["D"]["recency_score"] == 5
     assert [rows["E"][f"{m}_score"] for m in ("recency", "frequency", "monetary")] == [1, 1, 1]
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_thresholds_show_what_each_score_spans_and_score_new_values_alike(engine):
-    sales = [sale(i, str(i), "P1", i, i % 3, f"C{i}") for i in range(1, 11)]
-    customers = scored(engine, sales, (SNAPSHOTS[1],))
-    native = score_thresholds(customers).collect().to_native()
-    table = native if isinstance(native, pd.DataFrame) else native.to_pandas()
-    monetary = table[table["measure"] == "monetary"].sort_values("score")
-    assert list(monetary["score"]) == [1, 2, 3, 4, 5]
-    assert list(monetary["lowest"]) == [Decimal(i) * 3 / 2 for i in (1, 3, 5, 7, 9)]
-    assert list(monetary["highest"]) == [Decimal(i) * 3 / 2 for i in (2, 4, 6, 8, 10)]
-    for row in collected(customers):
-        for measure, value in (
-            ("recency", row["recency_days"]),
-            ("frequency", row["frequency"]),
-            ("monetary", row["monetary"]),
-        ):
-            assert score_of(measure, value, table) == row[f"{measure}_score"]
-    assert score_of("monetary", Decimal(1000), table) == 5
-    assert score_of("monetary", Decimal(0), table) == 1
-    assert score_of("recency", 1000, table) == 1
-    assert score_of("recency", 0, table) == 5
-    assert score_of("recency", None, table) == 1
 
 
 def brute_force_later(

@@ -13,7 +13,7 @@ from line_stages import copy_inputs, prepare, run_stage
 
 STAGES = ("ingest", "clean", "explore", "aggregate_rfm")
 LINES = ("invoice_lines", "sales", "returned_units")
-ABOUT_CUSTOMERS = ("exploration", "customers", "later_purchases", "rfm_thresholds")
+ABOUT_CUSTOMERS = ("exploration", "customers", "later_purchases")
 
 
 @pytest.fixture(scope="module")

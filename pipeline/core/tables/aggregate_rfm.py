@@ -3,7 +3,6 @@
 from pipeline.core.tables.contract import (
     Table,
     amount,
-    count,
     day,
     integer,
     money,
@@ -78,25 +77,4 @@ LATER_PURCHASES = Table(
     ),
     key=("snapshot_date", "customer_id"),
     rules=("(later_orders = 0) = (later_spend = 0)",),
-)
-
-RFM_THRESHOLDS = Table(
-    "rfm_thresholds",
-    row="one score of one measure at one snapshot, where any customer has it",
-    columns=(
-        day("snapshot_date", "the snapshot"),
-        text(
-            "measure",
-            "recency (days), frequency (orders) or monetary (currency)",
-            among=("recency", "frequency", "monetary"),
-        ),
-        score("score", "the score, 5 = best"),
-        money(
-            "lowest", "least value with this score; null where all of them kept nothing", null=True
-        ),
-        money("highest", "greatest value with this score; null alike", null=True),
-        count("customers", "customers with this score", least=1),
-    ),
-    key=("snapshot_date", "measure", "score"),
-    rules=("lowest <= highest",),
 )
