@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
   --generate-hashes --no-strip-extras --quiet --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
-.PHONY: run test test-all coverage check audit verify bench dag help spark discover online_retail docs lock format clean
+.PHONY: run test test-all coverage check audit verify bench dag help spark discover online_retail screenshots docs lock format clean
 
 # DVC refuses these two where it was killed as it began to write them; it makes both anew.
 run: $(VENV)/.run ## run the pipeline (default: on the embedded sample) and show the segments
@@ -70,6 +70,9 @@ discover: $(VENV)/.discover ## add the sentence model that finds categories with
 
 format: $(VENV)/.dev ## put the code into its one format
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+screenshots: $(VENV)/.dev ## take pictures of the report, light and dark, at four widths and on paper
+	@$(BIN)/python docs/screenshots.py
 
 docs: $(VENV)/.run ## make docs/data_dictionary.md and params.schema.json anew
 	@$(BIN)/python -m pipeline.core.tables > docs/data_dictionary.md

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.core.tables.assign_segments import SEGMENTS
+from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
 from pipeline.core.tables.categorize_products import CATEGORIES as CATEGORY_FACTS
 from pipeline.core.tables.categorize_products import CATEGORY_MONTHS, PRODUCT_CATEGORIES
 from pipeline.core.tables.contract import Table, write_table
 from pipeline.core.tables.explore import EXPLORATION
 from pipeline.core.tables.profile_segments import (
     CUSTOMER_FORECASTS,
+    CUSTOMER_MONTHS,
     DRIFT,
     FORECAST_CHECK,
     LATEST_MOVES,
@@ -36,12 +37,14 @@ from pipeline.core.tables.profile_segments import (
     SEGMENT_MONTHS,
     SEGMENT_RETENTION,
     SEGMENT_RULES,
+    SHOP_PERIODS,
     STRATEGIES,
     TYPICAL_CUSTOMERS,
 )
 from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
+UNKNOWN = ("expected_", "buying_", "value_at", "compares", "decision")  # without later purchases
 HOSTILE = (
     "</script><script>window.hacked=1</script><!-- <img src=x onerror=window.hacked=1> ع 🎁 {{7*7}}"
 )
@@ -99,9 +102,16 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
             for a, b in pairwise(SNAPSHOTS)
         ],
         SEGMENT_RULES: [_rule(i) for i in range(5)],
+        SEGMENT_NAMES: [
+            _segment(i) | {"group": "", "play": NAMES[i].replace(" ", "_"), "customers": SIZES[i],
+                           "condition": "ordered at least twice" if i < 3 else ""}
+            for i in range(5)
+        ],
         SEGMENTS: [
             {"snapshot_date": d, "customer_id": f"C{i}{n:03d}", "segment_id": i,
-             "segment": NAMES[i], "confidence": 0.9}
+             "segment": NAMES[i], "play": NAMES[i].replace(" ", "_"), "confidence": 0.9,
+             "previous_segment": None, "since": SNAPSHOTS[0], "months_in_segment": 0,
+             "moved_by": None}
             for d in SNAPSHOTS for i, size in enumerate(SIZES) for n in range(size)
         ],
         TYPICAL_CUSTOMERS: [_typical(i) for i in range(5)],
@@ -112,7 +122,16 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
         LATEST_MOVES: _latest_moves(),
         SEGMENT_CHANGES: [_change(i) for i in range(5)],
         DRIFT: [_drift(m, d) for d in SNAPSHOTS[:-1] for m in ("segment_shares", "monetary")],
-        PROFILE_NOTES: [{"position": 1, "topic": "season", "note": "December is not whole."}],
+        CUSTOMER_MONTHS: [
+            {"customer_id": f"C{i}{n:03d}", "month": m, "orders": 1, "spend": Decimal(40 + n)}
+            for i, size in enumerate(SIZES[:4]) for n in range(size) for m in MONTHS[i::4]
+        ],
+        SHOP_PERIODS: [_period(*period) for period in PERIODS],
+        PROFILE_NOTES: [
+            {"position": 1, "topic": "season", "note": "short_file", "figures": "{}"},
+            {"position": 2, "topic": "profiles", "note": "nobody",
+             "figures": json.dumps({"segment": "at risk"})},
+        ],
         CANDIDATES: [_candidate(a, k) for a in ("kmeans", "ward", "seed") for k in range(2, 7)],
         SELECTION_REASONS: [_reason("kmeans", "chosen"), _reason("ward", "rejected")],
         EXPLORATION: _exploration(),
@@ -128,17 +147,26 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
             SEGMENT_RETENTION, DRIFT, FORECAST_CHECK,
         ):  # fmt: skip
             found[table] = []
-        for row in found[PROFILES] + found[CUSTOMER_FORECASTS]:
-            unknown = [key for key in row if key.startswith(("expected_", "buying_"))]
+        for row in found[PROFILES] + found[CUSTOMER_FORECASTS] + found[STRATEGIES]:
+            unknown = [
+                key
+                for key in row
+                if key.startswith(("expected_", "buying_", "value_at", "compares", "decision"))
+            ]
             row.update(dict.fromkeys([*unknown, *({"retention"} & set(row))]))
+        found[SHOP_PERIODS] = found[SHOP_PERIODS][:1]
         for row in found[CANDIDATES]:
             row["failed_gates"] = "Jaccard"
     if hostile:
         found[PRODUCT_CATEGORIES][0]["description"] = HOSTILE
-        found[STRATEGIES][0]["offer"] = HOSTILE
-        found[PROFILES][0]["summary"] = HOSTILE
-        found[CUSTOMER_FORECASTS][0]["customer_id"] = HOSTILE
-        found[PROFILE_NOTES][0]["note"] = HOSTILE
+        found[PROFILES][0]["offer_category_title"] = HOSTILE
+        found[PROFILES][0]["rule"] = HOSTILE
+        found[PROFILE_NOTES][1]["figures"] = json.dumps({"segment": HOSTILE})
+        for table in (CUSTOMER_FORECASTS, CUSTOMER_MONTHS, SEGMENTS):
+            for row in found[table]:
+                if row["customer_id"] == "C0000":
+                    row["customer_id"] = HOSTILE
+        found[CUSTOMER_FORECASTS][1]["offer_category_title"] = HOSTILE
         found[EXPLORATION][-1]["sub_bucket"] = HOSTILE
     return found
 
@@ -152,8 +180,7 @@ def _profile(i: int) -> dict[str, Any]:
     spend = [9000.0, 5000.0, 800.0, 7000.0, 0.0][i]
     return _segment(i) | {
         "group": ["", "", "", "wholesale", "kept_nothing"][i],
-        "summary": f"{NAMES[i].capitalize()} are a fifth of the customers.",
-        "action": f"Write to the {NAMES[i]} on Monday.",
+        "play": NAMES[i].replace(" ", "_"),
         "snapshot_date": AS_OF,
         "customers": SIZES[i],
         "customer_share": SIZES[i] / 100,
@@ -166,11 +193,31 @@ def _profile(i: int) -> dict[str, Any]:
         "median_tenure_days": 200.0,
         "median_order_value": 0.0 if nothing else 310.0,
         "return_rate": 1.0 if nothing else 0.02,
+        "units_per_line": 12.0,
+        "gap": None if nothing else 30.0,
+        "quiet_days": None if nothing else 55.0,
+        "gap_customers": 0 if nothing else SIZES[i],
+        "top_country": "United Kingdom",
+        "abroad_share": 0.2,
+        "peak_month": 11,
+        "days_to_peak": 327,
+        "top_category_title": "Kitchen",
+        "second_category_title": "Party <fun>",
+        "offer_category": "kitchen",
+        "offer_category_title": "Kitchen",
+        "over_category_title": "Kitchen",
+        "over_lift": 1.6,
+        "next_category": "lights",
+        "next_category_title": "Lights & candles",
+        "rise_to": "champions" if i in (1, 2) else None,
+        "rise_share": 0.21 if i in (1, 2) else None,
+        "rise_gain": 1196.0 if i in (1, 2) else None,
+        "fall_to": "at risk" if i < 2 else None,
+        "fall_share": 0.1 if i < 2 else None,
         "mean_confidence": 0.87,
         "rule": "last order at most 60 days ago and more than 3 orders",
         "rule_precision": 0.91,
         "rule_recall": 0.84,
-        "first_order_text": "14 products for £230, mostly kitchen.",
         "first_order_value": 230.0,
         "first_order_units": 120.0,
         "first_order_products": 14.0,
@@ -196,24 +243,13 @@ def _strategy(i: int) -> dict[str, Any]:
     testable = i < 3
     return _segment(i) | {
         "play": NAMES[i].replace(" ", "_"),
-        "action": f"Write to the {NAMES[i]} on Monday.",
-        "goal": "A second order within 90 days.",
-        "offer": "Kitchen first, lights next.",
-        "channel": "e-mail",
-        "cadence": "every two weeks",
-        "cost_class": "low: a mailing",
-        "kpi": "share that buys within 90 days, now 34 %",
-        "holdout": "Leave out 12 of 100 customers.",
-        "do_not": "Do not discount what they buy anyway.",
-        "exceptions": "" if i else "3 of them are better treated as new.",
-        "at_stake": "£420 over 90 days if the lift comes true.",
-        "value_at_stake": 420.0,
-        "value_at_stake_low": 300.0,
-        "value_at_stake_high": 500.0,
-        "offer_category": "kitchen",
-        "offer_category_title": "Kitchen",
-        "next_category": "lights",
-        "next_category_title": "Lights & candles",
+        "cost_class": ["medium", "low", "medium", "high", "none"][i],
+        "decision": [1, 3, 2, 4, None][i],
+        "exceptions": 0 if i else 3,
+        "value_at_stake": 420.0 if i < 4 else None,
+        "value_at_stake_low": 300.0 if i < 4 else None,
+        "value_at_stake_high": 500.0 if i < 4 else None,
+        "compares": "buyers" if i < 4 else None,
         "baseline_rate": 0.34,
         "target_rate": 0.39,
         "alpha": 0.05,
@@ -231,12 +267,6 @@ def _customer(i: int, n: int, chance: np.random.Generator) -> dict[str, Any]:
     return _segment(i) | {
         "customer_id": f"C{i}{n:03d}",
         "confidence": 0.9,
-        "previous_segment": None,
-        "since": AS_OF,
-        "months_in_segment": 0,
-        "recency_score": 3,
-        "frequency_score": 3,
-        "monetary_score": 3,
         "recency_days": None if nothing else int(chance.integers(0, 40) + 60 * i),
         "frequency": 0 if nothing else int(chance.integers(1, 12)),
         "monetary": Decimal(0) if nothing else Decimal(int(chance.integers(20, 9000))),
@@ -248,9 +278,18 @@ def _customer(i: int, n: int, chance: np.random.Generator) -> dict[str, Any]:
         "buying_probability": 0.4,
         "expected_orders": 0.7,
         "expected_spend": 90.0,
-        "action": "Show the new kitchen goods.",
-        "map_x": float(chance.normal()),
-        "map_y": float(-i),
+        "offer_category": "kitchen",
+        "offer_category_title": "Kitchen",
+        "tenure_days": 150,
+        "play": "at_risk" if (i, n < 3) == (0, True) else NAMES[i].replace(" ", "_"),
+        "segment_before": "loyal" if n == 5 else NAMES[i],
+        "previous_segment": "loyal" if n == 5 else None,
+        "since": SNAPSHOTS[-1] if n == 5 else SNAPSHOTS[0],
+        "months_in_segment": 0 if n == 5 else 3,
+        "moved_by": "behaviour" if n == 5 else None,
+        "recency_score": 3,
+        "frequency_score": 4,
+        "monetary_score": 5,
     }
 
 
@@ -271,7 +310,6 @@ def _feature(i: int, rank: int, name: str) -> dict[str, Any]:
         "effect": "none"
         if empty
         else ["much higher", "higher", "like the rest", "lower", "lower"][i],
-        "sentence": f"Their {title} is not that of the others.",
         "rank": rank,
     }
 
@@ -303,6 +341,23 @@ def _country(i: int, country: str) -> dict[str, Any]:
         "spend": Decimal(300 if is_home else 40),
         "spend_share": 0.88 if is_home else 0.12,
     }
+
+
+PERIODS = (
+    ("latest", date(2011, 9, 11), date(2011, 12, 9), 123456.0, 300),
+    ("before", date(2011, 6, 13), date(2011, 9, 10), 100000.0, 310),
+    ("comparable", date(2011, 12, 1), date(2011, 12, 9), 20000.0, 50),
+    ("comparable_year_before", date(2010, 12, 1), date(2010, 12, 9), 16000.0, 40),
+    ("ahead_year_before", date(2010, 12, 10), date(2011, 3, 9), 30000.0, 90),
+)
+
+
+def _period(name: str, start: date, end: date, revenue: float, orders: int) -> dict[str, Any]:
+    return {
+        "period": name, "first_day": start, "last_day": end, "days": (end - start).days + 1,
+        "revenue": revenue, "known_revenue": 0.9 * revenue, "orders": orders,
+        "customers": orders // 3, "new_customers": 12 if name == "latest" else None,
+    }  # fmt: skip
 
 
 def _month(i: int, month: date) -> dict[str, Any]:
@@ -340,7 +395,6 @@ def _typical(i: int) -> dict[str, Any]:
         "rank": 1, "customer_id": f"C{i}000", "recency_days": None if i == 4 else 12,
         "frequency": 5, "monetary": 900.0, "tenure_days": 150, "average_order_value": 180.0,
         "top_category_title": "Kitchen", "country": "United Kingdom",
-        "sentence": f"Customer C{i}000 of the United Kingdom ordered 5 times for £900.",
     }  # fmt: skip
 
 
@@ -398,7 +452,7 @@ def _change(i: int) -> dict[str, Any]:
         "from_date": SNAPSHOTS[-2], "to_date": AS_OF, "customers_before": SIZES[i] - 1,
         "share_before": SIZES[i] / 100, "customers": SIZES[i], "share": SIZES[i] / 100,
         "newcomers": 1, "rose_in": 2, "fell_in": 0, "rose_out": 0, "fell_out": 2,
-        "spend_since": Decimal(120), "sentence": f"Grew from {SIZES[i] - 1} to {SIZES[i]}.",
+        "spend_since": Decimal(120),
     }  # fmt: skip
 
 
@@ -406,7 +460,7 @@ def _drift(measure: str, when: date) -> dict[str, Any]:
     return {
         "snapshot_date": when, "reference": "training", "reference_date": AS_OF,
         "measure": measure, "measure_title": measure.replace("_", " "), "psi": 0.12,
-        "noise": 0.03, "verdict": "some drift", "sentence": f"The {measure} drifted somewhat.",
+        "noise": 0.03, "verdict": "some drift",
     }  # fmt: skip
 
 
@@ -535,6 +589,13 @@ def metrics(*, hostile: bool, bare: bool) -> dict[str, dict[str, Any]]:
         "assign": {"customers": 100},
         "profile": {
             "note": HOSTILE if hostile else "none",
+            "customers": 100,
+            "total": {"customers": 100, "revenue": 100000.0, "orders": 300},
+            "forecast": {} if bare else {
+                "expected": {"spend": 21800.0, "spend_low95": 15000.0, "spend_high95": 30000.0},
+            },
+            "rules": {"fidelity": 0.86},
+            "next_category": {"hit_rate": 0.544, "hit_rate_of_the_most_popular": 0.545},
             "changes": {"is_known": False} if bare else {
                 "is_known": True, "from": str(SNAPSHOTS[-2]), "to": str(AS_OF), "days": 10,
                 "ordered": 31, "spend": 4200.0, "new": 3, "rose": 7, "fell": 5, "stayed": 85,

@@ -13,13 +13,16 @@ from pydantic import Field
 
 from pipeline.core.engines.base import Engine
 from pipeline.core.run.params import ShopParams, StageParams
+from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.assign_segments import SEGMENTS
 from pipeline.core.tables.clean import SALES
 from pipeline.core.tables.contract import read_table
-from pipeline.core.tables.profile_segments import DRIFT, FORECAST_CHECK, STRATEGIES
+from pipeline.core.tables.profile_segments import DRIFT, FORECAST_CHECK, PROFILES
 from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.core.text import words
 from pipeline.render_report.campaigns import result_in_words
+from pipeline.render_report.inputs import params_text
+from pipeline.render_report.sentences import read_writer
 
 A_WEEK = timedelta(days=7)
 USUAL_WEEKS = 8  # that show on which weekdays the shop sells
@@ -165,11 +168,12 @@ def digest(run: Run, found: list[str], shop: ShopParams) -> str:
     since = f" since {words.day(before)}" if before else ""
     lines += ["", f"## Segments{since}", "", "| segment | before | now | do this |"]
     lines += ["| --- | ---: | ---: | --- |"]
-    actions = read_table(STRATEGIES).set_index("segment")["action"]
-    for segment in actions.index:
+    language = read_writer(load_yaml(params_text())).language
+    for segment, play in read_table(PROFILES)[["segment", "play"]].itertuples(index=False):
+        action = language.play(play, segment).action
         then = words.count(run.members[before][segment]) if before else words.NOTHING
         now = words.count(run.members[day][segment])
-        lines += [f"| {segment} | {then} | {now} | {actions[segment]} |"]
+        lines += [f"| {segment} | {then} | {now} | {action} |"]
     campaigns = read_table(CAMPAIGNS)
     if len(campaigns):
         lines += ["", "## Campaigns", ""]

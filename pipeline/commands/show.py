@@ -30,10 +30,11 @@ from pipeline.core.run.params import ShopParams, load_params
 from pipeline.core.run.stage import command_parser, run_command
 from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.contract import read_table
-from pipeline.core.tables.profile_segments import PROFILES, STRATEGIES
+from pipeline.core.tables.profile_segments import PROFILES
 from pipeline.core.text import words
 from pipeline.render_report.inputs import params_text
-from pipeline.render_report.rows import segments_of, title
+from pipeline.render_report.rows import segments_of
+from pipeline.render_report.sentences import read_writer
 
 REPORT = Path("reports/segments.html")
 WIDTH_OF_A_FILE = 120  # where no terminal says how wide it is
@@ -63,24 +64,22 @@ def show_digest() -> None:
 
 def show() -> None:
     """Read the profiles and print them."""
-    profiles, strategies = read_table(PROFILES), read_table(STRATEGIES)
+    profiles = read_table(PROFILES)
     params = load_yaml(params_text())
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
     console = Console(highlight=False, width=width)
-    console.print(segments_table(profiles, strategies, params))
+    console.print(segments_table(profiles, params))
     if REPORT.exists():
         console.print(Text.assemble("The report: ", (str(REPORT), "bold")))
     else:
         console.print(Text(f"{REPORT} is missing: `dvc repro` writes it"))
 
 
-def segments_table(
-    profiles: pd.DataFrame, strategies: pd.DataFrame, params: Mapping[str, Any]
-) -> RichTable:
+def segments_table(profiles: pd.DataFrame, params: Mapping[str, Any]) -> RichTable:
     """One row per segment: name, customers, share of revenue, expected value, the one action."""
     currency, horizon = params["shop"]["currency"], params["shop"]["horizon_days"]
-    actions = strategies.set_index("segment_id")["action"].to_dict()
-    segments = segments_of(profiles)
+    language = read_writer(params).language
+    segments = segments_of(profiles, language)
     table = RichTable(title=f"Customer segments as of {words.day(segments[0]['snapshot_date'])}")
     table.title_justify = "left"
     table.add_column("Segment", style="bold", no_wrap=True)
@@ -90,11 +89,11 @@ def segments_table(
     table.add_column("Do this")
     for segment in segments:
         cells = (
-            title(segment["segment"]),
+            segment["title"],
             words.count(segment["customers"]),
             words.share(segment["revenue_share"]),
             words.money(segment["expected_spend"], currency),
-            actions.get(segment["segment_id"], segment["action"]),
+            language.play(segment["play"], segment["segment"]).action,
         )
         # Text, not markup: a name with brackets in it is a name.
         table.add_row(*(Text(str(cell)) for cell in cells))

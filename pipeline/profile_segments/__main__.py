@@ -1,11 +1,12 @@
 """Describe every segment: what sets it apart, what it is worth, where it moves, what to do.
 
 Reads   data/segments.parquet, data/segment_names.parquet, data/customers.parquet,
-        data/later_purchases.parquet, data/product_categories.parquet, data/sales.parquet,
-        data/returned_units.parquet, pipeline/settings/playbook.yaml
-Writes  data/profiles/profiles.parquet and the tables beside it, reports/segments.csv,
-        metrics/profile.json, metrics/plots/forecast_calibration.csv,
-        metrics/plots/segment_retention.csv, metrics/plots/drift.csv
+        data/later_purchases.parquet, data/product_categories.parquet,
+        data/category_months.parquet, data/sales.parquet, data/returned_units.parquet,
+        pipeline/settings/playbook.yaml
+Writes  data/profiles/profiles.parquet and the tables beside it, metrics/profile.json,
+        metrics/plots/forecast_calibration.csv, metrics/plots/segment_retention.csv,
+        metrics/plots/drift.csv
 
 Example: python -m pipeline.profile_segments
 """
@@ -13,7 +14,6 @@ Example: python -m pipeline.profile_segments
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,12 @@ from pipeline.core.run.params import ShopParams, StageParams, load_params
 from pipeline.core.run.stage import run_stage, stage
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
-from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
+from pipeline.core.tables.categorize_products import CATEGORY_MONTHS, PRODUCT_CATEGORIES
 from pipeline.core.tables.clean import RETURNED_UNITS, SALES
 from pipeline.core.tables.contract import Table, read_table, write_table
 from pipeline.core.tables.profile_segments import (
     CUSTOMER_FORECASTS,
+    CUSTOMER_MONTHS,
     DRIFT,
     FORECAST_CHECK,
     LATEST_MOVES,
@@ -48,10 +49,10 @@ from pipeline.core.tables.profile_segments import (
     SEGMENT_MONTHS,
     SEGMENT_RETENTION,
     SEGMENT_RULES,
+    SHOP_PERIODS,
     STRATEGIES,
     TYPICAL_CUSTOMERS,
 )
-from pipeline.core.text.spreadsheet import safe_csv
 from pipeline.profile_segments.changes import (
     both_days,
     change_figures,
@@ -66,6 +67,7 @@ from pipeline.profile_segments.facts import (
     collect_lines,
     fitted,
     join_shop,
+    month_rows,
     months_of_segments,
     segment_facts,
     with_country,
@@ -74,25 +76,18 @@ from pipeline.profile_segments.forecast_check import ShopForecast, shop_forecast
 from pipeline.profile_segments.migration import migration, segment_retention
 from pipeline.profile_segments.next_category import hit_rate, next_best, popular_next
 from pipeline.profile_segments.notes import notes_on
+from pipeline.profile_segments.periods import shop_periods
 from pipeline.profile_segments.profiles import (
     FEATURES,
     SHARE_PREFIX,
-    map_places,
     medoids,
     segment_categories,
     segment_countries,
     segment_features,
 )
 from pipeline.profile_segments.rules_in_words import Rule, fidelity, judged_rules, learn_rules
-from pipeline.profile_segments.strategy import check_figures
-from pipeline.profile_segments.summaries import (
-    customer_actions,
-    profile_rows,
-    strategy_rows,
-    typical_rows,
-)
+from pipeline.profile_segments.strategy import strategy_rows
 
-MAILING_LIST = Path("reports/segments.csv")
 PLOTS = METRICS / "plots"
 FORECAST_COLUMNS = ("buying_probability", "expected_", "next_order_")
 
@@ -133,7 +128,6 @@ def main() -> None:
     params, playbook = load_params("profile", Params), read_playbook()
     currency = load_params("shop", ShopParams).currency
     horizon_days = load_params("shop", ShopParams).horizon_days
-    check_figures(playbook)
     with stage("profile_segments") as log, open_engine() as engine, threadpool_limits(1):
         shop = join_shop(
             read_table(CUSTOMERS),
@@ -141,6 +135,8 @@ def main() -> None:
             names=read_table(SEGMENT_NAMES),
             later=read_table(LATER_PURCHASES),
             categories=read_table(PRODUCT_CATEGORIES),
+            category_months=read_table(CATEGORY_MONTHS),
+            horizon_days=horizon_days,
         )
         lines = collect_lines(
             engine,
@@ -151,30 +147,19 @@ def main() -> None:
             day=shop.day,
         )
         shop = with_country(shop, lines)
+        periods = shop_periods(
+            engine, engine.scan(SALES), lines.first_day, lines.last_day, horizon_days
+        )
         log.info("%d customers in %d segments", len(shop.last), len(set(shop.segment)))
         tables, metrics = describe(
             shop, lines, playbook, params, horizon_days=horizon_days, currency=currency
         )
-        write_table(PROFILES, tables["profiles"])
-        write_table(SEGMENT_FEATURES, tables["segment_features"])
-        write_table(SEGMENT_CATEGORIES, tables["segment_categories"])
-        write_table(SEGMENT_COUNTRIES, tables["segment_countries"])
-        write_table(SEGMENT_MONTHS, tables["segment_months"])
-        write_table(SEGMENT_RULES, tables["segment_rules"])
-        write_table(TYPICAL_CUSTOMERS, tables["typical_customers"])
-        write_table(CUSTOMER_FORECASTS, tables["customer_forecasts"])
-        write_table(FORECAST_CHECK, tables["forecast_check"])
-        write_table(MIGRATION, tables["migration"])
-        write_table(LATEST_MOVES, tables["latest_moves"])
-        write_table(SEGMENT_CHANGES, tables["segment_changes"])
-        write_table(SEGMENT_RETENTION, tables["segment_retention"])
-        write_table(DRIFT, tables["drift"])
-        write_table(STRATEGIES, tables["strategies"])
-        write_table(PROFILE_NOTES, tables["profile_notes"])
-        write_text(MAILING_LIST, mailing_list(tables["customer_forecasts"]))
-        write_text(PLOTS / "forecast_calibration.csv", calibration_plot(tables["forecast_check"]))
-        write_text(PLOTS / "segment_retention.csv", retention_plot(tables["segment_retention"]))
-        write_text(PLOTS / "drift.csv", drift_plot(tables["drift"]))
+        write_table(SHOP_PERIODS, periods)
+        for table, rows in tables.items():
+            write_table(table, rows)
+        write_text(PLOTS / "forecast_calibration.csv", calibration_plot(tables[FORECAST_CHECK]))
+        write_text(PLOTS / "segment_retention.csv", retention_plot(tables[SEGMENT_RETENTION]))
+        write_text(PLOTS / "drift.csv", drift_plot(tables[DRIFT]))
         write_metrics("profile", metrics)
 
 
@@ -186,8 +171,8 @@ def describe(
     *,
     horizon_days: int,
     currency: str,
-) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Return every table by its name, and the metrics."""
+) -> tuple[dict[Table, pd.DataFrame], dict[str, Any]]:
+    """Return every table but the periods, and the metrics."""
     last, segment = shop.last, shop.segment
     forecast = shop_forecast(
         shop.customers,
@@ -231,7 +216,7 @@ def describe(
         months=months,
     )
     power = params.power
-    customers = customer_rows(shop, forecast, playbook, currency)
+    customers = customer_rows(shop, forecast, since)
     strategies = strategy_rows(
         facts,
         customers,
@@ -240,20 +225,19 @@ def describe(
         lift=power.lift,
         alpha=power.alpha,
         power=power.power,
-        horizon=horizon_days,
-        currency=currency,
     )
-    typical = typical_rows(medoids(last, segment, params.typical_customers), last, currency)
+    typical = typical_rows(medoids(last, segment, params.typical_customers), last)
     notes = notes_on(shop, lines, forecast, horizon_days)
     rows: dict[Table, pd.DataFrame] = {
-        PROFILES: profile_rows(facts, playbook, currency),
-        SEGMENT_FEATURES: segment_features(last, segment, currency),
+        PROFILES: facts,
+        SEGMENT_FEATURES: segment_features(last, segment),
         SEGMENT_CATEGORIES: goods,
         SEGMENT_COUNTRIES: places,
         SEGMENT_MONTHS: months,
         SEGMENT_RULES: judged,
         TYPICAL_CUSTOMERS: typical,
         CUSTOMER_FORECASTS: customers,
+        CUSTOMER_MONTHS: month_rows(lines.customer_months),
         FORECAST_CHECK: forecast.check,
         MIGRATION: moves,
         LATEST_MOVES: latest,
@@ -263,9 +247,9 @@ def describe(
         STRATEGIES: strategies,
         PROFILE_NOTES: notes,
     }
-    tables = {table.name: fitted(table, frame, shop.name_of) for table, frame in rows.items()}
+    tables = {table: fitted(table, frame, shop.name_of) for table, frame in rows.items()}
     metrics = {
-        **shop_figures(shop, facts, tables["drift"]),
+        **shop_figures(shop, facts, tables[DRIFT]),
         "changes": change_figures(since, latest),
         "rules": rule_figures(shop, rules),
         "next_category": next_category_figures(shop, horizon_days),
@@ -275,10 +259,11 @@ def describe(
     return tables, metrics
 
 
-def customer_rows(
-    shop: Shop, forecast: ShopForecast, playbook: Playbook, currency: str
-) -> pd.DataFrame:
-    """Return one row per customer at the last snapshot: forecast, categories, action, place."""
+def customer_rows(shop: Shop, forecast: ShopForecast, since: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per customer at the last snapshot: forecast and where they were before.
+
+    `since` is what `both_days` found.
+    """
     if forecast.forecast is None:
         names = [c.name for c in CUSTOMER_FORECASTS.columns if c.name.startswith(FORECAST_COLUMNS)]
         found = shop.last.assign(**dict.fromkeys(names))
@@ -286,9 +271,22 @@ def customer_rows(
         found = shop.last.merge(
             forecast.by_customer, on="customer_id", how="left", validate="one_to_one"
         )
-    places = map_places(shop.last)
-    found["map_x"], found["map_y"] = places["map_x"].to_numpy(), places["map_y"].to_numpy()
-    return found.assign(action=customer_actions(found, playbook, currency))
+    if since.empty:
+        return found.assign(segment_before=None)
+    before = since.set_index("customer_id")["from_segment_id"].map(shop.name_of)
+    return found.assign(segment_before=found["customer_id"].map(before))
+
+
+def typical_rows(typical: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
+    """Each typical customer with what is known of them.
+
+    `typical` has segment_id, rank and row, a position in `customers`.
+    """
+    rows = customers.iloc[typical["row"]].reset_index(drop=True)
+    found = rows.assign(
+        segment_id=typical["segment_id"].to_numpy(), rank=typical["rank"].to_numpy()
+    )
+    return found.assign(monetary=found["monetary"].astype("float64"))
 
 
 def later_spends(shop: Shop) -> dict[int, NDArray[np.float64]]:
@@ -307,69 +305,6 @@ def later_spends(shop: Shop) -> dict[int, NDArray[np.float64]]:
 def declared_segments(shop: Shop) -> list[int]:
     """The segment_ids of declared groups, in their order."""
     return shop.names.loc[shop.names["group"] != "", "segment_id"].astype(int).tolist()
-
-
-def mailing_list(customers: pd.DataFrame) -> str:
-    """The last snapshot as CSV for a mailing tool, safe to open in a spreadsheet."""
-    frame = customers.sort_values("customer_id")
-    plain = frame["action"].str.replace("\u00a0", " ", regex=False)
-    recency = [None if pd.isna(days) else int(days) for days in frame["recency_days"]]
-    return safe_csv(
-        (
-            "customer_id",
-            "segment",
-            "previous_segment",
-            "segment_since",
-            "months_in_segment",
-            "recency_days",
-            "frequency",
-            "monetary",
-            "recency_score",
-            "frequency_score",
-            "monetary_score",
-            "top_category",
-            "next_best_category",
-            "buying_probability",
-            "expected_spend",
-            "expected_spend_low",
-            "expected_spend_high",
-            "expected_spend_year",
-            "next_order_from",
-            "next_order_until",
-            "suggested_action",
-        ),
-        zip(
-            frame["customer_id"],
-            frame["segment"],
-            frame["previous_segment"],
-            frame["since"],
-            frame["months_in_segment"],
-            recency,
-            frame["frequency"],
-            [f"{value:.2f}" for value in frame["monetary"]],
-            frame["recency_score"],
-            frame["frequency_score"],
-            frame["monetary_score"],
-            frame["top_category_title"],
-            frame["next_category_title"],
-            *(
-                ["" if pd.isna(v) else f"{v:.2f}" for v in frame[column]]
-                for column in (
-                    "buying_probability",
-                    "expected_spend",
-                    "expected_spend_low",
-                    "expected_spend_high",
-                    "expected_spend_year",
-                )
-            ),
-            *(
-                ["" if pd.isna(v) else str(v) for v in frame[column]]
-                for column in ("next_order_from", "next_order_until")
-            ),
-            plain,
-            strict=True,
-        ),
-    )
 
 
 def calibration_plot(check: pd.DataFrame) -> str:
@@ -401,6 +336,11 @@ def shop_figures(shop: Shop, facts: pd.DataFrame, drifted: pd.DataFrame) -> dict
         "customers": len(shop.last),
         "segments": len(facts),
         "categories": len(shop.titles),
+        "total": {
+            "customers": len(shop.last),
+            "revenue": float(facts["revenue"].sum()),
+            "orders": int(facts["orders"].sum()),
+        },
     }
     if len(stay):
         weights = stay["customers"] / stay["customers"].sum()

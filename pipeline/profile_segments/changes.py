@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.core.text import words
 from pipeline.profile_segments.migration import NOT_YET, NOT_YET_ID
 
 LEAST_SPAN = timedelta(days=7)  # two snapshots that are nearer tell next to nothing
@@ -100,7 +99,7 @@ def segment_changes(moves: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
     ).fillna({"spend_since": 0.0})
     found["share_before"] = found["customers_before"] / max(found["customers_before"].sum(), 1)
     found["share"] = found["customers"] / found["customers"].sum()
-    return found.assign(sentence=[_sentence(row) for _, row in found.iterrows()])
+    return found
 
 
 def change_figures(both: pd.DataFrame, moves: pd.DataFrame) -> dict[str, Any]:
@@ -129,22 +128,3 @@ def _by_direction(moves: pd.DataFrame, key: str, numbers: Sequence[int]) -> pd.D
     counts = moves.pivot_table("customers", key, "direction", "sum", fill_value=0)
     columns = ["new", "stayed", "rose", "fell"]
     return counts.reindex(index=list(numbers), columns=columns, fill_value=0).astype("int64")
-
-
-def _sentence(row: pd.Series[Any]) -> str:
-    """How a segment's size came about, in words."""
-    before, now = row["customers_before"], row["customers"]
-    if before == now:
-        change = f"Still {words.count(now)}"
-    else:
-        change = f"{'Grew' if now > before else 'Shrank'} from {words.count(before)} to "
-        change += words.count(now)
-    new, rose_in, fell_in, rose_out, fell_out = (
-        row[key] for key in ("newcomers", "rose_in", "fell_in", "rose_out", "fell_out")
-    )
-    parts = [f"{words.count(new)} new"] if new else []
-    for rose, fell, way in ((rose_in, fell_in, "into"), (rose_out, fell_out, "out of")):
-        went = [f"{words.count(n)} {verb}" for n, verb in ((rose, "rose"), (fell, "fell")) if n]
-        if went:
-            parts.append(f"{' and '.join(went)} {way} it")
-    return f"{change}: {', '.join(parts)}." if parts else f"{change}; nobody came or went."

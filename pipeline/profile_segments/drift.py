@@ -23,12 +23,6 @@ SOME_DRIFT = 0.1
 DRIFTED = 0.25
 BINS = 10
 SEGMENT_SHARES = "segment_shares"
-GROWS_BY_ITSELF = {
-    "tenure_days": "it grows by itself as long as the file is shorter than the customers' lives",
-    "frequency": "orders add up, so it grows by itself in a young file",
-    "monetary": "spend adds up, so it grows by itself in a young file",
-    "distinct_products": "products add up, so it grows by itself in a young file",
-}
 
 
 def psi(sample: Array, reference: Array) -> float:
@@ -107,10 +101,7 @@ def drift(
                     "verdict": verdict(index, noise),
                 }
             )
-    found = pd.DataFrame(rows)
-    if rows:
-        found["sentence"] = [_sentence(row) for row in rows]
-    return found
+    return pd.DataFrame(rows)
 
 
 def verdict(index: float, noise: float) -> str:
@@ -118,19 +109,3 @@ def verdict(index: float, noise: float) -> str:
     if index < SOME_DRIFT or index < noise:
         return "stable"
     return "some drift" if index < DRIFTED else "drifted"
-
-
-def _sentence(row: Mapping[str, Any]) -> str:
-    title = str(row["measure_title"]).capitalize()
-    against = "the customers that the model was fitted on"
-    if row["reference"] == "previous":
-        against = "the snapshot before"
-    words = {
-        "stable": f"{title}: much like {against}",
-        "some drift": f"{title}: somewhat unlike {against}",
-        "drifted": f"{title}: clearly unlike {against}",
-    }[str(row["verdict"])]
-    reason = GROWS_BY_ITSELF.get(str(row["measure"]), "")
-    if row["verdict"] == "stable" or not reason:
-        return f"{words}."
-    return f"{words}; {reason}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,8 +19,10 @@ from pipeline.core.run.errors import InputError
 from pipeline.core.tables.contract import MONEY, Table
 from pipeline.profile_segments.forecast_check import ShopForecast
 from pipeline.profile_segments.from_lines import (
+    customer_months,
     first_order_categories,
     first_orders,
+    gap_counts,
     lines_until,
     order_countries,
     order_events,
@@ -40,8 +42,9 @@ REST = "other"  # the category of what nothing is known about is nothing to adve
 SEASON_MONTHS = 6  # whole months below which no month can be called the strongest
 FROM_SEGMENTS = (
     "snapshot_date", "customer_id", "segment_id", "play", "confidence", "previous_segment", "since",
-    "months_in_segment",
+    "months_in_segment", "moved_by",
 )  # fmt: skip
+OUT_OF_SEASON = 0.6  # of its usual share of the sales, in the days ahead, a year before
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Shop:
     """What the stage reads: every snapshot's customers with segment_id, and the last one apart.
 
     `names` has one row per segment with its play; `titles` maps the keys of categories
-    to their names, and is empty where the shop's lines know no products.
+    to their names, and is empty where the shop's lines know no products; `in_season` are the keys
+    that may be offered in the horizon ahead.
     """
 
     customers: pd.DataFrame
@@ -57,6 +61,7 @@ class Shop:
     later: pd.DataFrame
     names: pd.DataFrame
     titles: dict[str, str]
+    in_season: frozenset[str]
 
     @property
     def day(self) -> date:
@@ -80,6 +85,8 @@ class FromLines:
     """What only the lines know, at customer scale or less."""
 
     countries: pd.DataFrame
+    customer_months: pd.DataFrame
+    gaps: pd.DataFrame
     months: pd.DataFrame
     money: pd.DataFrame
     first_orders: pd.DataFrame
@@ -96,6 +103,8 @@ def join_shop(
     names: pd.DataFrame,
     later: pd.DataFrame,
     categories: pd.DataFrame,
+    category_months: pd.DataFrame,
+    horizon_days: int,
 ) -> Shop:
     """Return the shop's tables joined, with top and next category of the last snapshot.
 
@@ -118,15 +127,31 @@ def join_shop(
     keys = [key for key in sorted(titles) if key != REST]
     title_of: dict[str | None, str | None] = {None: None}
     title_of.update(titles)
-    top = top_category(last, keys)
-    following = next_categories(last, keys)
-    last = last.assign(
-        top_category=top,
-        next_category=following,
-        top_category_title=[title_of[key] for key in top],
-        next_category_title=[title_of[key] for key in following],
-    )
-    return Shop(customers=joined, last=last, later=later, names=names, titles=titles)
+    day = last["snapshot_date"].iloc[0]
+    in_season = frozenset(keys) - out_of_season(category_months, day, horizon_days)
+    offered = [key for key in keys if key in in_season]
+    found = {
+        "top_category": top_category(last, keys),
+        "offer_category": top_category(last, offered),
+        "next_category": next_categories(last, offered),
+    }
+    titled = {f"{name}_title": [title_of[key] for key in each] for name, each in found.items()}
+    return Shop(joined, last.assign(**found, **titled), later, names, titles, in_season)
+
+
+def out_of_season(months: pd.DataFrame, day: date, horizon_days: int) -> set[str]:
+    """The categories of which hardly anything was sold in the months ahead, a year before.
+
+    `months` has category, month and season_index (1 = its usual share of the month's sales). Where
+    the file does not know these months, nothing is out of season.
+    """
+    days = pd.date_range(day + timedelta(days=1), periods=horizon_days)
+    ahead = pd.Series([date(d.year - 1, d.month, 1) for d in days]).value_counts()
+    if not set(ahead.index) <= set(months["month"]):
+        return set()
+    index = months.pivot_table("season_index", "category", "month").reindex(columns=ahead.index)
+    weighted = (index.fillna(0.0) * ahead).sum(axis=1) / ahead.sum()
+    return {str(category) for category in weighted.index[weighted < OUT_OF_SEASON]}
 
 
 def category_titles(categories: pd.DataFrame) -> dict[str, str]:
@@ -159,11 +184,14 @@ def collect_lines(
         segments.filter(nw.col("snapshot_date") == nw.lit(day)).select("customer_id", "segment_id")
     )
     first = engine.keep(first_orders(lines))
+    months = engine.keep(customer_months(lines))
     reach = engine.collect(span(lines))
     events = engine.collect(order_events(lines, returned_units, day))
     return FromLines(
         countries=engine.collect(order_countries(lines)),
-        months=engine.collect(segment_months(lines, members)),
+        customer_months=engine.collect(months),
+        gaps=engine.collect(gap_counts(lines, members)),
+        months=engine.collect(segment_months(months, members)),
         money=engine.collect(segment_money(lines, members)),
         first_orders=engine.collect(first),
         first_categories=engine.collect(first_order_categories(lines, first, categories)),
@@ -176,9 +204,7 @@ def collect_lines(
 def with_country(shop: Shop, lines: FromLines) -> Shop:
     """The shop with each customer's country at the last snapshot."""
     country = shop.last["customer_id"].map(home_countries(lines.countries)).fillna("unknown")
-    return Shop(
-        shop.customers, shop.last.assign(country=country), shop.later, shop.names, shop.titles
-    )
+    return replace(shop, last=shop.last.assign(country=country))
 
 
 def months_of_segments(shop: Shop, lines: FromLines) -> pd.DataFrame:
@@ -260,8 +286,8 @@ def segment_facts(
                 "median_tenure_days": members["tenure_days"].median(),
                 "median_order_value": members["average_order_value"].median(),
                 "units_per_line": members["units_per_line"].median(),
-                "gap": members["days_between_orders"].median(),
-                "quiet_days": members["days_between_orders"].quantile(0.75),
+                **gap_facts(lines.gaps[lines.gaps["segment_id"] == number]),
+                "gap_customers": int(members["days_between_orders"].notna().sum()),
                 "return_rate": (gross - net) / gross if gross else 0.0,
                 "mean_confidence": members["confidence"].mean(),
                 "retention": stay.get(int(str(number)), np.nan),
@@ -271,10 +297,10 @@ def segment_facts(
                 "fall_share": falling[1],
                 "top_country": members["country"].mode().iloc[0],
                 "abroad_share": float((members["country"] != home).mean()),
-                "peak_month": peak_month(months[months["segment_id"] == number]),
+                **peak_facts(months[months["segment_id"] == number], shop.day),
                 **segment_rule(judged, int(str(number))),
                 **openings[int(str(number))],
-                **goods_facts(goods, members, int(str(number)), shop.titles),
+                **goods_facts(goods, members, int(str(number)), shop),
                 **forecast_facts(expected.get(number), len(members), total_expected),
             }
         )
@@ -315,35 +341,52 @@ def first_order_facts(shop: Shop, lines: FromLines) -> dict[int, dict[str, Any]]
     return found
 
 
+def gap_facts(gaps: pd.DataFrame) -> dict[str, float]:
+    """Median and upper quartile of the gaps between order days, from gap and times."""
+    ordered = gaps.sort_values("gap")
+    reached = ordered["times"].cumsum().to_numpy()
+    if not len(reached):
+        return {"gap": np.nan, "quiet_days": np.nan}
+    at = np.searchsorted(reached, np.array([0.5, 0.75]) * reached[-1])
+    middle, late = ordered["gap"].to_numpy(dtype=float)[at]
+    return {"gap": float(middle), "quiet_days": float(late)}
+
+
 def goods_facts(
-    goods: pd.DataFrame, members: pd.DataFrame, number: int, titles: Mapping[str, str]
+    goods: pd.DataFrame, members: pd.DataFrame, number: int, shop: Shop
 ) -> dict[str, Any]:
-    """The categories that a segment spends most on, leans to and may try next."""
+    """The categories that a segment spends most on, leans to and may try next.
+
+    What is offered is in season: out of it stand only the two that took most of the spend.
+    """
     found: dict[str, Any] = dict.fromkeys(
         (
-            "top_category", "top_category_title", "second_category_title", "over_category_title",
-            "over_lift", "next_category", "next_category_title",
+            "top_category_title", "second_category_title", "offer_category",
+            "offer_category_title", "over_category_title", "over_lift", "next_category",
+            "next_category_title",
         )
     )  # fmt: skip
     if goods.empty:
         return found
     mine = goods[(goods["segment_id"] == number) & (goods["category"] != REST)]
     mine = mine[mine["spend"] > 0].sort_values("rank")
-    if len(mine):
-        found["top_category"] = mine["category"].iloc[0]
-        found["top_category_title"] = mine["category_title"].iloc[0]
-    if len(mine) > 1:
-        found["second_category_title"] = mine["category_title"].iloc[1]
-    over = mine[mine["verdict"] == "over"].sort_values("lift", ascending=False)
+    for place, name in enumerate(("top_category_title", "second_category_title")):
+        if len(mine) > place:
+            found[name] = mine["category_title"].iloc[place]
+    offered = mine[mine["category"].isin(shop.in_season)]
+    if len(offered):
+        found["offer_category"] = offered["category"].iloc[0]
+        found["offer_category_title"] = offered["category_title"].iloc[0]
+    over = offered[offered["verdict"] == "over"].sort_values("lift", ascending=False)
     if len(over):
         found["over_category_title"] = over["category_title"].iloc[0]
         found["over_lift"] = float(over["lift"].iloc[0])
     following = members["next_category"].dropna().value_counts().sort_index()
-    lead = {found["top_category_title"], found["over_category_title"]}
-    following = following[[titles[str(key)] not in lead for key in following.index]]
+    lead = {found["offer_category_title"], found["over_category_title"]}
+    following = following[[shop.titles[str(key)] not in lead for key in following.index]]
     if len(following):
         found["next_category"] = str(following.idxmax())
-        found["next_category_title"] = titles[found["next_category"]]
+        found["next_category_title"] = shop.titles[found["next_category"]]
     return found
 
 
@@ -376,6 +419,18 @@ def peak_month(months: pd.DataFrame) -> int | None:
     return int(str(spend.idxmax()))
 
 
+def peak_facts(months: pd.DataFrame, day: date) -> dict[str, int | None]:
+    """The month of most spend, and the days from `day` until it begins; 0 within it."""
+    peak = peak_month(months)
+    if peak is None:
+        return {"peak_month": None, "days_to_peak": None}
+    year = day.year + (day.month > peak)
+    return {
+        "peak_month": peak,
+        "days_to_peak": max((date(year, peak, 1) - day).days, 0),
+    }
+
+
 def fitted(table: Table, rows: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame:
     """The rows with exactly the table's columns; segment names and exact money are put in."""
     wanted = table.schema.names
@@ -391,6 +446,8 @@ def fitted(table: Table, rows: pd.DataFrame, names: Mapping[int, str]) -> pd.Dat
             columns[field.name] = [Decimal(str(round(value, 2))) for value in values]
         elif pa.types.is_floating(field.type):
             columns[field.name] = np.round(pd.to_numeric(values).to_numpy(dtype=float), 6)
+        elif pa.types.is_integer(field.type) and values.isna().any():
+            columns[field.name] = values.astype("Int64")
         else:
             columns[field.name] = values.to_numpy()
     return pd.DataFrame(columns)
@@ -398,3 +455,15 @@ def fitted(table: Table, rows: pd.DataFrame, names: Mapping[int, str]) -> pd.Dat
 
 def _decimal(ten_thousandths: int) -> Decimal:
     return Decimal(int(ten_thousandths)).scaleb(-4)
+
+
+def month_rows(months: pd.DataFrame) -> pd.DataFrame:
+    """Return the customers' months with the month as a date and exact money."""
+    return pd.DataFrame(
+        {
+            "customer_id": months["customer_id"],
+            "month": pd.to_datetime(months[["year", "month"]].assign(day=1)).dt.date,
+            "orders": months["orders"],
+            "spend": [_decimal(value) for value in months["spend"]],
+        }
+    )

@@ -81,11 +81,8 @@ def order_countries(lines: Lines) -> Lines:
     )
 
 
-def segment_months(lines: Lines, members: Lines) -> Lines:
-    """Return segment_id, year, month, orders of which anything was kept, buyers and net spend.
-
-    `members` has customer_id and segment_id.
-    """
+def customer_months(lines: Lines) -> Lines:
+    """Return customer_id, year, month, orders of which anything was kept, and net spend."""
     orders = (
         lines.filter(nw.col("net") > 0)
         .with_columns(
@@ -95,16 +92,42 @@ def segment_months(lines: Lines, members: Lines) -> Lines:
         .group_by("customer_id", "invoice_id", "year", "month")
         .agg(nw.col("net").sum().cast(nw.Int64))
     )
+    return orders.group_by("customer_id", "year", "month").agg(
+        nw.len().cast(nw.Int64).alias("orders"), nw.col("net").sum().cast(nw.Int64).alias("spend")
+    )
+
+
+def segment_months(months: Lines, members: Lines) -> Lines:
+    """Return segment_id, year, month, orders, buyers and net spend, from `customer_months`.
+
+    `members` has customer_id and segment_id.
+    """
     return (
-        orders.group_by("customer_id", "year", "month")
-        .agg(nw.len().cast(nw.Int64).alias("orders"), nw.col("net").sum().cast(nw.Int64))
-        .join(members, on="customer_id", how="inner")
+        months.join(members, on="customer_id", how="inner")
         .group_by("segment_id", "year", "month")
         .agg(
             nw.col("orders").sum().cast(nw.Int64),
             nw.len().cast(nw.Int64).alias("buyers"),
-            nw.col("net").sum().cast(nw.Int64).alias("spend"),
+            nw.col("spend").sum().cast(nw.Int64),
         )
+    )
+
+
+def gap_counts(lines: Lines, members: Lines) -> Lines:
+    """Return segment_id, gap (days between two order days of a member) and how many there are."""
+    days = (
+        lines.filter(nw.col("net") > 0)
+        .select("customer_id", day_number(nw.col("sold_at").dt.date()).alias("day"))
+        .unique()
+    )
+    before = nw.col("day").shift(1).over("customer_id", order_by="day")
+    return (
+        days.with_columns(before.alias("before"))
+        .filter(~nw.col("before").is_null())
+        .with_columns((nw.col("day") - nw.col("before")).cast(nw.Int64).alias("gap"))
+        .join(members, on="customer_id", how="inner")
+        .group_by("segment_id", "gap")
+        .agg(nw.len().cast(nw.Int64).alias("times"))
     )
 
 

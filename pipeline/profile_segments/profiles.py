@@ -13,8 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from pipeline.core.text import words
-
 Array = NDArray[np.float64]
 
 FEATURES: Mapping[str, tuple[str, str]] = {
@@ -25,7 +23,7 @@ FEATURES: Mapping[str, tuple[str, str]] = {
     "average_order_value": ("value of an order", "currency"),
     "items_per_order": ("units per order", "units"),
     "days_between_orders": ("days between orders", "days"),
-    "return_rate": ("share of the money taken back", "share"),
+    "return_rate": ("share of the money returned", "share"),
     "distinct_products": ("different products", "products"),
     "units_per_line": ("units per line", "units"),
 }
@@ -36,9 +34,7 @@ SHARE_PREFIX = "spend_share_"
 Z95 = 1.959964
 
 
-def segment_features(
-    customers: pd.DataFrame, segment: NDArray[np.int64], currency: str
-) -> pd.DataFrame:
+def segment_features(customers: pd.DataFrame, segment: NDArray[np.int64]) -> pd.DataFrame:
     """Return one row per segment and feature: quantiles, Cliff's delta, the effect in words."""
     rows: list[dict[str, Any]] = []
     for feature, (title, unit) in FEATURES.items():
@@ -66,7 +62,6 @@ def segment_features(
             }
             rows.append({**row, "effect": effect_in_words(row["cliffs_delta"])})
     found = pd.DataFrame(rows).round(6)
-    found["sentence"] = [_sentence(row, currency) for row in rows]
     by_size = found.assign(size=-found["cliffs_delta"].abs().fillna(-1.0).round(6))
     order = by_size.sort_values(["segment_id", "size"], kind="stable").index
     found.loc[order, "rank"] = found.loc[order].groupby("segment_id").cumcount() + 1
@@ -180,15 +175,6 @@ def standings(values: Array) -> Array:
     return found
 
 
-def map_places(customers: pd.DataFrame) -> pd.DataFrame:
-    """Return map_x (1 = bought last) and map_y (1 = most orders and spend), standings 0 to 1."""
-    recency = standings(customers["recency_days"].to_numpy(dtype=float))
-    worth = standings(customers["frequency"].to_numpy(dtype=float)) + standings(
-        customers["monetary"].to_numpy(dtype=float)
-    )
-    return pd.DataFrame({"map_x": 1 - recency, "map_y": worth / 2}).round(4)
-
-
 def home_countries(order_countries: pd.DataFrame) -> pd.Series[str]:
     """Each customer's country: where most of the orders went, of equals the first by name."""
     ordered = order_countries.sort_values(
@@ -239,19 +225,6 @@ def _total_distance(values: Array) -> Array:
     back: Array = np.empty(len(values))
     back[order] = total
     return back
-
-
-def _sentence(row: Mapping[str, Any], currency: str) -> str:
-    if not row["customers"]:
-        return "No member has a value."
-    middle = words.quantity(row["median"], row["unit"], currency)
-    text = f"{row['feature_title'].capitalize()}: {middle} in the middle"
-    if np.isnan(row["rest_median"]):
-        return f"{text}."
-    rest = words.quantity(row["rest_median"], row["unit"], currency)
-    if row["effect"] == "like the rest":
-        return f"{text}, like other customers ({rest})."
-    return f"{text}, {row['effect']} than other customers ({rest})."
 
 
 def _or_nan(values: Array, statistic: Any) -> float:

@@ -1,42 +1,24 @@
-"""Strategies: the playbook's sentences filled with a segment's figures, and a fair test of them."""
+"""What a campaign for a segment is worth, and the fair test that shows it."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from pipeline.core.model.naming import Playbook, Rule
-from pipeline.core.run.errors import InputError
-from pipeline.core.text import words
+from pipeline.core.model.naming import Playbook
+from pipeline.core.text.words import is_missing
 
-Figures = Mapping[str, str | None]
-
-OR_ELSE = " | "
-PLACEHOLDER = re.compile(r"\{(\w+)\}")
-JOINED = ("goal", "offer", "channel", "cadence", "kpi", "do_not")
-SEGMENT_FIGURES = (
-    "customers", "customer_share", "revenue", "revenue_share", "recency", "orders", "order_value",
-    "gap", "quiet_days", "return_rate", "units_per_line", "top_category", "second_category",
-    "over_category", "next_category", "first_category", "buying_rate", "target_rate", "lift",
-    "expected_spend", "spend_per_customer", "at_stake", "discount_cost", "horizon", "peak_month",
-    "top_country", "abroad_share", "retention", "rise_to", "rise_share", "rise_gain", "fall_to",
-    "fall_share", "over_lift",
-)  # fmt: skip
-CUSTOMER_FIGURES = (
-    "top_category", "next_category", "recency_days", "orders", "spend", "expected_spend",
-)  # fmt: skip
 LEAST_TEST = 2  # customers on the smaller side of a test
 HIGHEST_RATE = 0.999
 HIGHEST_LIFT = 9.0  # ten times the spend
 LEAST_SPENDERS = 30  # below that their spread is not known well enough to compute a size from
-LONGEST_TEST = 730  # days of rounds; beyond two years nobody waits for a result
 
 
 @dataclass(frozen=True)
@@ -71,75 +53,65 @@ class SpendTest:
     detectable: float | None
 
 
-def fill(text: str, figures: Figures) -> str | None:
-    """Return the first alternative of `text` whose figures are all known, filled; else None."""
-    for alternative in text.split(OR_ELSE):
-        needed = PLACEHOLDER.findall(alternative)
-        if all(figures.get(name) is not None for name in needed):
-            return PLACEHOLDER.sub(lambda found: str(figures[found[1]]), alternative).strip()
-    return None
+def strategy_rows(
+    facts: pd.DataFrame,
+    customers: pd.DataFrame,
+    playbook: Playbook,
+    spends: Mapping[int, NDArray[np.float64]],
+    *,
+    lift: float,
+    alpha: float,
+    power: float,
+) -> pd.DataFrame:
+    """Return one row per segment: its play, its fair test and the money at stake.
 
-
-def put_together(sentences: Iterable[str], figures: Figures) -> str:
-    """The sentences that can be filled, as one text."""
-    filled = [text for sentence in sentences if (text := fill(sentence, figures))]
-    return " ".join(filled) or "The data does not say enough."
-
-
-def first_that_fits(sentences: Sequence[str], figures: Figures) -> str:
-    """The first sentence that can be filled."""
-    return next((text for s in sentences if (text := fill(s, figures))), "")
-
-
-def check_figures(playbook: Playbook) -> None:
-    """Raise InputError where a sentence asks for a figure that there is not."""
-    problems: list[str] = []
-    for key, rule in playbook.plays.items():
-        asked: list[tuple[str, str, tuple[str, ...]]] = [
-            (field, text, SEGMENT_FIGURES)
-            for strategy in (rule.strategy, *rule.otherwise.values())
-            for field in JOINED
-            for text in getattr(strategy, field)
-        ]
-        asked += [("for_customer", t, CUSTOMER_FIGURES) for t in rule.strategy.for_customer]
-        for field, text, known in asked:
-            problems += [
-                f"playbook.yaml: {key}.strategy.{field}: unknown figure {{{name}}}; "
-                f"there are {', '.join(known)}"
-                for name in PLACEHOLDER.findall(text)
-                if name not in known
-            ]
-        if rule.strategy.cost_class not in playbook.cost_classes:
-            problems.append(
-                f"playbook.yaml: cost_classes: {rule.strategy.cost_class} is not described"
-            )
-    if problems:
-        raise InputError("\n".join(problems))
-
-
-def strategy_texts(
-    rule: Rule, segment: str, playbook: Playbook, figures: Figures
-) -> dict[str, str]:
-    """The fields of the strategy for the segment of this name as texts, filled."""
-    strategy = rule.strategy_of(segment)
-    texts = {field: put_together(getattr(strategy, field), figures) for field in JOINED}
-    cost = f"{strategy.cost_class}: {playbook.cost_classes[strategy.cost_class]}"
-    return {"action": strategy.action, "cost_class": cost, **texts}
-
-
-def exceptions_in_words(own: Mapping[str, int], customers: int, playbook: Playbook) -> str:
-    """How many members have a play of their own, and which; empty where nobody has.
-
-    `own` counts the members with each play that is not the segment's.
+    `facts` are the segments; `customers` has segment_id and the own play of each, at the last
+    snapshot; `spends` what the members of each segment spent in the last whole horizon.
     """
-    if not own:
-        return ""
-    ordered = sorted(own.items(), key=lambda item: (-item[1], item[0]))
-    named = [f"{words.count(n)} as {playbook.plays[play].names[0]}" for play, n in ordered]
-    return (
-        f"{words.count(sum(own.values()))} of the {words.count(customers)} ordered later or "
-        "earlier than the others and are better treated by their own last order, as segments.csv "
-        f"does: {', '.join(named)}."
+    own = customers.groupby(["segment_id", "play"]).size()
+    rows = []
+    for fact in facts.to_dict("records"):
+        number, size, rate = fact["segment_id"], int(fact["customers"]), fact["buying_rate"]
+        rule = playbook.plays[fact["play"]]
+        kind = rule.test_of.get(fact["segment"], rule.test)
+        test = by_spend = None
+        if kind != "none" and not is_missing(rate) and rate > 0:
+            test = plan_test(size, float(rate), lift, alpha, power)
+            if number in spends and (kind == "spend" or test.holdout is None):
+                by_spend = plan_spend_test(size, spends[number], lift, alpha, power)
+            if kind == "buyers" and by_spend and by_spend.holdout is None and test.detectable:
+                by_spend = None  # neither shows it at once, and buyers are the plainer figure
+        rise = None if test is None else lift if by_spend else test.target / test.base - 1
+        chosen = by_spend or test
+        rows.append(
+            {
+                "segment_id": number,
+                "play": fact["play"],
+                "cost_class": rule.cost_class,
+                "exceptions": int(own.loc[number].drop(fact["play"], errors="ignore").sum()),
+                "value_at_stake": _times(fact["expected_spend"], rise),
+                "value_at_stake_low": _times(fact["expected_spend_low"], rise),
+                "value_at_stake_high": _times(fact["expected_spend_high"], rise),
+                "baseline_rate": test and test.base,
+                "target_rate": test and round(test.target, 6),
+                "alpha": alpha,
+                "power": power,
+                "customers": size,
+                "compares": None if test is None else "spend" if by_spend else "buyers",
+                "holdout_customers": chosen and chosen.holdout,
+                "treated_customers": chosen and chosen.treated,
+                "is_testable": chosen is not None and chosen.holdout is not None,
+                "detectable_rate": test and test.detectable,
+                "detectable_lift": by_spend and by_spend.detectable,
+                "spend_unit": by_spend and round(by_spend.unit, 2),
+                "test_rounds": by_spend and by_spend.rounds,
+            }
+        )
+    found = pd.DataFrame(rows)
+    gain = found["value_at_stake"].astype("float64")
+    is_decision = (found["cost_class"] != "none") & (gain > 0)
+    return found.assign(
+        decision=gain.where(is_decision).rank(ascending=False, method="first").astype("Int32")
     )
 
 
@@ -216,86 +188,6 @@ def plan_spend_test(
     )
 
 
-def holdout_in_words(test: Test, customers: int, horizon: int, alpha: float, power: float) -> str:
-    """How many to leave out, and what that shows."""
-    if test.holdout is not None and test.treated is not None:
-        return (
-            f"Leave {words.count(test.holdout)} of the {words.count(customers)} out at random and "
-            f"address the other {words.count(test.treated)}: if {words.share(test.target)} of them "
-            f"order within {horizon} days instead of {words.share(test.base)}, the difference "
-            f"shows with a chance of {words.share(power)} (and by mere luck in "
-            f"{words.share(alpha)} of cases)."
-        )
-    if test.detectable and words.share(test.detectable) == words.share(test.target):
-        return (
-            f"Slightly too few customers: halves of {words.count(customers // 2)} just miss "
-            f"a rise from {words.share(test.base)} to {words.share(test.target)}. Repeat the test "
-            "and add the results up."
-        )
-    wanted = f"a rise from {words.share(test.base)} to {words.share(test.target)}"
-    if test.detectable is None:
-        return f"Too few customers to show {wanted} by leaving some out; ask them instead."
-    return (
-        f"Too few customers to show {wanted}: halves of {words.count(customers // 2)} show no less "
-        f"than a rise to {words.share(test.detectable)}. Repeat the test and add the results up."
-    )
-
-
-def spend_test_in_words(
-    test: Test,
-    spend: SpendTest,
-    customers: int,
-    *,
-    horizon: int,
-    alpha: float,
-    power: float,
-    currency: str,
-) -> str:
-    """What spend shows where the share that buys shows too little."""
-    compared = (
-        f"the means of log(1 + spend / {words.money(spend.unit, currency)}) over {horizon} days"
-    )
-    too_few = (
-        f"Too few customers to show a rise of those who order from {words.share(test.base)} to "
-        f"{words.share(test.target)}"
-    )
-    if spend.holdout is not None:
-        return (
-            f"{too_few}, so test what they spend: leave {words.count(spend.holdout)} of the "
-            f"{words.count(customers)} out at random, address the other "
-            f"{words.count(spend.treated)} and compare {compared}. If these spend "
-            f"{words.share(spend.lift)} more, the difference shows with a chance of "
-            f"{words.share(power)} (and by mere luck in {words.share(alpha)} of cases)."
-        )
-    halves = f"halves of {words.count(customers // 2)}"
-    at_once = (
-        f", and {halves} show no less than {words.share(spend.detectable)} more spend"
-        if spend.detectable
-        else ""
-    )
-    if spend.rounds * horizon > LONGEST_TEST:
-        return f"{too_few}{at_once}; ask them instead."
-    return (
-        f"{too_few}{at_once}. {words.count(spend.rounds)} rounds of {horizon} days, with halves "
-        f"drawn anew each time, do show {words.share(spend.lift)} more: compare {compared}."
-    )
-
-
-def stake_in_words(row: Mapping[str, Any], lift: float, horizon: int, currency: str) -> str:
-    """The money that is expected, and what the lift would add to it."""
-    if words.is_missing(row["expected_spend"]):
-        return "No snapshot has a whole horizon after it yet, so no spend can be expected."
-    between = ""
-    if not words.is_missing(row["expected_spend_low"]):
-        low, high = row["expected_spend_low"], row["expected_spend_high"]
-        between = f" (95% interval: {words.money_between(low, high, currency)})"
-    return (
-        f"{words.money(row['expected_spend'], currency)}{between} is expected from them in the "
-        f"next {horizon} days; {words.share(lift)} more would be "
-        f"{words.money(row['expected_spend'] * lift, currency)}."
-    )
-
-
 def _smallest_holdout(
     customers: int, power: float, chance: Callable[[int, int], float], least: int = LEAST_TEST
 ) -> int | None:
@@ -330,3 +222,7 @@ def _least(low: float, high: float, power: float, chance: Callable[[float], floa
         else:
             low = middle
     return round(high, 6)
+
+
+def _times(value: Any, factor: float | None) -> float | None:
+    return None if is_missing(value) or factor is None else round(float(value) * factor, 2)

@@ -1,422 +1,204 @@
-"""Every chart of the report: data in, an Altair chart out; and how a chart becomes a picture."""
+"""Small pictures as SVG: drawn narrow, so that their words are legible on a telephone.
+
+Colours are classes and variables of styles.css, so that they follow the reader's light or dark
+mode; what a picture says stands in words beside it.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import altair as alt
-import vl_convert
-
-from pipeline.render_report.marks import COLOURS, SHAPES
-
-INK = "#1d2433"
-SOFT = "#5b6475"
-GRID = "#e4e7ec"
-ACCENT = "#1b3a73"
-REST = "#b9c0cc"
-COLOUR_OF_CHOICE = "#b4520a"
-RAMP = ("#f1f4f9", "#c5d3e8", "#8eabd2", "#5280b7", "#27549a", "#142f66")
-# The renderer carries this font, so that a picture has the same bytes on every machine.
-FONT = "Liberation Sans, Arimo, Helvetica, Arial, sans-serif"
-WIDTH = 720
+from markupsafe import Markup
 
 Rows = Sequence[Mapping[str, Any]]
+Scale = Callable[[float], float]
 
-# One choice for the whole page: script.js sets this parameter in every chart.
-CHOSEN = "chosen"
-NOBODY = -1
-IS_SHOWN = f"{CHOSEN} < 0 || datum.segment_id === {CHOSEN}"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A chart as a still picture for everyone and as a specification that scripts bring to life."""
-
-    key: str
-    svg: str
-    spec: dict[str, Any]
+WIDTH, LEFT, BOTTOM, TOP = 360, 44, 20, 10
+LETTER = 6.2  # about the width of a letter
 
 
-def draw(key: str, chart: alt.TopLevelMixin, width: int = WIDTH) -> Picture:
-    """Return `chart` as a picture; `key` makes the ids in it unique on the page."""
-    styled = chart.configure(**_style())
-    still = styled.properties(width=width).to_dict()
-    alive = styled.properties(width="container").to_dict()
-    for spec in (still, alive):
-        spec.pop("$schema", None)  # an address, and nothing reads it
-    return Picture(key, tidy_svg(vl_convert.vegalite_to_svg(still), key), alive)
+def columns(rows: Rows, ticks: Callable[[float], str], *, height: int = 130) -> Markup:
+    """Columns in the order of the rows: label, value, text; `is_part` hatched, `rest` a dot."""
+    top = max((max(row["value"], row.get("rest") or 0) for row in rows), default=0) or 1
+    floor, step = height - BOTTOM, (WIDTH - LEFT) / max(len(rows), 1)
+
+    def up(value: float) -> float:
+        return floor - value / top * (floor - TOP)
+
+    parts = [_across(value, up(value), ticks(value)) for value in _round_steps(top)]
+    longest = max((len(row["label"]) for row in rows), default=1)
+    every = math.ceil((longest + 1) * LETTER / step)
+    for place, row in enumerate(rows):
+        x, y = LEFT + place * step, up(row["value"])
+        parts.append(
+            Markup(
+                '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">'
+                "<title>{}: {}</title></rect>"
+            ).format(
+                "part" if row.get("is_part") else "col",
+                x + step * 0.12,
+                y,
+                step * 0.76,
+                max(floor - y, 0.5),
+                row["label"],
+                row["text"],
+            )
+        )
+        if row.get("rest") is not None:
+            parts.append(
+                Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="2.6"/>').format(
+                    x + step / 2, up(row["rest"])
+                )
+            )
+        if (len(rows) - 1 - place) % every == 0:
+            parts.append(_text(x + step / 2, height - 5, row["label"], "middle"))
+    return picture(height, parts)
 
 
-def tidy_svg(svg: str, key: str) -> str:
-    """Make a picture's ids unique and the same on every run, and the picture small."""
-    names = {found: f"{key}-{n}" for n, found in enumerate(re.findall(r'\bid="([^"]+)"', svg))}
-    for old, new in names.items():
-        svg = svg.replace(f'id="{old}"', f'id="{new}"').replace(f"(#{old})", f"(#{new})")
-    svg = re.sub(r"<text [^>]*opacity=\"0\">[^<]*</text>", "", svg)  # labels left out for room
-    svg = re.sub(r' (xmlns:xlink|version|role|aria-[a-z]+|class|pointer-events)="[^"]*"', "", svg)
-    svg = re.sub(r' (opacity|fill-opacity|stroke-opacity)="1"|' + f' font-family="{FONT}"', "", svg)
-    svg = re.sub(r'<path d="(M0,0h0v0h0Z)?"( display="none")?/>', "", svg)
-    svg = re.sub(r"-?\d+\.\d{3,}", _rounded, svg)
-    svg = re.sub(
-        r'<path transform="[^"]*" d="[^"]*" fill="[^"]*" stroke-width="2"', _unstroked, svg
+def curve(rows: Rows, x_ticks: Rows, y_ticks: Rows, *, height: int = 180) -> Markup:
+    """A curve through points x, y from 0 to 1, with the diagonal."""
+    floor = height - BOTTOM
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return LEFT + x * (WIDTH - LEFT - 10), floor - y * (floor - TOP)
+
+    parts = [_across(t["at"], at(0, t["at"])[1], t["text"]) for t in y_ticks]
+    parts += [_text(at(t["at"], 0)[0], height - 5, t["text"], "middle") for t in x_ticks]
+    (x0, y0), (x1, y1) = at(0, 0), at(1, 1)
+    parts.append(
+        Markup('<path class="even" d="M{:.1f},{:.1f}L{:.1f},{:.1f}"/>').format(x0, y0, x1, y1)
     )
-    return _shared_shapes(svg, key).replace(
-        "<svg ", f'<svg class="picture" focusable="false" font-family="{FONT}" ', 1
+    path = "L".join("{:.1f},{:.1f}".format(*at(row["x"], row["y"])) for row in rows)
+    parts.append(Markup('<path class="line" d="M{}"/>').format(path))
+    return picture(height, parts)
+
+
+def scatter(
+    points: Rows,
+    x_ticks: Rows,
+    y_ticks: Rows,
+    *,
+    height: int = 260,
+    logs: tuple[bool, bool] = (True, True),
+    is_equal: bool = False,
+) -> Markup:
+    """Points x, y, text, shape, colour (optional low, high, label) on logarithmic or plain scales.
+
+    `is_equal` draws the line on which x and y are equal.
+    """
+    floor, right = height - BOTTOM - 14, WIDTH - 8
+    across = _scale(
+        [p["x"] for p in points] + [t["at"] for t in x_ticks], LEFT, right, is_log=logs[0]
     )
-
-
-def _rounded(found: re.Match[str]) -> str:
-    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
-
-
-def _unstroked(found: re.Match[str]) -> str:
-    return found[0].removesuffix(' stroke-width="2"')
-
-
-def _shared_shapes(svg: str, key: str) -> str:
-    """Draw what is drawn many times once, and use it where it stands."""
-    marks = Counter(re.findall(r'<path transform="[^"]*" d="([^"]*)"', svg))
-    often = [shape for shape, times in sorted(marks.items()) if times > 9]
-    for number, shape in enumerate(often):
-        used = rf'<path transform="([^"]*)" d="{re.escape(shape)}"'
-        svg = re.sub(used, rf'<use transform="\1" href="#{key}-m{number}"', svg)
-    shapes = "".join(f'<path id="{key}-m{n}" d="{shape}"/>' for n, shape in enumerate(often))
-    return svg.replace("</svg>", f"<defs>{shapes}</defs></svg>") if often else svg
-
-
-def _style() -> dict[str, Any]:
-    axis = {
-        "labelColor": SOFT,
-        "titleColor": SOFT,
-        "titleFontWeight": "normal",
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "domain": False,
-        "ticks": False,
-        "gridColor": GRID,
-        "labelPadding": 6,
-        "titlePadding": 8,
-    }
-    return {
-        "font": FONT,
-        "aria": False,  # the figure around it has the words; a thousand marks would drown them
-        "background": "transparent",
-        "view": {"stroke": None},
-        "axis": axis,
-        "legend": {"labelColor": INK, "titleColor": SOFT, "titleFontWeight": "normal"},
-        "text": {"color": INK, "fontSize": 12},
-    }
-
-
-def _data(rows: Rows) -> alt.Data:
-    return alt.Data(values=[dict(row) for row in rows])
-
-
-def _tooltip(**titles: str) -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip(field=field, type="nominal", title=title) for field, title in titles.items()
+    heights = [v for p in points for v in (p["y"], p.get("low"), p.get("high")) if v is not None]
+    up = _scale(heights + [t["at"] for t in y_ticks], floor, TOP, is_log=logs[1])
+    parts = [_across(t["at"], up(t["at"]), t["text"]) for t in y_ticks]
+    parts += [_text(across(t["at"]), floor + 14, t["text"], "middle") for t in x_ticks]
+    if is_equal:
+        low, high = max(min(p["x"] for p in points), 1e-9), max(p["x"] for p in points)
+        parts.append(
+            Markup('<path class="even" d="M{:.1f},{:.1f}L{:.1f},{:.1f}"/>').format(
+                across(low), up(low), across(high), up(high)
+            )
+        )
+    for p in points:
+        if p.get("low") is not None:
+            parts.append(
+                Markup('<path class="range" d="M{:.1f},{:.1f}V{:.1f}"/>').format(
+                    across(p["x"]), up(p["low"]), up(p["high"])
+                )
+            )
+        parts.append(
+            Markup(
+                '<path class="point {}" d="{}" transform="translate({:.1f},{:.1f}) scale({})" '
+                'style="--colour:{}"{}>{}</path>'
+            ).format(
+                p.get("class", ""),
+                p["shape"],
+                across(p["x"]),
+                up(p["y"]),
+                p.get("size", 3),
+                p["colour"],
+                Markup(' data-segment="{}"').format(p["segment"]) if "segment" in p else "",
+                Markup("<title>{}</title>").format(p["text"]) if p.get("text") else "",
+            )
+        )
+    parts += [
+        Markup('<text class="halo" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+            across(p["x"]),
+            up(p["y"]) - 7,
+            "end" if across(p["x"]) > WIDTH * 0.7 else "middle",
+            p["label"],
+        )
+        for p in points
+        if p.get("label")
     ]
+    return picture(height, parts)
 
 
-def _chosen() -> alt.Parameter:
-    return alt.param(name=CHOSEN, value=NOBODY)
-
-
-def _dimmed(faint: float, full: float) -> Any:
-    return alt.when(IS_SHOWN).then(alt.value(full)).otherwise(alt.value(faint))
-
-
-def _segment_scales(segments: Rows) -> tuple[alt.Color, alt.Shape]:
-    """Colour and shape by segment, with no legend: the page's own bar of segments is one."""
-    ids = [s["segment_id"] for s in segments]
-    return (
-        alt.Color(
-            "segment_id:N",
-            scale=alt.Scale(domain=ids, range=[s["colour"] for s in segments]),
-            legend=None,
-        ),
-        alt.Shape(
-            "segment_id:N",
-            scale=alt.Scale(domain=ids, range=[s["shape"] for s in segments]),
-            legend=None,
-        ),
-    )
-
-
-def customer_map(points: Rows, segments: Rows, currency: str) -> alt.TopLevelMixin:
-    """Customers by days since the last order and by spend, both on a logarithmic scale."""
-    colour, shape = _segment_scales(segments)
-    return (
-        alt.Chart(_data(points))
-        .mark_point(filled=True, size=30, opacity=0.75)
-        .encode(
-            x=alt.X(
-                "recency_days:Q",
-                title="days since the last order (right = lately)",
-                scale=alt.Scale(type="symlog", reverse=True, nice=False, zero=False),
-                axis=alt.Axis(values=[1, 3, 7, 14, 30, 60, 90, 180, 365, 730], format="d"),
-            ),
-            y=alt.Y(
-                "monetary:Q",
-                title="spend so far",
-                scale=alt.Scale(type="log", nice=False),
-                axis=alt.Axis(
-                    values=[10**n for n in range(8)],
-                    labelExpr=f"{json.dumps(currency)} + format(datum.value, ',')",
-                ),
-            ),
-            color=colour,
-            shape=shape,
-            opacity=_dimmed(0.05, 0.75),
-            tooltip=_tooltip(
-                customer="customer",
-                segment="segment",
-                recency="last order",
-                orders="orders",
-                spend="spend so far",
-                expected="expected next",
-            ),
-        )
-        .add_params(_chosen())
-        .properties(height=420)
-    )
-
-
-def columns(
-    rows: Rows, y_title: str, y_format: str = "~s", *, sign: str = "", height: int = 200
-) -> alt.TopLevelMixin:
-    """Columns in the order of the rows: `label`, `value`, `text`, and `note` for the pale ones."""
-    return (
-        alt.Chart(_data(rows))
-        .mark_bar()
-        .encode(
-            x=alt.X(
-                "label:N",
-                sort=None,
-                title=None,
-                axis=alt.Axis(labelAngle=0, grid=False, labelOverlap=True),
-            ),
-            y=alt.Y(
-                "value:Q",
-                title=y_title,
-                axis=alt.Axis(
-                    tickCount=4, labelExpr=f"{json.dumps(sign)} + format(datum.value, '{y_format}')"
-                ),
-            ),
-            color=alt.condition("datum.is_part", alt.value(REST), alt.value(ACCENT)),
-            tooltip=_tooltip(label=" ", text=y_title),
-        )
-        .properties(height=height)
-    )
-
-
-def bars(rows: Rows, title: str, sign: str = "") -> alt.TopLevelMixin:
-    """Horizontal bars with their figures written at the end."""
-    base = alt.Chart(_data(rows)).encode(
-        y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=190, grid=False)),
-        x=alt.X(
-            "value:Q",
-            title=title,
-            axis=alt.Axis(tickCount=4, labelExpr=f"{json.dumps(sign)} + format(datum.value, '~s')"),
-            scale=alt.Scale(zero=True),
-        ),
-        tooltip=_tooltip(label=" ", text=title),
-    )
-    return alt.layer(
-        base.mark_bar(color=ACCENT, height={"band": 0.7}),
-        base.mark_text(align="left", dx=5).encode(text="text:N"),
-    ).properties(height=22 * max(len(rows), 1))
-
-
-def heat(
-    rows: Rows, x_title: str, y_title: str, value_title: str, *, step: int = 24, write: bool = False
-) -> alt.TopLevelMixin:
-    """A table of shades: `x`, `y`, `value` and its `text`."""
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X(
-            "x:N",
-            sort=None,
-            title=x_title,
-            axis=alt.Axis(labelAngle=0, grid=False, labelOverlap=True),
-        ),
-        y=alt.Y("y:N", sort=None, title=y_title, axis=alt.Axis(grid=False)),
-        tooltip=_tooltip(y=y_title or " ", x=x_title, text=value_title),
-    )
-    cells = base.mark_rect(stroke="white", strokeWidth=1).encode(
-        color=alt.Color("value:Q", scale=alt.Scale(range=list(RAMP)), legend=None)
-    )
-    height = step * len({row["y"] for row in rows})
-    if not write:
-        return cells.properties(height=height)
-    texts = base.mark_text(fontSize=10).encode(
-        text="text:N",
-        color=alt.condition("datum.is_dark", alt.value("white"), alt.value(INK)),
-    )
-    return alt.layer(cells, texts).properties(height=height)
-
-
-def concentration(rows: Rows) -> alt.TopLevelMixin:
-    """How much of the revenue the best so many percent of the customers bring."""
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X(
-            "value:Q",
-            title="best customers, from the top",
-            axis=alt.Axis(format="%", grid=False, tickCount=5),
-        ),
-        y=alt.Y("amount:Q", title="share of revenue", axis=alt.Axis(format="%", tickCount=5)),
-    )
-    even = alt.Chart(alt.Data(values=[{"a": 0}, {"a": 1}])).mark_line(color=REST, strokeDash=[4, 4])
-    return alt.layer(
-        even.encode(x="a:Q", y="a:Q"),
-        base.mark_line(color=ACCENT, strokeWidth=2.5),
-        base.mark_point(filled=True, color=ACCENT, size=45).encode(
-            tooltip=_tooltip(label="the best", text="bring of the revenue")
-        ),
-    ).properties(height=240)
-
-
-def product_map(points: Rows, titles: Rows) -> alt.TopLevelMixin:
-    """Products, near where they are bought together or sound alike; each category by its name."""
-    axis = alt.Axis(labels=False, grid=False, title=None)
-    base = alt.Chart(_data(points)).encode(
-        x=alt.X("x:Q", axis=axis, scale=alt.Scale(zero=False)),
-        y=alt.Y("y:Q", axis=axis, scale=alt.Scale(zero=False)),
-    )
-    names = alt.Chart(_data(titles)).encode(x="x:Q", y="y:Q", text="category:N")
-    categories = [row["category"] for row in titles]
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(categories))]
-    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(categories))]
-    return alt.layer(
-        base.mark_point(filled=True, size=18, opacity=0.6).encode(
-            color=alt.Color(
-                "category:N", legend=None, scale=alt.Scale(domain=categories, range=colours)
-            ),
-            shape=alt.Shape(
-                "category:N", legend=None, scale=alt.Scale(domain=categories, range=shapes)
-            ),
-            tooltip=_tooltip(description="product", category="category", confidence="how sure"),
-        ),
-        names.mark_text(
-            fontWeight="bold", fontSize=13, stroke="white", strokeWidth=5, strokeJoin="round"
-        ),
-        names.mark_text(fontWeight="bold", fontSize=13),
-    ).properties(height=460)
-
-
-def season(rows: Rows, mark: Mapping[str, str]) -> alt.TopLevelMixin:
-    """A segment's share of spend month by month, the other customers' as a line."""
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X(
-            "label:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(labelAngle=0, grid=False, labelOverlap=True),
-        )
-    )
-    tips = _tooltip(month="month", text="share of its spend", rest_text="other customers")
-    axis = alt.Axis(format="%", tickCount=3, title=None)
-    return alt.layer(
-        base.mark_bar(color=mark["colour"], opacity=0.85).encode(
-            y=alt.Y("share:Q", axis=axis), tooltip=tips
-        ),
-        base.mark_line(color=INK, strokeDash=[4, 3], strokeWidth=1.5).encode(y="rest:Q"),
-        base.mark_point(color=INK, filled=True, size=18).encode(y="rest:Q", tooltip=tips),
-    ).properties(height=150)
-
-
-def sweep(rows: Rows, gate: float | None, chosen_k: int) -> alt.TopLevelMixin:
-    """One figure over the number of segments, with its gate and the chosen number."""
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X("k:O", title="segments", axis=alt.Axis(labelAngle=0, grid=False)),
-        y=alt.Y(
-            "value:Q",
-            title=None,
-            axis=alt.Axis(tickCount=4),
-            scale=alt.Scale(zero=False, nice=True),
-        ),
-        tooltip=_tooltip(k="segments", text="figure"),
-    )
-    layers = [
-        base.mark_line(color=ACCENT, strokeWidth=2),
-        base.mark_point(filled=True, color=ACCENT, size=36),
-        base.transform_filter(f"datum.k === {chosen_k}").mark_point(
-            color=COLOUR_OF_CHOICE, size=180, strokeWidth=2.5
-        ),
-    ]
+def trend(rows: Rows, gate: float | None, *, chosen: int, height: int = 120) -> Markup:
+    """One figure over whole numbers: x, y, text; the chosen in a ring, the gate dashed."""
+    floor = height - BOTTOM
+    values = [row["y"] for row in rows] + ([] if gate is None else [gate])
+    up = _scale(values, floor - 6, TOP + 4, is_log=False)
+    across = _scale([row["x"] for row in rows], LEFT + 8, WIDTH - 10, is_log=False)
+    path = "L".join(f"{across(row['x']):.1f},{up(row['y']):.1f}" for row in rows)
+    ends = sorted({min(rows, key=lambda r: r["y"])["x"], max(rows, key=lambda r: r["y"])["x"]})
+    parts = [Markup('<path class="line" d="M{}"/>').format(path)]
     if gate is not None:
-        rule = alt.Chart(alt.Data(values=[{"gate": gate}])).mark_rule(color=INK, strokeDash=[4, 3])
-        layers.append(rule.encode(y="gate:Q"))
-    return alt.layer(*layers).properties(height=150)
-
-
-def candidate_field(rows: Rows) -> alt.TopLevelMixin:
-    """Candidates by stability and by what they foretell."""
-    kinds = ["failed a gate", "passed", "baseline", "chosen"]
-    return (
-        alt.Chart(_data(rows))
-        .mark_point(filled=True, opacity=0.85)
-        .encode(
-            x=alt.X(
-                "jaccard:Q",
-                title="stability: Jaccard of the least stable segment",
-                scale=alt.Scale(zero=False),
-                axis=alt.Axis(tickCount=6),
-            ),
-            y=alt.Y(
-                "eta:Q",
-                title="share of the reference model: later spend predicted",
-                axis=alt.Axis(format="%", tickCount=5),
-                scale=alt.Scale(zero=False),
-            ),
-            color=alt.Color(
-                "kind:N",
-                scale=alt.Scale(domain=kinds, range=[REST, "#2f86c1", SOFT, COLOUR_OF_CHOICE]),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            shape=alt.Shape(
-                "kind:N",
-                scale=alt.Scale(domain=kinds, range=["cross", "circle", "square", "diamond"]),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            size=alt.condition("datum.kind === 'chosen'", alt.value(260), alt.value(50)),
-            order=alt.Order("rank:Q"),
-            tooltip=_tooltip(
-                candidate="candidate",
-                jaccard_text="Jaccard",
-                eta_text="of the reference",
-                failed="fails",
-            ),
+        parts.append(Markup('<path class="even" d="M{},{:.1f}H{}"/>').format(LEFT, up(gate), WIDTH))
+    for row in rows:
+        x, y = across(row["x"]), up(row["y"])
+        ring = Markup('<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="7"/>').format(x, y)
+        parts += [ring] if row["x"] == chosen else []
+        parts.append(
+            Markup(
+                '<circle class="mark" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}: {}</title></circle>'
+            ).format(x, y, row["x"], row["text"])
         )
-        .properties(height=300)
+        parts.append(_text(x, height - 5, str(row["x"]), "middle"))
+        parts += [_text(LEFT - 4, y + 4, row["text"], "end")] if row["x"] in ends else []
+    return picture(height, parts)
+
+
+def picture(height: int, parts: Sequence[Markup]) -> Markup:
+    """The parts as one picture; for screen readers there are the words beside it."""
+    return Markup(
+        '<svg class="picture" viewBox="0 0 {} {}" aria-hidden="true" focusable="false">{}</svg>'
+    ).format(WIDTH, height, Markup("").join(parts))
+
+
+def powers(low: float, high: float) -> list[float]:
+    """1, 10, 100, … from the first at or above `low` to the last at or below `high`."""
+    return [10.0**n for n in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+
+
+def _scale(values: Sequence[float], start: float, end: float, *, is_log: bool) -> Scale:
+    """From the least and greatest of the values to `start` and `end`."""
+
+    def level(value: float) -> float:
+        return math.log(max(value, 1e-9)) if is_log else value
+
+    low, high = level(min(values)), level(max(values))
+    return lambda value: start + (level(value) - low) / ((high - low) or 1) * (end - start)
+
+
+def _round_steps(top: float) -> list[float]:
+    """Two to four round values up to `top`."""
+    size = 10.0 ** math.floor(math.log10(top))
+    step = next(s for s in (size / 5, size / 2, size, size * 2, size * 5) if top / s <= 4)
+    return [step * n for n in range(1, int(top / step) + 1)]
+
+
+def _across(_value: float, y: float, text: str) -> Markup:
+    return Markup('<path class="grid" d="M{},{:.1f}H{}"/>').format(LEFT, y, WIDTH) + _text(
+        LEFT - 4, y + 4, text, "end"
     )
 
 
-def calibration(rows: Rows, currency: str) -> alt.TopLevelMixin:
-    """Expected against true spend of groups of customers, on a held-out snapshot."""
-    base = alt.Chart(_data(rows)).encode(
-        x=alt.X("expected:Q", title="expected spend per customer", axis=_money_axis(currency)),
-        tooltip=_tooltip(
-            label="group", expected_text="expected", actual_text="actual", verdict="95 % interval"
-        ),
+def _text(x: float, y: float, text: str, anchor: str) -> Markup:
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+        x, y, anchor, text
     )
-    top = max((max(row["high"], row["expected"]) for row in rows), default=1)
-    even = alt.Chart(alt.Data(values=[{"a": 0}, {"a": top}])).mark_line(
-        color=REST, strokeDash=[4, 4]
-    )
-    return alt.layer(
-        even.encode(x="a:Q", y="a:Q"),
-        base.mark_rule(color=SOFT, strokeWidth=1.5).encode(
-            y=alt.Y("low:Q", title="actual spend and 95 % interval", axis=_money_axis(currency)),
-            y2="high:Q",
-        ),
-        base.mark_point(filled=True, color=ACCENT, size=60).encode(y="actual:Q"),
-    ).properties(height=280)
-
-
-def _money_axis(currency: str) -> alt.Axis:
-    return alt.Axis(tickCount=5, labelExpr=f"{json.dumps(currency)} + format(datum.value, '~s')")

@@ -11,11 +11,13 @@ from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import METRICS, read_metrics
 from pipeline.core.run.params import PARAMS_FILE
 from pipeline.core.run.yaml_text import load_yaml
+from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
 from pipeline.core.tables.categorize_products import CATEGORIES, CATEGORY_MONTHS, PRODUCT_CATEGORIES
 from pipeline.core.tables.contract import read_table
 from pipeline.core.tables.explore import EXPLORATION
 from pipeline.core.tables.profile_segments import (
     CUSTOMER_FORECASTS,
+    CUSTOMER_MONTHS,
     DRIFT,
     FORECAST_CHECK,
     LATEST_MOVES,
@@ -24,11 +26,11 @@ from pipeline.core.tables.profile_segments import (
     PROFILES,
     SEGMENT_CATEGORIES,
     SEGMENT_CHANGES,
-    SEGMENT_COUNTRIES,
     SEGMENT_FEATURES,
     SEGMENT_MONTHS,
     SEGMENT_RETENTION,
     SEGMENT_RULES,
+    SHOP_PERIODS,
     STRATEGIES,
     TYPICAL_CUSTOMERS,
 )
@@ -54,6 +56,7 @@ class Inputs:
     categories: pd.DataFrame
     category_months: pd.DataFrame
     customer_forecasts: pd.DataFrame
+    customer_months: pd.DataFrame
     drift: pd.DataFrame
     exploration: pd.DataFrame
     latest_moves: pd.DataFrame
@@ -63,12 +66,14 @@ class Inputs:
     profiles: pd.DataFrame
     segment_categories: pd.DataFrame
     segment_changes: pd.DataFrame
-    segment_countries: pd.DataFrame
     segment_features: pd.DataFrame
     segment_months: pd.DataFrame
+    segment_names: pd.DataFrame
     segment_retention: pd.DataFrame
     segment_rules: pd.DataFrame
+    segments: pd.DataFrame
     selection_reasons: pd.DataFrame
+    shop_periods: pd.DataFrame
     strategies: pd.DataFrame
     typical_customers: pd.DataFrame
     forecast_check: pd.DataFrame
@@ -78,10 +83,11 @@ class Inputs:
 
 
 TABLES = (
-    CANDIDATES, CATEGORIES, CATEGORY_MONTHS, CUSTOMER_FORECASTS, DRIFT, EXPLORATION, LATEST_MOVES,
-    MIGRATION, PRODUCT_CATEGORIES, PROFILE_NOTES, PROFILES, SEGMENT_CATEGORIES, SEGMENT_CHANGES,
-    SEGMENT_COUNTRIES, SEGMENT_FEATURES, SEGMENT_MONTHS, SEGMENT_RETENTION, SEGMENT_RULES,
-    SELECTION_REASONS, STRATEGIES, TYPICAL_CUSTOMERS, FORECAST_CHECK,
+    CANDIDATES, CATEGORIES, CATEGORY_MONTHS, CUSTOMER_FORECASTS, CUSTOMER_MONTHS, DRIFT,
+    EXPLORATION, FORECAST_CHECK, LATEST_MOVES, MIGRATION, PRODUCT_CATEGORIES, PROFILE_NOTES,
+    PROFILES, SEGMENT_CATEGORIES, SEGMENT_CHANGES, SEGMENT_FEATURES, SEGMENT_MONTHS, SEGMENT_NAMES,
+    SEGMENT_RETENTION, SEGMENT_RULES, SEGMENTS, SELECTION_REASONS, SHOP_PERIODS, STRATEGIES,
+    TYPICAL_CUSTOMERS,
 )  # fmt: skip
 
 

@@ -4,22 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Colours of differing lightness that people with any colour vision tell apart; each has a contrast
-# of at least 3 to 1 with white (WCAG 1.4.11).
-COLOURS = (
-    "#1b3a73",
-    "#b4520a",
-    "#0f7c68",
-    "#8d2761",
-    "#2f86c1",
-    "#6b6a12",
-    "#c23b4e",
-    "#5b3aa0",
-    "#3c8d2f",
-    "#7a4a2b",
-    "#a0609f",
-    "#4d5a66",
-)
+COLOURS = 12  # in styles.css, light and dark, each with a contrast of 3 to 1 (WCAG 1.4.11)
 # Paths in a square from -1 to 1, as Vega takes them and as a small SVG draws them.
 SHAPES = (
     "M0,-1A1,1,0,1,1,0,1A1,1,0,1,1,0,-1Z",
@@ -47,5 +32,5 @@ class Mark:
 
 def mark_of(number: int) -> Mark:
     """The mark of the segment of this number; beyond twelve, new pairs of colour and shape."""
-    turn = number // len(COLOURS)
-    return Mark(COLOURS[number % len(COLOURS)], SHAPES[(number + 5 * turn) % len(SHAPES)])
+    turn = number // COLOURS
+    return Mark(f"var(--c{number % COLOURS})", SHAPES[(number + 5 * turn) % len(SHAPES)])

@@ -1,76 +1,102 @@
-"""Tables and metrics in, the report's page out."""
+"""Tables and metrics in, the two pages of the report out."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.core.text import words
+from pipeline.core.text.words import is_missing
+from pipeline.render_report.changes import changes
 from pipeline.render_report.inputs import Inputs
-from pipeline.render_report.moves import changes, moves
-from pipeline.render_report.overview import glance, shop_facts
+from pipeline.render_report.lists import lists, mailing_list
+from pipeline.render_report.method import method
 from pipeline.render_report.patterns import goods, patterns
-from pipeline.render_report.rows import segments_of
-from pipeline.render_report.segment_pages import customer_map, segment_pages
-from pipeline.render_report.trust import ledger, settings, trust
+from pipeline.render_report.rows import Row, rows_of, segments_of
+from pipeline.render_report.segment_pages import customer_map, plays_of, segment_pages
+from pipeline.render_report.sentences import Writer
+from pipeline.render_report.shop import decisions, how_it_is_doing, totals
 
 HERE = Path(__file__).parent
+PAGES = ("segments", "method")
 
 
 @dataclass(frozen=True)
 class Look:
-    """How the report is to look: section `report` of params.yaml, and the currency of profiles."""
+    """How the report is to look: section `report` of params.yaml."""
 
     shop: str
-    currency: str
+    listed_customers: int
     map_customers: int
-    map_products: int
     top_rows: int
 
 
-def page(inputs: Inputs, look: Look) -> str:
-    """Return the report as one HTML document that needs nothing but itself."""
-    segments = segments_of(inputs.profiles)
-    styles = (HERE / "styles.css").read_text(encoding="utf-8")
-    script = (HERE / "script.js").read_text(encoding="utf-8")
-    vega = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    content = {
+@dataclass(frozen=True)
+class Report:
+    """The shop's page, the analyst's page and the mailing list, as texts."""
+
+    segments: str
+    method: str
+    mailing_list: str
+
+
+def report(inputs: Inputs, look: Look, writer: Writer) -> Report:
+    """Return the report: pages that need nothing but themselves."""
+    segments = segments_of(inputs.profiles, writer.language)
+    plays = plays_of(inputs, segments, writer)
+    shared: Row = {
         "look": look,
-        "segments": segments,
         "horizon": inputs.params["shop"]["horizon_days"],
-        "facts": shop_facts(inputs),
-        "glance": glance(inputs, segments),
-        "map": customer_map(inputs, segments, look.currency, look.map_customers),
-        "pages": segment_pages(inputs, segments, look.currency),
-        "patterns": patterns(inputs, look.currency, look.top_rows),
-        "goods": goods(inputs, look.map_products),
-        "changes": changes(inputs, look.currency),
-        "moves": moves(inputs, segments),
-        "trust": trust(inputs, look.currency),
-        "ledger": ledger(inputs),
-        "settings": settings(inputs),
-        "styles": Markup(styles),  # noqa: S704 - ours  # nosec B704
-        "script": Markup(script),  # noqa: S704 - ours  # nosec B704
-        "vega": Markup(vega),  # noqa: S704 - the library's code, no data  # nosec B704
-        "policy": content_policy(vega, script),
+        "as_of": segments[0]["snapshot_date"],
+        "sales": inputs.metrics.get("explore", {}).get("sales", {}),
+        "segments": segments,
+        "notes": [writer.note(row) for row in rows_of(inputs.profile_notes)],
+        "terms": writer.language.texts["glossary"],
     }
-    return _environment(look.currency).get_template("template.html.j2").render(content)
+    shop: Row = {
+        "doing": how_it_is_doing(inputs, writer),
+        "decisions": decisions(inputs, segments, plays, writer),
+        "plays": plays,
+        "total": totals(inputs, segments),
+        "pages": segment_pages(inputs, segments, plays, writer),
+        "map": customer_map(inputs, segments, writer, look.map_customers),
+        "changes": changes(inputs, writer),
+        "lists": lists(inputs, segments, writer, look.listed_customers),
+        "patterns": patterns(inputs, writer, look.top_rows),
+        "goods": goods(inputs, writer),
+        "next_category": inputs.metrics["profile"].get("next_category", {}),
+    }
+    environment = _environment(writer)
+    return Report(
+        segments=_page(environment, "segments", shared | shop, ["script.js"]),
+        method=_page(environment, "method", shared | {"m": method(inputs, writer)}, []),
+        mailing_list=mailing_list(inputs.customer_forecasts, writer),
+    )
+
+
+def _page(environment: Environment, name: str, content: Row, scripts: Sequence[str]) -> str:
+    code = [(HERE / script).read_text(encoding="utf-8") for script in scripts]
+    styles = (HERE / "styles.css").read_text(encoding="utf-8")
+    return environment.get_template(f"{name}.html.j2").render(
+        content,
+        page=name,
+        styles=Markup(styles),  # noqa: S704 - ours  # nosec B704
+        scripts=[Markup(script) for script in code],  # noqa: S704 - ours  # nosec B704
+        policy=content_policy(*code),
+    )
 
 
 def content_policy(*scripts: str) -> str:
     """A policy under which nothing but these scripts runs and nothing is fetched from anywhere."""
     hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
-    allowed = " ".join(f"'sha256-{h}'" for h in hashes)
+    allowed = " ".join(f"'sha256-{h}'" for h in hashes) or "'none'"
     return (
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -85,7 +111,7 @@ def json_in_html(value: Any) -> Markup:
     return Markup(text)  # noqa: S704 - no character of markup is left  # nosec B704
 
 
-def _environment(currency: str) -> Environment:
+def _environment(writer: Writer) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -93,30 +119,34 @@ def _environment(currency: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: Mapping[str, Any] = {
-        "money": partial(words.money, currency=currency),
-        "money_exact": partial(words.money_exact, currency=currency),
-        "quantity": partial(words.quantity, currency=currency),
-        "count": words.count,
-        "number": words.number,
-        "share": words.share,
-        "day": words.day,
-        "days": words.days,
-        "plain": words.plain,
-        "json": json_in_html,
-        "picture": Markup,
-        "sentence": sentence,
-    }
-    environment.filters.update(filters)
-    environment.tests["missing"] = words.is_missing
-    environment.globals["money_between"] = partial(words.money_between, currency=currency)
-    environment.globals["share_between"] = words.share_between
+    style, currency = writer.style, writer.currency
+    environment.filters.update(
+        money=writer.money,
+        whole_money=lambda value: style.money_exact(value, currency, 0),
+        money_exact=lambda value: style.money_exact(value, currency),
+        quantity=lambda value, unit: style.quantity(value, unit, currency),
+        count=style.count,
+        number=style.number,
+        share=style.share,
+        day=style.date,
+        month=style.month,
+        days=style.span,
+        title=writer.language.title,
+        json=json_in_html,
+    )
+    environment.tests["missing"] = is_missing
+    environment.globals.update(
+        t=writer.language,
+        plural=writer.language.plural,
+        term=lambda key: writer.language.terms.get(key, str(key).replace("_", " ")),
+        money_between=lambda low, high: style.money_between(low, high, currency),
+        share_between=style.share_between,
+        style=style,
+        language=writer.language.language,
+        currency=currency,
+        script_words={
+            name: alternatives[0].say
+            for name, alternatives in writer.language.texts["script"].items()
+        },
+    )
     return environment
-
-
-def sentence(text: str) -> str:
-    """The text with a capital at the front and a stop at the end."""
-    text = text.strip()
-    if not text:
-        return text
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?:" else ".")

@@ -1,407 +1,313 @@
-"""What exploration found in the sales, and the map of products."""
+"""What exploration found in the sales: pictures with a finding each, and the products."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
-
-from pipeline.core.text import words
 from pipeline.render_report import charts
-from pipeline.render_report.charts import draw
 from pipeline.render_report.inputs import Inputs
-from pipeline.render_report.rows import Row, rows_of, spread_evenly
+from pipeline.render_report.rows import Row, rows_of
+from pipeline.render_report.sentences import Writer
 
 FULL_SHADE = 2.0  # a category that sells twice its usual share has the darkest cell
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+BEST = 8  # products in a list
+Found = dict[str, list[Row]]
 
 
-def patterns(inputs: Inputs, currency: str, top_rows: int) -> list[Row]:
-    """Each key pattern as a figure: a heading, what it says, the picture and its table."""
-    found = {
+def patterns(inputs: Inputs, writer: Writer, top_rows: int) -> list[Row]:
+    """Each pattern as a figure: key, finding, picture or cells, and its table."""
+    found: Found = {
         str(name): rows_of(rows.sort_values("position"))
         for name, rows in inputs.exploration.groupby("pattern", sort=False)
     }
     figures = inputs.metrics.get("explore", {})
-    makers = (_months, _week, _concentration, _countries, _baskets, _orders, _returns, _cohorts)
-    made = [maker(found, figures, inputs, currency, top_rows) for maker in makers]
+    made = [
+        _months(found, figures, inputs, writer),
+        _week(found, figures, writer),
+        _concentration(found, figures, writer),
+        _countries(found, figures, writer, top_rows),
+        _shares(
+            "basket_value", found, writer, median=figures.get("baskets", {}).get("median_value")
+        ),
+        _shares(
+            "orders_per_customer", found, writer,
+            once=figures.get("customers", {}).get("share_with_one_order"),
+        ),
+        _cohorts(found, figures, inputs, writer),
+    ]  # fmt: skip
     return [figure for figure in made if figure is not None]
 
 
-def _months(
-    found: dict[str, list[Row]], figures: Row, inputs: Inputs, currency: str, _top: int
-) -> Row | None:
-    rows = found.get("month", [])
+def _part_months(inputs: Inputs) -> set[str]:
+    """The months that the file does not cover whole, such as 2011-12."""
+    months = inputs.segment_months
+    return {f"{day:%Y-%m}" for day in months.loc[~months["is_whole"], "month"]}
+
+
+def _months(found: Found, figures: Row, inputs: Inputs, writer: Writer) -> Row | None:
+    rows, style = found.get("month", []), writer.style
     if not rows:
         return None
-    months = inputs.segment_months
-    parts = {f"{day:%Y-%m}" for day in months.loc[~months["is_whole"], "month"]}
+    parts = _part_months(inputs)
     data = [
         {
-            "label": words.month(row["bucket"]),
+            "label": style.month(row["bucket"]),
             "value": float(row["amount"]),
-            "text": words.money(row["amount"], currency),
+            "text": writer.money(row["amount"]),
             "is_part": row["bucket"] in parts,
         }
         for row in rows
     ]
     season = figures.get("season", {})
-    finding = ""
-    if "strongest_month" in season:
-        finding = (
-            f"{words.month(season['strongest_month'])} was the strongest month, "
-            f"{words.number(season['strongest_month_to_mean'])} times the mean of the whole months."
-        )
-    if parts & {row["bucket"] for row in rows}:
-        finding += " Pale columns are months that the data does not cover whole."
+    findings = [
+        writer.language(
+            "patterns.month",
+            month=style.month(season["strongest_month"]) if season else None,
+            times=style.number(season["strongest_month_to_mean"], 2) if season else None,
+        ),
+        writer.language("patterns.part") if any(row["is_part"] for row in data) else "",
+    ]
     return {
-        "key": "months",
-        "title": "Revenue by month",
-        "finding": finding,
-        "picture": draw("months", charts.columns(data, "revenue", "~s", sign=currency), 640),
-        "head": ("Month", "Revenue", "Orders", "Customers"),
+        "key": "month",
+        "finding": " ".join(filter(None, findings)),
+        "picture": charts.columns(
+            [row | {"label": str(row["label"]).split()[0]} for row in data], writer.tick
+        ),
+        "head": ("month", "revenue", "orders", "customers"),
         "rows": [
-            (d["label"], d["text"], words.count(r["orders"]), words.count(r["customers"]))
+            (d["label"], d["text"], style.count(r["orders"]), style.count(r["customers"]))
             for d, r in zip(data, rows, strict=True)
         ],
-        "alt": "Columns: revenue of each month.",
     }
 
 
-def _week(
-    found: dict[str, list[Row]], figures: Row, _inputs: Inputs, _currency: str, _top: int
-) -> Row | None:
-    rows = found.get("weekday_hour", [])
+def _week(found: Found, figures: Row, writer: Writer) -> Row | None:
+    rows, style = found.get("weekday_hour", []), writer.style
     if not rows:
         return None
-    seen = {(int(r["bucket"]), int(r["sub_bucket"])): r for r in rows}
+    seen = {(int(r["bucket"]), int(r["sub_bucket"])): r["share"] for r in rows}
     hours = range(min(h for _, h in seen), max(h for _, h in seen) + 1)
-    top = max(row["share"] for row in rows)
-    data = [
-        {
-            "x": f"{hour}",
-            "y": WEEKDAYS[weekday - 1],
-            "value": cell["share"],
-            "text": f"{words.share(cell['share'])} of orders",
-            "is_dark": cell["share"] > 0.62 * top,
-        }
-        for weekday in range(1, 8)
-        for hour in hours
-        if (cell := seen.get((weekday, hour), {"share": 0.0}))
-    ]
+    top = max(seen.values())
     season = figures.get("season", {})
-    finding = ""
-    if "busiest_weekday" in season:
-        finding = (
-            f"{season['busiest_weekday']} is the busiest day "
-            f"({words.share(season['busiest_weekday_share_of_orders'])} of the orders)"
-        )
-        if len(hours) > 1:
-            finding += (
-                f", {season['busiest_hour']}:00 to {season['busiest_hour'] + 1}:00 the busiest "
-                f"hour ({words.share(season['busiest_hour_share_of_orders'])})"
-            )
-        finding += "."
-    if len(hours) == 1:  # dates without a time of day
-        days = [{"label": row["y"], "value": row["value"], "text": row["text"]} for row in data]
-        picture = draw("week", charts.columns(days, "share of the orders", ".0%"), 640)
-        head: tuple[str, ...] = ("Day", "Orders")
-    else:
-        picture = draw("week", charts.heat(data, "hour of the day", "", "share", step=30), 640)
-        head = ("Day", *(f"{hour}:00" for hour in hours))
-    table = [
-        (
-            WEEKDAYS[d - 1],
-            *(words.share(seen[d, h]["share"]) if (d, h) in seen else "" for h in hours),
-        )
-        for d in range(1, 8)
-    ]
+    has_hours = len(hours) > 1  # else dates have no time of day
+    names = writer.language.texts["weekdays"]
+    busiest = season.get("busiest_weekday")
+    finding = writer.language(
+        "patterns.week" if has_hours else "patterns.day",
+        weekday=busiest and writer.language(f"weekdays.{busiest}"),
+        share=busiest and style.share(season["busiest_weekday_share_of_orders"]),
+        hour=season.get("busiest_hour") if has_hours else None,
+        hour_share=busiest and style.share(season["busiest_hour_share_of_orders"]),
+    )
     return {
         "key": "week",
-        "title": "When orders come in",
         "finding": finding,
-        "picture": picture,
-        "head": head,
-        "rows": table,
-        "alt": "Share of the orders by weekday" + (" and hour." if len(hours) > 1 else "."),
+        "is_heat": True,
+        "head": ("weekday", *(f"{hour}" for hour in hours)) if has_hours else ("weekday", "orders"),
+        "rows": [
+            (
+                writer.language(f"weekdays.{name}"),
+                *(
+                    {
+                        "text": style.share(
+                            seen.get((place, hour), 0), 0 if not has_hours else 1
+                        ).removesuffix(style.percent)
+                        if (place, hour) in seen
+                        else "",
+                        "shade": seen.get((place, hour), 0) / top,
+                    }
+                    for hour in hours
+                ),
+            )
+            for place, name in enumerate(names, 1)
+        ],
     }
 
 
-def _concentration(
-    found: dict[str, list[Row]], figures: Row, _inputs: Inputs, _currency: str, _top: int
-) -> Row | None:
-    rows = found.get("concentration", [])
+def _concentration(found: Found, figures: Row, writer: Writer) -> Row | None:
+    rows, style = found.get("concentration", []), writer.style
     if not rows:
         return None
-    data = [
-        {
-            "label": f"{int(row['bucket'])} %",
-            "value": int(row["bucket"]) / 100,
-            "amount": row["share"],
-            "text": words.share(row["share"]),
-        }
-        for row in rows
-    ]
     customers = figures.get("customers", {})
-    finding = ""
-    if "share_of_revenue_of_top_20_percent" in customers:
-        finding = (
-            f"The best 20 % of the customers bring "
-            f"{words.share(customers['share_of_revenue_of_top_20_percent'])} of the revenue, "
-            f"the best 1 % alone {words.share(customers['share_of_revenue_of_top_1_percent'])}."
-        )
+    points = [{"x": int(row["bucket"]) / 100, "y": row["share"]} for row in rows]
+    ticks = [{"at": at, "text": style.share(at)} for at in (0.25, 0.5, 0.75, 1)]
     return {
         "key": "concentration",
-        "title": "How much hangs on few customers",
-        "finding": finding,
-        "picture": draw("concentration", charts.concentration(data), 420),
-        "head": ("Best customers", "Share of revenue"),
-        "rows": [(d["label"], d["text"]) for d in data],
-        "alt": "A curve: the share of revenue that the best so many percent of customers bring.",
+        "finding": writer.language(
+            "patterns.concentration",
+            top=style.share(customers["share_of_revenue_of_top_20_percent"]) if customers else None,
+            first=style.share(customers["share_of_revenue_of_top_1_percent"])
+            if customers
+            else None,
+        ),
+        "picture": charts.curve(points, ticks, ticks),
+        "head": ("best_customers", "share_of_revenue"),
+        "rows": [(style.share(p["x"]), style.share(p["y"])) for p in points],
     }
 
 
-def _countries(
-    found: dict[str, list[Row]], figures: Row, _inputs: Inputs, currency: str, top_rows: int
-) -> Row | None:
-    rows = found.get("country", [])
+def _countries(found: Found, figures: Row, writer: Writer, top_rows: int) -> Row | None:
+    rows, style = found.get("country", []), writer.style
     if len(rows) < 2:
         return None
     countries = figures.get("countries", {})
     home = countries.get("home")
     shown = [row for row in rows if row["bucket"] != home][:top_rows]
-    finding = ""
-    if home:
-        finding = (
-            f"{words.share(countries['share_of_revenue_abroad'])} of the revenue comes from "
-            f"outside {home}; the largest of {words.count(len(rows) - 1)} countries are shown."
-        )
     return {
-        "key": "countries",
-        "title": "Where the money comes from abroad",
-        "finding": finding,
-        "picture": draw(
-            "countries", charts.bars(_bars(shown), "revenue, with its share", currency), 420
+        "key": "country",
+        "finding": writer.language(
+            "patterns.country",
+            home=home,
+            share=home and style.share(countries["share_of_revenue_abroad"]),
+            shown=style.count(len(shown)),
+            n=style.count(len(rows)),
         ),
-        "head": ("Country", "Revenue", "Share", "Orders", "Customers"),
+        "bars": [
+            {
+                "label": row["bucket"],
+                "length": row["share"] / max(r["share"] for r in shown),
+                "text": writer.money(row["amount"]),
+            }
+            for row in shown
+        ],
+        "head": ("country", "revenue", "share", "orders", "customers"),
         "rows": [
             (
-                row["bucket"],
-                words.money(row["amount"], currency),
-                words.share(row["share"]),
-                words.count(row["orders"]),
-                words.count(row["customers"]),
+                row["bucket"], writer.money(row["amount"]), style.share(row["share"], 1),
+                style.count(row["orders"]), style.count(row["customers"]),
             )
             for row in rows
         ],
-        "alt": "Bars: revenue of the countries outside the home country.",
-    }
+    }  # fmt: skip
 
 
-def _bars(rows: list[Row]) -> list[Row]:
-    return [
-        {"label": row["bucket"], "value": float(row["amount"]), "text": words.share(row["share"])}
-        for row in rows
-    ]
-
-
-def _shares(rows: list[Row], label: str = "{}") -> list[Row]:
-    return [
-        {
-            "label": label.format(row["bucket"].replace("-", "–")),
-            "value": row["share"],
-            "text": words.share(row["share"]),
-            "is_part": False,
-        }
-        for row in rows
-    ]
-
-
-def _column_figure(key: str, heading: str, what: str, rows: list[Row], **more: Any) -> Row:
-    data = _shares(rows)
-    return {
-        "key": key,
-        "title": heading,
-        "finding": more.get("finding", ""),
-        "picture": draw(key, charts.columns(data, more["share_of"], ".0%", height=180), 420),
-        "head": (what, more["share_of"].capitalize()),
-        "rows": [(d["label"], d["text"]) for d in data],
-        "alt": f"Columns: {heading.lower()}.",
-    }
-
-
-def _baskets(
-    found: dict[str, list[Row]], figures: Row, _inputs: Inputs, currency: str, _top: int
-) -> Row | None:
-    rows = found.get("basket_value", [])
+def _shares(key: str, found: Found, writer: Writer, **figures: Any) -> Row | None:
+    rows, style = found.get(key, []), writer.style
     if not rows:
         return None
-    median = figures.get("baskets", {}).get("median_value")
-    finding = (
-        f"Half of the orders are worth {words.money(median, currency)} or more." if median else ""
-    )
-    return _column_figure(
-        "baskets", f"Value of an order ({currency})", "Value", rows,
-        share_of="share of orders", finding=finding,
-    )  # fmt: skip
-
-
-def _orders(
-    found: dict[str, list[Row]], figures: Row, _inputs: Inputs, _currency: str, _top: int
-) -> Row | None:
-    rows = found.get("orders_per_customer", [])
-    if not rows:
-        return None
-    once = figures.get("customers", {}).get("share_with_one_order")
-    finding = (
-        f"{words.share(once)} of the customers who kept anything ordered once." if once else ""
-    )
-    return _column_figure(
-        "orders", "Orders of a customer", "Orders", rows,
-        share_of="share of customers", finding=finding,
-    )  # fmt: skip
-
-
-def _returns(
-    found: dict[str, list[Row]], figures: Row, _inputs: Inputs, _currency: str, _top: int
-) -> Row | None:
-    rows = found.get("return_delay", [])
-    if not rows:
-        return None
-    share = figures.get("returns", {}).get("share_of_sold_money")
-    finding = f"{words.share(share)} of the money sold was taken back." if share is not None else ""
-    return _column_figure(
-        "returns", "How soon goods come back (days)", "Days after the sale", rows,
-        share_of="share of returned money", finding=finding,
-    )  # fmt: skip
-
-
-def _cohorts(
-    found: dict[str, list[Row]], figures: Row, _inputs: Inputs, _currency: str, _top: int
-) -> Row | None:
-    rows = found.get("cohort", [])
-    later = [row for row in rows if int(row["sub_bucket"] or 0) > 0]
-    if not later:
-        return None
-    top = max(row["share"] for row in later)
+    write: dict[str, Callable[[Any], str]] = {"median": writer.money, "once": style.share}
+    told = {name: None if value is None else write[name](value) for name, value in figures.items()}
     data = [
         {
-            "x": f"+{int(row['sub_bucket'])}",
-            "y": words.month(row["bucket"]),
+            "label": row["bucket"].replace("-", "–"),
             "value": row["share"],
-            "text": f"{round(100 * row['share'])}",
-            "is_dark": row["share"] > 0.62 * top,
+            "text": style.share(row["share"], 1),
         }
-        for row in later
+        for row in rows
     ]
-    data.sort(key=lambda cell: int(cell["x"]))  # columns in order of time, also for sparse cohorts
+    return {
+        "key": key,
+        "finding": writer.language(f"patterns.{key}", **told),
+        "picture": charts.columns(data, style.share),
+        "head": (key, "share"),
+        "rows": [(d["label"], d["text"]) for d in data],
+    }
+
+
+def _cohorts(found: Found, figures: Row, inputs: Inputs, writer: Writer) -> Row | None:
+    """Months that the file does not cover whole are left out: as orders and as first orders.
+
+    The customers of the file's first month are everybody who ordered in it, not newcomers.
+    """
+    rows, style = found.get("cohort", []), writer.style
+    parts = _part_months(inputs)
     months = list(dict.fromkeys(row["bucket"] for row in rows))
-    data.sort(key=lambda cell: [words.month(m) for m in months].index(cell["y"]))
+    shown = [month for month in months[1:] if month not in parts]
+    last = months.index(shown[-1]) if shown else 0
+    cells = {
+        (row["bucket"], int(row["sub_bucket"])): row
+        for row in rows
+        if row["bucket"] in shown and months.index(row["bucket"]) + int(row["sub_bucket"]) <= last
+    }
+    width = max((since for _, since in cells), default=0)
+    later = [row["share"] for (_, since), row in cells.items() if since]
+    if not later:
+        return None
     again = figures.get("retention", {})
-    finding = ""
-    if "month_1" in again:
-        finding = (
-            f"{words.share(again['month_1'])} of new customers order again one month later"
-            + (
-                f", {words.share(again['month_3'])} three months later."
-                if "month_3" in again
-                else "."
-            )
-        )
-    width = max(int(row["sub_bucket"]) for row in rows)
-    cells = {(row["bucket"], int(row["sub_bucket"])): words.share(row["share"]) for row in rows}
     return {
-        "key": "cohorts",
-        "title": "Who comes back: percent of a month's new customers who order so many months on",
-        "finding": finding,
-        "picture": draw(
-            "cohorts",
-            charts.heat(
-                data, "months since the first order", "first order", "percent who order", write=True
-            ),
-            640,
+        "key": "cohort",
+        "finding": writer.language(
+            "patterns.cohort",
+            **{k: style.share(again[k]) if k in again else None for k in ("month_1", "month_3")},
         ),
-        "head": ("First order", *(f"+{n}" for n in range(1, width + 1))),
-        "rows": [
-            (words.month(m), *(cells.get((m, n), "") for n in range(1, width + 1))) for m in months
-        ],
-        "alt": "A table of shades: share of a month's new customers who ordered in later months.",
+        "is_heat": True,
         "is_wide": True,
+        "head": ("first_order", "customers", *(f"+{n}" for n in range(1, width + 1))),
+        "rows": [
+            (
+                style.month(month),
+                {"text": style.count(cells[month, 0]["customers"]), "shade": 0},
+                *(
+                    {
+                        "text": style.share(cells[month, n]["share"], 0).removesuffix(
+                            style.percent
+                        ),
+                        "shade": cells[month, n]["share"] / max(later),
+                    }
+                    if (month, n) in cells
+                    else {"text": "", "shade": 0}
+                    for n in range(1, width + 1)
+                ),
+            )
+            for month in shown
+        ],
     }
 
 
-def goods(inputs: Inputs, limit: int) -> Row:
-    """The categories, the map of products, and how sure they are."""
-    products = inputs.product_categories.sort_values(["category", "stock_code"])
-    drawn = spread_evenly(rows_of(products), limit)
-    points = [
-        {
-            "x": round(row["map_x"], 3),
-            "y": round(row["map_y"], 3),
-            "category": row["category_title"],
-            "description": row["description"][:80],
-            "confidence": words.share(row["confidence"]),
-        }
-        for row in drawn
-    ]
+def goods(inputs: Inputs, writer: Writer) -> Row:
+    """The categories with their season, and the best and most returned products."""
+    style = writer.style
+    ordered = inputs.categories.sort_values(["revenue", "category"], ascending=[False, True])
+    tops = {
+        name: [
+            {
+                "title": row["sub_bucket"] or row["bucket"],
+                "amount": writer.money(row[column]),
+                "share": style.share(row["share"], 1),
+            }
+            for row in rows_of(inputs.exploration[inputs.exploration["pattern"] == name])[:BEST]
+        ]
+        for name, column in (
+            ("product_by_revenue", "amount"), ("product_by_returns", "returned_amount"),
+        )
+    }  # fmt: skip
     return {
-        "picture": draw("products", charts.product_map(points, _labels(products)))
-        if len({(point["x"], point["y"]) for point in points}) > 1
-        else None,
-        "drawn": len(drawn),
-        "all": len(products),
-        "categories": rows_of(
-            inputs.categories.sort_values(["revenue", "category"], ascending=[False, True])
-        ),
-        "seasons": seasons(inputs),
-        "top": {
-            name: rows_of(inputs.exploration[inputs.exploration["pattern"] == name])[:10]
-            for name in ("product_by_revenue", "product_by_returns")
-        },
+        "products": len(inputs.product_categories),
+        "categories": rows_of(ordered),
+        "seasons": seasons(inputs, writer),
+        "top": tops,
     }
 
 
-def seasons(inputs: Inputs) -> Row | None:
+def seasons(inputs: Inputs, writer: Writer) -> Row | None:
     """The season of each category, in the order of revenue; None where nothing can differ."""
     months = sorted(inputs.category_months["month"].unique())
     titles = inputs.categories.sort_values(["revenue", "category"], ascending=[False, True])
     if len(months) < 2 or len(titles) < 2:
         return None
-    parts = set(inputs.segment_months.loc[~inputs.segment_months["is_whole"], "month"])
+    parts = _part_months(inputs)
     found = {
         (row["category"], row["month"]): row["season_index"]
         for row in rows_of(inputs.category_months)
     }
-    rows = []
-    for category in rows_of(titles):
-        cells = [found.get((category["category"], month)) for month in months]
-        whole = [
-            (index, month)
-            for index, month in zip(cells, months, strict=True)
-            if index is not None and month not in parts
-        ]
-        rows.append(
+    return {
+        "months": [
+            {"short": writer.style.short_months[m.month - 1], "is_part": f"{m:%Y-%m}" in parts}
+            for m in months
+        ],
+        "rows": [
             {
                 "title": category["category_title"],
                 "cells": [
-                    {"index": index, "shade": min(max((index or 0) / FULL_SHADE, 0), 1)}
-                    for index in cells
+                    {
+                        "text": "" if index is None else writer.style.number(round(index, 1), 2),
+                        "shade": min(max((index or 0) / FULL_SHADE, 0), 1),
+                    }
+                    for month in months
+                    for index in [found.get((category["category"], month))]
                 ],
-                "strongest": words.month(max(whole, key=lambda each: each[0])[1])
-                if whole
-                else words.NOTHING,
             }
-        )
-    return {
-        "months": [{"short": words.month(m), "is_part": m in parts} for m in months],
-        "rows": rows,
+            for category in rows_of(titles)
+        ],
     }
-
-
-def _labels(products: pd.DataFrame) -> list[Row]:
-    """Where to write each category's name: in the middle of its products."""
-    middle = products.groupby("category_title", sort=True)[["map_x", "map_y"]].median()
-    return [
-        {"category": title, "x": round(row["map_x"], 3), "y": round(row["map_y"], 3)}
-        for title, row in middle.iterrows()
-    ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
 
 from pipeline.core.text.words import is_missing
+from pipeline.render_report.language import Language
 from pipeline.render_report.marks import mark_of
 
 Row = dict[str, Any]
@@ -20,23 +22,23 @@ def rows_of(frame: pd.DataFrame) -> list[Row]:
     ]
 
 
-def segments_of(profiles: pd.DataFrame) -> list[Row]:
-    """Return the rows of `profiles`, each with its mark and the address of its section."""
+def segments_of(profiles: pd.DataFrame, language: Language) -> list[Row]:
+    """Return the rows of `profiles`, each with its mark, title and the address of its section."""
     return [
         row
         | {
             "colour": mark_of(row["segment_id"]).colour,
             "shape": mark_of(row["segment_id"]).shape,
-            "anchor": f"segment-{row['segment_id']}",
-            "title": title(row["segment"]),
+            "anchor": anchor(row["segment"]),
+            "title": language.title(row["segment"]),
         }
         for row in rows_of(profiles)
     ]
 
 
-def title(name: str) -> str:
-    """A segment's name as a heading."""
-    return name[:1].upper() + name[1:]
+def anchor(name: str) -> str:
+    """A segment's name as an address that lasts: near-champions."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "segment"
 
 
 def of_segment(frame: pd.DataFrame, segment_id: int) -> list[Row]:

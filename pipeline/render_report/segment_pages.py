@@ -1,79 +1,106 @@
-"""The map of customers, and a section for each segment."""
+"""A section for each segment: what it is, what to do, how it differs, how it changed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from pipeline.core.text import words
 from pipeline.render_report import charts
-from pipeline.render_report.charts import Picture, draw
 from pipeline.render_report.inputs import Inputs
 from pipeline.render_report.rows import Row, of_segment, rows_of, spread_evenly
+from pipeline.render_report.sentences import Writer, segment_figures
+
+APART = ("like the rest", "none")
+FEATURES = 7  # that are drawn
+CATEGORIES = 6
 
 
-def customer_map(inputs: Inputs, segments: Sequence[Row], currency: str, limit: int) -> Row:
-    """Customers by recency and spend; those who kept nothing have neither and are not drawn."""
-    outlook = inputs.customer_forecasts.sort_values(["segment_id", "customer_id"])
-    kept = outlook[outlook["recency_days"].notna() & (outlook["monetary"] > 0)]
-    drawn = spread_evenly(rows_of(kept), limit)
-    points = [
-        {
-            "segment_id": row["segment_id"],
-            "segment": row["segment"],
-            "customer": row["customer_id"],
-            "recency_days": int(row["recency_days"]),
-            "monetary": float(row["monetary"]),
-            "recency": f"{words.days(int(row['recency_days']))} ago",
-            "orders": words.count(row["frequency"]),
-            "spend": words.money(row["monetary"], currency),
-            "expected": words.money(row["expected_spend"], currency),
-        }
-        for row in drawn
-    ]
-    return {
-        "picture": draw("map", charts.customer_map(points, _legend(segments), currency)),
-        "drawn": len(drawn),
-        "all": len(outlook),
-        "kept": len(kept),
+def plays_of(inputs: Inputs, segments: Sequence[Row], writer: Writer) -> dict[int, Row]:
+    """The play of each segment in words, and what holds of its members."""
+    strategies = {row["segment_id"]: row for row in rows_of(inputs.strategies)}
+    shop = {
+        "horizon": inputs.params["shop"]["horizon_days"],
+        "lift": inputs.params["profile"]["power"]["lift"],
     }
+    found = {}
+    for segment in segments:
+        number = segment["segment_id"]
+        rest = {
+            row["feature"]: row["rest_median"]
+            for row in of_segment(inputs.segment_features, number)
+        }
+        figures = segment_figures(segment, strategies[number], rest, shop)
+        found[number] = writer.play(segment, strategies[number], figures)
+    return found
 
 
-def segment_pages(inputs: Inputs, segments: Sequence[Row], currency: str) -> list[Row]:
+def segment_pages(
+    inputs: Inputs, segments: Sequence[Row], plays: dict[int, Row], writer: Writer
+) -> list[Row]:
     """One page of facts for each segment, in the order of value."""
     strategies = {row["segment_id"]: row for row in rows_of(inputs.strategies)}
-    countries = inputs.segment_countries.sort_values(
-        ["segment_id", "customers", "country"], ascending=[True, False, True]
-    )
     spreads = _spreads(rows_of(inputs.segment_features))
+    conditions = inputs.segment_names.set_index("segment_id")["condition"].to_dict()
     pages = []
     for segment in segments:
         number = segment["segment_id"]
         features = [
-            feature | {"spread": spreads.get((number, feature["feature"]))}
-            for feature in of_segment(inputs.segment_features, number)
+            f | {"spread": spreads.get((number, f["feature"]))}
+            for f in of_segment(inputs.segment_features, number)
+            # Of what few members have, the median says nothing of the segment.
+            if f["customers"] * 2 >= segment["customers"]
         ]
         categories = of_segment(inputs.segment_categories, number)
-        months = of_segment(inputs.segment_months, number)
         pages.append(
             {
                 "segment": segment,
+                "condition": conditions.get(number, ""),
+                "play": plays[number],
                 "strategy": strategies[number],
-                "features": features,
-                "apart": [f for f in features if f["effect"] not in ("like the rest", "none")][:4],
-                "over": [c for c in categories if c["verdict"] == "over"],
-                "under": [c for c in categories if c["verdict"] == "under"],
-                "categories": categories,
-                "countries": of_segment(countries, number)[:6],
-                "months": months,
-                "season": _season(number, months, segment),
-                "rules": of_segment(inputs.segment_rules, number),
-                "typical": of_segment(inputs.typical_customers, number)[:3],
+                "features": features[:FEATURES],
+                "categories": categories[:CATEGORIES],
+                "season": _season(of_segment(inputs.segment_months, number), writer),
+                "members": _members(inputs, segment, writer),
+                "typical": of_segment(inputs.typical_customers, number),
                 "moves": _moves(inputs, number),
-                "currency": currency,
             }
         )
     return pages
+
+
+def customer_map(inputs: Inputs, segments: Sequence[Row], writer: Writer, limit: int) -> Row | None:
+    """Customers by last order and spend, on logarithmic scales; a name at each segment's median."""
+    found = inputs.customer_forecasts.sort_values(["segment_id", "customer_id"])
+    kept = found[found["recency_days"].notna() & (found["monetary"] > 0)]
+    marks = {s["segment_id"]: s for s in segments}
+    points = [
+        {
+            "x": max(row["recency_days"], 1), "y": float(row["monetary"]),
+            "shape": marks[row["segment_id"]]["shape"], "segment": row["segment_id"],
+            "colour": marks[row["segment_id"]]["colour"], "size": 2.2,
+        }
+        for row in spread_evenly(rows_of(kept), limit)
+    ]  # fmt: skip
+    if len(points) < 2:
+        return None
+    names = [
+        {
+            "x": max(s["median_recency_days"], 1), "y": s["median_monetary"], "label": s["title"],
+            "shape": s["shape"], "colour": s["colour"], "size": 6, "class": "median",
+            "segment": s["segment_id"],
+        }
+        for s in segments
+        if s["median_recency_days"] is not None and s["median_monetary"] > 0
+    ]  # fmt: skip
+    style, spends = writer.style, [point["y"] for point in points]
+    x_ticks = [{"at": d, "text": style.count(d)} for d in (1, 7, 30, 90, 365)]
+    y_ticks = [{"at": v, "text": writer.tick(v)} for v in charts.powers(min(spends), max(spends))]
+    return {
+        "picture": charts.scatter(points + names, x_ticks, y_ticks),
+        "drawn": len(points),
+        "kept": len(kept),
+    }
 
 
 def _spreads(features: Sequence[Row]) -> dict[tuple[int, str], dict[str, str]]:
@@ -103,25 +130,44 @@ def _scaled(row: Row, figure: str) -> float:
     return value if row["unit"] == "share" else math.copysign(math.log1p(abs(value)), value)
 
 
-def _legend(segments: Sequence[Row]) -> list[Row]:
-    return [{k: s[k] for k in ("segment_id", "colour", "shape")} for s in segments]
-
-
-def _season(number: int, months: Sequence[Row], segment: Row) -> Picture | None:
+def _season(months: Sequence[Row], writer: Writer) -> Any:
+    """Share of spend by month; months that the file does not cover whole are hatched."""
     if len(months) < 2 or not any(row["spend_share"] for row in months):
         return None
+    style = writer.style
     rows = [
         {
-            "label": words.month(row["month"]),
-            "month": words.month(row["month"]) + ("" if row["is_whole"] else " (not whole)"),
-            "share": row["spend_share"],
+            "label": style.short_months[row["month"].month - 1],
+            "value": row["spend_share"],
             "rest": row["rest_share"],
-            "text": words.share(row["spend_share"]),
-            "rest_text": words.share(row["rest_share"]),
+            "is_part": not row["is_whole"],
+            "text": style.share(row["spend_share"]),
         }
         for row in months
     ]
-    return draw(f"season-{number}", charts.season(rows, segment), width=420)
+    return charts.columns(rows, style.share, height=110)
+
+
+def _members(inputs: Inputs, segment: Row, writer: Writer) -> Any:
+    """Members at each month end, and now."""
+    style = writer.style
+    counted = of_segment(inputs.segment_retention, segment["segment_id"])
+    rows = [(row["from_date"], row["customers"]) for row in counted]
+    rows.append((segment["snapshot_date"], segment["customers"]))
+    if len(rows) < 2:
+        return None
+    return charts.columns(
+        [
+            {
+                "label": style.short_months[day.month - 1],
+                "value": members,
+                "text": style.count(members),
+            }
+            for day, members in rows
+        ],
+        style.count,
+        height=100,
+    )
 
 
 def _moves(inputs: Inputs, number: int) -> list[Row]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from whole_dag import run_dag, write_params
+from whole_dag import TO_SEGMENTS, run_dag, write_params
 
 from pipeline.commands.campaign import __main__ as campaign
 from pipeline.core.tables.assign_segments import SEGMENTS
@@ -31,7 +31,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     write_sample(folder / "sample.csv", 12_000, 4)
     write_params(folder, folder / "sample.csv", rfm={"as_of": AUGUST})
-    return run_dag(folder)
+    return run_dag(folder, (*TO_SEGMENTS, "render_report"))
 
 
 @pytest.fixture(autouse=True)

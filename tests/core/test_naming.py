@@ -61,8 +61,8 @@ def edited(tmp_path, change):
             "'lost' stands in new and in lost",
         ),
         (
-            lambda book: book["rules"]["new"].update(otherwise={"newest of all": {"action": "x"}}),
-            r"new\.otherwise: 'newest of all' is none of its names",
+            lambda book: book["rules"]["new"].update(test_of={"newest of all": "none"}),
+            r"new\.test_of: 'newest of all' is none of its names",
         ),
         (
             lambda book: book["rules"]["new"].update(colour="red"),

@@ -74,12 +74,6 @@ def test_every_snapshot_is_held_against_the_last_and_the_one_before():
     assert (found.loc[found["measure"] == "segment_shares", "verdict"] == "stable").all()
 
 
-def test_what_grows_by_itself_is_said_to():
-    frame, segment = snapshots(0, 5)
-    found = drift(frame, segment, {"tenure_days": "days"})
-    assert found["sentence"].str.contains("grows by itself").any()
-
-
 def test_one_snapshot_has_no_drift():
     frame, segment = snapshots(0)
     assert drift(frame, segment, {"tenure_days": "days"}).empty

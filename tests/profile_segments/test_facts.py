@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -22,6 +23,7 @@ from pipeline.profile_segments.facts import (
     join_shop,
     months_of_segments,
     next_categories,
+    out_of_season,
     peak_month,
     segment_facts,
     with_country,
@@ -58,7 +60,7 @@ def shop(**columns) -> Shop:
             "play": ["thank", "leave"],
         }
     )
-    return Shop(last, last, pd.DataFrame(), names, TITLES)
+    return Shop(last, last, pd.DataFrame(), names, TITLES, frozenset({"bags", "lights"}))
 
 
 def lines(**parts) -> FromLines:
@@ -66,6 +68,10 @@ def lines(**parts) -> FromLines:
         "countries": pd.DataFrame(
             [("a", "Spain", 1), ("a", "France", 2), ("b", "Spain", 1), ("b", "France", 1)],
             columns=["customer_id", "country", "orders"],
+        ),
+        "customer_months": pd.DataFrame(),
+        "gaps": pd.DataFrame(
+            [(0, 3, 2), (0, 8, 1), (0, 20, 1)], columns=["segment_id", "gap", "times"]
         ),
         "months": pd.DataFrame(
             [(0, 2011, 1, 2, 1, 300_000), (0, 2011, 3, 1, 1, 100_000), (1, 2011, 3, 4, 3, 50_000)],
@@ -167,8 +173,9 @@ def test_every_figure_of_a_segment_is_the_one_worked_out_by_hand():
         "median_tenure_days": 9,
         "median_order_value": 15,
         "units_per_line": 2,
-        "gap": 6,
-        "quiet_days": 7,
+        "gap": 3,
+        "quiet_days": 8,
+        "gap_customers": 2,
         "return_rate": 0.25,
         "mean_confidence": pytest.approx(0.7),
         "retention": 0.75,
@@ -180,6 +187,7 @@ def test_every_figure_of_a_segment_is_the_one_worked_out_by_hand():
         "top_country": "France",
         "abroad_share": pytest.approx(1 / 3, abs=1e-6),
         "peak_month": 5,
+        "days_to_peak": 31,
         "rule": "x; or y",
         "rule_precision": 0.875,
         "rule_recall": 0.75,
@@ -189,7 +197,8 @@ def test_every_figure_of_a_segment_is_the_one_worked_out_by_hand():
         "first_order_category": "lights",
         "first_order_category_title": "Lights",
         "first_order_category_share": pytest.approx(2 / 3, abs=1e-6),
-        "top_category": "bags",
+        "offer_category": "bags",
+        "offer_category_title": "Bags",
         "top_category_title": "Bags",
         "second_category_title": "Lights",
         "over_category_title": "Lights",
@@ -221,7 +230,7 @@ def test_what_is_not_known_of_a_segment_is_missing_and_not_zero():
     assert found["rule"] == "no short rule tells them apart"
     unknown = [
         "retention", "fall_to", "fall_share", "gap", "peak_month", "first_order_category",
-        "top_category", "over_lift", "next_category", "expected_spend", "buying_rate",
+        "offer_category", "over_lift", "next_category", "expected_spend", "buying_rate",
         "expected_spend_share",
     ]  # fmt: skip
     assert found[unknown].isna().all()
@@ -241,7 +250,11 @@ def test_customers_and_segments_of_one_run_are_joined_and_told_apart_by_day():
         segment_id=[1, 0, 0, 1], confidence=0.9, more=1
     )
     categories = pd.DataFrame({"category": list(TITLES), "category_title": list(TITLES.values())})
-    tables = {"names": shop().names, "later": pd.DataFrame(), "categories": categories}
+    tables = {
+        "names": shop().names, "later": pd.DataFrame(), "categories": categories,
+        "category_months": pd.DataFrame(columns=["category", "month", "season_index"]),
+        "horizon_days": 90,
+    }  # fmt: skip
     found = join_shop(customers, segments.iloc[::-1], **tables)
     assert found.customers["segment_id"].tolist() == [1, 0, 0, 1]
     assert found.last["customer_id"].tolist() == ["b", "a", "n"]
@@ -320,11 +333,11 @@ def test_first_orders_without_goods_have_no_category():
 
 
 def test_the_next_category_is_none_that_the_segment_is_led_by():
-    found = goods_facts(goods().iloc[:2], shop().last.iloc[:3], 0, TITLES)
+    found = goods_facts(goods().iloc[:2], shop().last.iloc[:3], 0, shop())
     assert found["second_category_title"] is None
     assert found["over_category_title"] is None
     assert (found["next_category"], found["next_category_title"]) == ("lights", "Lights")
-    assert set(goods_facts(goods().iloc[:0], shop().last, 0, TITLES).values()) == {None}
+    assert set(goods_facts(goods().iloc[:0], shop().last, 0, shop()).values()) == {None}
 
 
 def test_a_rate_is_per_customer_and_money_is_in_cents():
@@ -349,6 +362,22 @@ def test_the_peak_is_over_whole_months_of_half_a_year():
     assert peak_month(months.iloc[:6]) == 2
     assert peak_month(months.iloc[:5]) is None
     assert peak_month(months.assign(spend=Decimal(0))) is None
+
+
+def test_what_sold_little_in_the_days_ahead_a_year_before_is_not_offered():
+    months = pd.DataFrame(
+        [("christmas", date(2010, 12, 1), 2.0), ("christmas", date(2011, 1, 1), 0.1),
+         ("kitchen", date(2010, 12, 1), 0.9), ("kitchen", date(2011, 1, 1), 1.1),
+         ("kitchen", date(2011, 2, 1), 1.0)],
+        columns=["category", "month", "season_index"],
+    )  # fmt: skip
+    assert out_of_season(months, date(2011, 12, 10), 60) == set()  # 21 of 60 days sell double
+    assert out_of_season(months, date(2011, 12, 20), 60) == {"christmas"}
+    assert out_of_season(months, date(2011, 12, 20), 90) == set()  # of March nothing is known
+    others = goods_facts(
+        goods(), shop().last.iloc[:3], 0, replace(shop(), in_season=frozenset({"lights"}))
+    )
+    assert (others["top_category_title"], others["offer_category_title"]) == ("Bags", "Lights")
 
 
 def test_a_table_gets_its_columns_its_names_and_exact_money():

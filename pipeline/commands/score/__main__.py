@@ -59,9 +59,10 @@ from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import ShopParams, load_params, parse_params
 from pipeline.core.run.scratch import scratch_folder
 from pipeline.core.run.stage import command_parser, progress, run_command, stage
+from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS
 from pipeline.core.tables.assign_segments import SEGMENT_NAMES
-from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
+from pipeline.core.tables.categorize_products import CATEGORY_MONTHS, PRODUCT_CATEGORIES
 from pipeline.core.tables.contract import check, read_table
 from pipeline.core.tables.ingest import INVOICE_LINES
 from pipeline.ingest.canonical_lines import (
@@ -72,6 +73,9 @@ from pipeline.ingest.canonical_lines import (
     write_lines,
 )
 from pipeline.ingest.parsing import SHOWN
+from pipeline.profile_segments.facts import out_of_season
+from pipeline.render_report.inputs import params_text
+from pipeline.render_report.sentences import read_writer
 
 Lines = nw.LazyFrame[Any]
 CUSTOMERS_AT_ONCE = 50_000
@@ -216,11 +220,15 @@ def read_trained() -> tuple[Trained, pd.DataFrame]:
             "`dvc repro profile_segments` makes them anew"
         )
     categories = read_table(PRODUCT_CATEGORIES)
-    currency = load_params("shop", ShopParams).currency
+    writer = read_writer(load_yaml(params_text()))
     playbook = read_playbook()
+    horizon_days = load_params("shop", ShopParams).horizon_days
     trained = trained_run(
-        definition, names, customers, categories, playbook=playbook, currency=currency
-    )
+        definition, names, customers, categories, playbook=playbook, writer=writer,
+        out_of_season=out_of_season(
+            read_table(CATEGORY_MONTHS), customers["snapshot_date"].iloc[0], horizon_days
+        ),
+    )  # fmt: skip
     return trained, categories
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -18,11 +18,13 @@ from pipeline.core.model.definition import Definition, assign
 from pipeline.core.model.naming import Playbook
 from pipeline.core.model.transforms import feature_matrix
 from pipeline.core.tables.contract import MONEY
+from pipeline.core.text.words import SPACE
 from pipeline.profile_segments.drift import DRIFTED, SEGMENT_SHARES, noise_level, psi, verdict
 from pipeline.profile_segments.facts import REST, category_titles
 from pipeline.profile_segments.next_category import Habits, learn_habits, next_best
 from pipeline.profile_segments.profiles import SHARE_PREFIX, top_category
-from pipeline.profile_segments.summaries import customer_actions
+from pipeline.render_report.rows import rows_of
+from pipeline.render_report.sentences import Writer
 
 Counts = NDArray[np.float64]
 
@@ -49,7 +51,7 @@ class Trained:
     """What the trained run left: the definition, the segments' names, and its customers.
 
     `customers` are those of its last snapshot, `before` the segment of each; `titles` are
-    the names of the categories, `keys` those worth advertising.
+    the names of the categories, `keys` those worth advertising, `offered` those of them in season.
     """
 
     definition: Definition
@@ -58,9 +60,10 @@ class Trained:
     before: pd.Series[str]
     titles: Mapping[str, str]
     keys: Sequence[str]
+    offered: Sequence[str]
     habits: Habits
     playbook: Playbook
-    currency: str
+    writer: Writer
 
     @property
     def day(self) -> date:
@@ -75,15 +78,17 @@ def trained_run(
     customers: pd.DataFrame,
     categories: pd.DataFrame,
     *,
+    out_of_season: Collection[str],
     playbook: Playbook,
-    currency: str,
+    writer: Writer,
 ) -> Trained:
     """Put together what scoring needs; `customers` are those of its last snapshot."""
     segment = assign(definition, customers)["segment_id"].to_numpy(dtype=np.int64)
     name_of = dict(zip(names["segment_id"].astype(int), names["segment"], strict=True))
     titles = category_titles(categories)
     keys = [key for key in sorted(titles) if key != REST]
-    shares = customers[[SHARE_PREFIX + key for key in keys]].to_numpy(dtype=float)
+    offered = [key for key in keys if key not in out_of_season]
+    shares = customers[[SHARE_PREFIX + key for key in offered]].to_numpy(dtype=float)
     return Trained(
         definition=definition,
         name_of=name_of,
@@ -91,9 +96,12 @@ def trained_run(
         before=pd.Series([name_of[s] for s in segment], index=customers["customer_id"]),
         titles=titles,
         keys=keys,
-        habits=learn_habits(shares, segment, definition.size) if keys else Habits(shares, shares),
+        offered=offered,
+        habits=learn_habits(shares, segment, definition.size)
+        if offered
+        else Habits(shares, shares),
         playbook=playbook,
-        currency=currency,
+        writer=writer,
     )
 
 
@@ -102,15 +110,15 @@ def score(trained: Trained, customers: pd.DataFrame) -> pd.DataFrame:
 
     A customer's row depends on that customer alone, so a table may be scored in pieces.
     """
-    keys = list(trained.keys)
+    offered = list(trained.offered)
     given = assign(trained.definition, customers)
     segment = given["segment_id"].to_numpy(dtype=np.int64)
     title_of: dict[str | None, str | None] = {None: None}
     title_of.update(trained.titles)
     following: list[str | None] = [None] * len(customers)
-    if len(keys) > 1 and len(customers):
-        shares = customers[[SHARE_PREFIX + key for key in keys]].to_numpy(dtype=float)
-        following = [keys[place] for place in next_best(shares, segment, trained.habits)]
+    if len(offered) > 1 and len(customers):
+        shares = customers[[SHARE_PREFIX + key for key in offered]].to_numpy(dtype=float)
+        following = [offered[place] for place in next_best(shares, segment, trained.habits)]
     rows = customers.assign(
         as_of=customers["snapshot_date"],
         segment_id=segment,
@@ -118,17 +126,24 @@ def score(trained: Trained, customers: pd.DataFrame) -> pd.DataFrame:
         confidence=given["confidence"],
         segment_before=customers["customer_id"].map(trained.before),
         play=given["play"],
-        top_category_title=pd.Series(
-            [title_of[key] for key in top_category(customers, keys)], customers.index, dtype=object
-        ),
+        **{
+            name: pd.Series(
+                [title_of[key] for key in top_category(customers, keys)],
+                customers.index,
+                dtype=object,
+            )
+            for name, keys in (
+                ("top_category_title", list(trained.keys)),
+                ("offer_category_title", offered),
+            )
+        },
         next_category_title=pd.Series(
             [title_of[key] for key in following], customers.index, dtype=object
         ),
         expected_spend=None,  # nothing that foretells it is kept
     )
     rows["suggested_action"] = [
-        action.replace("\u00a0", " ")
-        for action in customer_actions(rows, trained.playbook, trained.currency)
+        trained.writer.customer_action(row).replace(SPACE, " ") for row in rows_of(rows)
     ]
     renamed = {"top_category_title": "top_category", "next_category_title": "next_best_category"}
     scored: pd.DataFrame = rows.rename(columns=renamed)[SCORED.names]

@@ -44,52 +44,21 @@ SHOPIFY = {
 }
 
 
-class Strategy(StageParams):
-    """What to do, as sentences with {figures}; after " | " stands what to say without them."""
-
-    action: str
-    for_customer: tuple[str, ...] = Field(min_length=1)
-    goal: tuple[str, ...] = Field(min_length=1)
-    offer: tuple[str, ...] = Field(min_length=1)
-    channel: tuple[str, ...] = Field(min_length=1)
-    cadence: tuple[str, ...] = Field(min_length=1)
-    cost_class: Literal["none", "low", "medium", "high"]
-    kpi: tuple[str, ...] = Field(min_length=1)
-    do_not: tuple[str, ...] = Field(min_length=1)
-
-
-class Change(StageParams):
-    """What a segment of this name does otherwise than its rule says."""
-
-    action: str | None = None
-    goal: tuple[str, ...] = ()
-    offer: tuple[str, ...] = ()
-    channel: tuple[str, ...] = ()
-    cadence: tuple[str, ...] = ()
-    kpi: tuple[str, ...] = ()
-    do_not: tuple[str, ...] = ()
-
-
 class Rule(StageParams):
-    """What a play's segments are called, and what to do."""
+    """What a play's segments are called, what a contact costs and what its test compares.
+
+    Its sentences are in pipeline/settings/words, in every language of the report.
+    """
 
     names: tuple[str, ...] = Field(min_length=1)
-    about: str
-    strategy: Strategy
-    otherwise: dict[str, Change] = Field(default_factory=dict)
-
-    def strategy_of(self, name: str) -> Strategy:
-        """The strategy for the segment of this name."""
-        change = self.otherwise.get(name, Change())
-        return self.strategy.model_copy(
-            update={key: value for key, value in change.model_dump().items() if value}
-        )
+    cost_class: Literal["none", "low", "medium", "high"]
+    test: Literal["buyers", "spend", "none"]
+    test_of: dict[str, Literal["buyers", "spend", "none"]] = Field(default_factory=dict)
 
 
 class Playbook(StageParams):
-    """Names and strategies of a shop."""
+    """Names and plays of a shop."""
 
-    cost_classes: dict[str, str]
     rules: dict[str, Rule]
     groups: dict[str, Rule]
 
@@ -128,5 +97,5 @@ def _name_problems(plays: Mapping[str, Rule]) -> Iterator[str]:
             if name in owner:
                 yield f"the name {name!r} stands in {owner[name]} and in {key}; names are unique"
             owner[name] = key
-        for name in set(rule.otherwise) - set(rule.names):
-            yield f"{key}.otherwise: {name!r} is none of its names ({', '.join(rule.names)})"
+        for name in set(rule.test_of) - set(rule.names):
+            yield f"{key}.test_of: {name!r} is none of its names ({', '.join(rule.names)})"

@@ -53,8 +53,8 @@ class Style(BaseModel):
         text = self._digits(value, decimals)
         return text.rstrip("0").rstrip(self.decimal) if self.decimal in text else text
 
-    def money(self, value: Any, currency: str) -> str:
-        """Money in short: £1.23m, £45.6k, £780, £4.50."""
+    def money(self, value: Any, currency: str, *, is_tick: bool = False) -> str:
+        """Money in short: £1.23m, £45.6k, £780, £4.50; on an axis £10k and not £10.0k."""
         if is_missing(value):
             return NOTHING
         size = abs(float(value))
@@ -65,6 +65,7 @@ class Style(BaseModel):
             if size >= least:
                 scaled = size / scale
                 decimals = 2 if scaled < 9.995 else 1 if scaled < 99.95 else 0
+                decimals = 0 if is_tick and scaled == round(scaled) else decimals
                 return self._money(value, currency, self._digits(scaled, decimals) + word)
         is_small = 0 < size < 10 and size != round(size)
         return self._money(value, currency, self._digits(size, 2 if is_small else 0))
