@@ -14,8 +14,7 @@ from typing import Any
 import narwhals as nw
 import pandas as pd
 
-from pipeline.clean.ledger import NotGoods, net_sales, place_lines, place_returns, priced
-from pipeline.clean.returns import match_returns
+from pipeline.clean.ledger import NotGoods, net_sales, place_lines, place_returns, returned_units
 from pipeline.core.engines.base import open_engine
 from pipeline.core.engines.expressions import ten_thousandths
 from pipeline.core.run.errors import InputError
@@ -37,6 +36,8 @@ PLACES = (
     "no_quantity",
     "returns_matched",
     "returns_unmatched",
+    "refunds_matched",
+    "refunds_unmatched",
     "kept_with_customer",
     "kept_without_customer",
 )
@@ -53,9 +54,8 @@ def main() -> None:
     with stage("clean") as log, open_engine() as engine:
         lines = engine.scan(INVOICE_LINES)
         placed = place_lines(lines, params, engine.keep)
-        matches = engine.load(match_returns(placed.filter(nw.col("place") == "goods")))
-        returned_units = engine.keep(priced(matches))
-        groups = engine.keep(group_lines(place_returns(placed, returned_units)))
+        returned = returned_units(engine, placed)
+        groups = engine.keep(group_lines(place_returns(placed, returned)))
         ledger = ledger_of(engine.collect(sum_places(groups)))
         facts = facts_of(
             engine.collect(count_facts(groups)), engine.collect(sum_file(lines)), ledger
@@ -65,8 +65,8 @@ def main() -> None:
                 f"{INVOICE_LINES.path}: none of its lines is a sale of goods; see the ledger by "
                 "`python -m pipeline check FILE`, and section clean of params.yaml"
             )
-        engine.write(SALES, net_sales(placed, returned_units))
-        engine.write(RETURNED_UNITS, returned_units)
+        engine.write(SALES, net_sales(placed, returned))
+        engine.write(RETURNED_UNITS, returned)
         write_metrics(
             "clean",
             {
@@ -74,7 +74,7 @@ def main() -> None:
                 "facts": facts,
                 "returns": units_of(
                     engine.collect(sum_returned(groups)),
-                    engine.collect(sum_matched(returned_units)),
+                    engine.collect(sum_matched(returned)),
                 ),
             },
         )

@@ -8,8 +8,12 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import narwhals as nw
+import pyarrow as pa
 from pydantic import field_validator
 
+from pipeline.clean.refunds import match_refunds
+from pipeline.clean.returns import match_returns
+from pipeline.core.engines.base import Engine
 from pipeline.core.engines.expressions import ten_thousandths
 from pipeline.core.run.params import StageParams
 from pipeline.core.tables.ingest import INVOICE_LINES
@@ -67,6 +71,8 @@ def place_lines(lines: Lines, params: NotGoods, keep: Keep) -> Lines:
             .then(nw.lit("stock_adjustments"))
             .when(~nw.col("is_not_goods").is_null())
             .then(nw.lit("not_goods"))
+            .when((nw.col("quantity") == 0) & (nw.col("amount") < 0))
+            .then(nw.lit("refund"))
             .when(price <= 0)
             .then(nw.lit("no_price"))
             .when(nw.col("quantity") == 0)
@@ -110,14 +116,27 @@ def codes_of_no_goods(lines: Lines, params: NotGoods) -> Lines:
     )
 
 
+def returned_units(engine: Engine, placed: Lines) -> Lines:
+    """Return which units and which money of each sale line went back, and when."""
+    returns = match_returns(placed.filter(nw.col("place") == "goods"))
+    refunds = match_refunds(placed, returns)
+    return engine.keep(priced(engine.load(pa.concat_tables([returns, refunds]))))
+
+
 def place_returns(placed: Lines, matches: Lines) -> Lines:
     """Settle the place of every line of goods: kept, or a return, matched at least in part."""
     matched = matches.select(nw.col("return_line_id").alias("line_id")).unique()
     matched = matched.with_columns(is_matched=nw.lit(1))
     is_known = ~nw.col("customer_id").is_null()
     place = (
-        nw.when(nw.col("place") != "goods")
+        nw.when(~nw.col("place").is_in(["goods", "refund"]))
         .then(nw.col("place"))
+        .when(nw.col("place") == "refund")
+        .then(
+            nw.when(nw.col("is_matched").is_null())
+            .then(nw.lit("refunds_unmatched"))
+            .otherwise(nw.lit("refunds_matched"))
+        )
         .when(nw.col("quantity") > 0)
         .then(
             nw.when(is_known)

@@ -2,7 +2,8 @@
 
 For one customer and product in time order, the units held are a stack: a purchase lays its units on
 top, a return takes units off the top, and what it takes beyond an empty stack was bought before the
-file begins. Only lines of customer x product pairs with a return are looked at, a few in a hundred.
+file begins. A return on the order of a purchase takes that purchase's units first. Only lines of
+customer x product pairs with a return are looked at, a few in a hundred.
 
 Lines of one minute have no order of their own: purchases come before returns, then the content
 decides and the position in the source only between lines that are equal in every column, so that
@@ -23,6 +24,7 @@ from pipeline.core.engines.expressions import ten_thousandths
 
 Lines = nw.LazyFrame[Any]
 
+CENT = 100  # ten-thousandths
 PAIR = ("customer_id", "stock_code")
 TIME = ("sold_at", "is_return", "invoice_id", "unit_price", "quantity", "country", "line_id")
 
@@ -36,7 +38,8 @@ def match_returns(goods: Lines) -> pa.Table:
     """
     events = events_in_time(goods).collect("pyarrow").to_native().combine_chunks()
     matches = match_units(
-        first_of_pairs(events), events["units"].to_pylist(), events["paid"].to_pylist()
+        first_of_pairs(events),
+        *(events[name].to_pylist() for name in ("units", "paid", "invoice_id")),
     )
     sale, back = events.take(matches["sale"]), events.take(matches["back"])
     return pa.table(
@@ -63,7 +66,7 @@ def events_in_time(goods: Lines) -> Lines:
             paid=ten_thousandths("amount"),
         )
         .sort(*PAIR, *TIME)
-        .select(*PAIR, "line_id", "units", "paid", "sold_at")
+        .select(*PAIR, "line_id", "invoice_id", "units", "paid", "sold_at")
     )
 
 
@@ -76,38 +79,38 @@ def first_of_pairs(events: pa.Table) -> list[bool]:
     return [True, *np.logical_or(*differ).tolist()]
 
 
-def match_units(firsts: list[bool], quantities: list[int], paid: list[int]) -> pa.Table:
+def match_units(
+    firsts: list[bool], quantities: list[int], paid: list[int], orders: list[str]
+) -> pa.Table:
     """Return which `sale` lost how many `units` to which return (`back`); lines by position.
 
     `money` is the share of what was paid for the units: the parts of a line add up to the whole.
     """
-    sales, returns, units, money = array("q"), array("q"), array("q"), array("q")
+    columns = {name: array("q") for name in ("sale", "back", "units", "money")}
+    left, worth = quantities.copy(), paid.copy()  # of each purchase: what nothing has taken back
     held: list[int] = []  # positions of purchases, the latest last
-    left: list[int] = []  # units of each that nothing has taken back
-    worth: list[int] = []  # and what was paid for them
+    by_order: dict[str, list[int]] = {}
     for position, (is_first, quantity) in enumerate(zip(firsts, quantities, strict=True)):
         if is_first:
-            held.clear()
-            left.clear()
-            worth.clear()
+            held, by_order = [], {}
         if quantity > 0:
             held.append(position)
-            left.append(quantity)
-            worth.append(paid[position])
+            by_order.setdefault(orders[position], []).append(position)
             continue
         wanted = -quantity
-        while wanted and held:
-            taken = min(wanted, left[-1])
-            sales.append(held[-1])
-            returns.append(position)
-            units.append(taken)
-            money.append(worth[-1] * taken // left[-1])
-            wanted -= taken
-            left[-1] -= taken
-            worth[-1] -= money[-1]
-            if not left[-1]:
-                held.pop()
-                left.pop()
-                worth.pop()
-    columns = {"sale": sales, "back": returns, "units": units, "money": money}
+        for stack in (by_order.get(orders[position], []), held):
+            while wanted and stack:
+                sale = stack[-1]
+                if not left[sale]:
+                    stack.pop()
+                    continue
+                taken = min(wanted, left[sale])
+                coin = 1 if paid[sale] % CENT else CENT
+                half = left[sale] // 2
+                money = (worth[sale] // coin * taken + half) // left[sale] * coin
+                for name, value in zip(columns, (sale, position, taken, money), strict=True):
+                    columns[name].append(value)
+                wanted -= taken
+                left[sale] -= taken
+                worth[sale] -= money
     return pa.table({name: np.array(values, np.int64) for name, values in columns.items()})

@@ -1,14 +1,15 @@
-"""Look at a file of order lines before it is used: what would be read, and what would become of it.
+"""Look at a file of order lines before it is used: what would be read, in money.
 
-Prints the columns as they are mapped, types, date span, customers, the rows with problems, each
-line's place in the cleaning ledger, and the lines for params.yaml. Writes nothing. Without --layout
-every layout is tried, and the one that fits best is taken; where encoding, decimal commas or dates
-differ from the layout's, the usual other ones are tried too, and what was found so is said.
+Recognises the layout by names and values, finds header rows, encodings, decimal commas and dates,
+and shows the reading so that it can be held against the shop's own figures: in all, by month and
+state, the largest orders, what is doubtful, and the lines for params.yaml. Exits 1 where nothing
+can be read.
 
 Example: python -m pipeline check orders.csv
          python -m pipeline check orders.csv --layout order_log --set date_format=%d/%m/%Y
-         python -m pipeline check orders.csv --set 'columns={customer_id: Client}'
+         python -m pipeline check orders.csv --set 'columns={customer_id: Client}' --write
 """
+# ruff: noqa: S608 - the SQL is made of constants
 
 from __future__ import annotations
 
@@ -16,28 +17,26 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import narwhals as nw
-import pandas as pd
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
+from ruamel.yaml import YAML
 
-from pipeline.clean.ledger import NotGoods, place_lines, place_returns
-from pipeline.clean.returns import match_returns
+from pipeline.clean.ledger import NotGoods, net_sales, place_lines, place_returns, returned_units
 from pipeline.core.engines.duckdb import DuckDBEngine, open_duckdb
 from pipeline.core.run.errors import AmbiguousError, InputError, MisfitError
+from pipeline.core.run.outputs import whole_file
 from pipeline.core.run.params import PARAMS_FILE, load_params, parse_params
 from pipeline.core.run.scratch import scratch_folder
 from pipeline.core.run.stage import command_parser, run_command
-from pipeline.core.run.yaml_text import dump_yaml
-from pipeline.core.tables.ingest import INVOICE_LINES
+from pipeline.core.run.yaml_text import dump_yaml, load_yaml
 from pipeline.ingest.canonical_lines import (
     Reading,
     layout_of,
@@ -45,29 +44,26 @@ from pipeline.ingest.canonical_lines import (
     setting,
     write_lines,
 )
-from pipeline.ingest.layouts import CANONICAL, FIELDS, USUAL, Layout, load_layouts
+from pipeline.ingest.layouts import CANONICAL, FIELDS, GENERIC, USUAL, Layout, load_layouts
 from pipeline.ingest.parsing import SHOWN, BadRow, Source, count_rows
 
 UNSET: Mapping[str, Any] = {
-    **dict.fromkeys(Reading.model_fields),
-    "columns": {},
+    **{k: v.get_default(call_default_factory=True) for k, v in Reading.model_fields.items()},
     "on_bad_rows": "quarantine",
 }
-ROWS_TRIED = 5_000
-MORE_DATES = (
-    "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M", "%m-%d-%Y %H:%M", "%d-%m-%Y", "%m-%d-%Y",
-    "%Y/%m/%d %H:%M", "%Y/%m/%d",
-)  # fmt: skip
 NO_GOODS = re.compile(
     r"(?<![^\W_])(postage|shipping|carriage|freight|delivery|discount|coupon|voucher|gift ?card"
-    r"|bank charge|fee|commission|adjustment|versand\w*|porto|rabatte?|gutscheine?|gebühr\w*|pfand"
-    r"|frais|livraison|remise|envío|gasto|descuento|spedizione|sconto|verzend\w*|korting)s?(?![^\W_])",
+    r"|bank charge|fee|tip|gratuity|commission|adjustment|versand\w*|porto|rabatte?|gutscheine?"
+    r"|gebühr\w*|pfand|frais|livraison|remise|envío|gasto|descuento|spedizione|sconto|verzend\w*"
+    r"|korting)s?(?![^\W_])",
     re.IGNORECASE,
 )
 HOW_TO_SET = (
-    "for this look, say it by --set KEY=VALUE, such as --set encoding=cp1252, --set decimal=, or "
-    "--set 'columns={customer_id: Client}'"
+    "to try other settings for this check, add --set KEY=VALUE, such as --set encoding=cp1252, "
+    "--set decimal=, or --set 'columns={customer_id: Client}'"
 )
+LARGE_SHARE = 0.1  # of all orders: hardly one customer's
+LONG_ORDER_DAYS = 40
 
 
 @dataclass(frozen=True)
@@ -80,6 +76,24 @@ class Looked:
     bad: list[BadRow]
     lines: Path
     tried: Mapping[str, Any]  # what nobody said and the file wants
+
+
+@dataclass
+class Findings:
+    """What a reading comes to, for people and for programs."""
+
+    file: str
+    layout: str
+    title: str
+    counts: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    unused: list[str] = field(default_factory=list)
+    money: dict[str, Any] = field(default_factory=dict)
+    ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    bad_rows: list[str] = field(default_factory=list)
+    source: dict[str, Any] = field(default_factory=dict)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -96,6 +110,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=[],
         help="any other key of section source, such as --set 'decimal=\",\"'",
     )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument(
+        "--write", action="store_true", help="write section source of params.yaml; comments stay"
+    )
     arguments = parser.parse_args(argv)
     run_command(lambda: check_source(arguments), debug=arguments.debug)
 
@@ -108,20 +126,19 @@ def check_source(arguments: argparse.Namespace) -> None:
         try:
             looked = best_reading(engine, arguments.file, names, own, scratch)
         except InputError as error:
-            if "source." in str(error):
+            if "source." in str(error) and Path(arguments.file).exists():
                 error.add_note(HOW_TO_SET)
             raise
-        console = Console(highlight=False, soft_wrap=True)
-        for part in (
-            summary(engine, looked),
-            mapped_columns(engine, looked),
-            problems(looked.bad),
-            ledger(engine, looked.lines),
-            limits(looked.layout),
-            pasteable(looked, own),
-        ):
-            for line in part:
-                console.print(line)
+        found = findings(engine, looked, own)
+    if not found.counts["lines_kept"]:
+        rows = "\n".join(found.bad_rows)
+        raise InputError(f"{arguments.file}: no line can be read as {found.layout}\n{rows}")
+    if arguments.json:
+        print(json.dumps(vars(found), indent=1, ensure_ascii=False, default=str))
+    else:
+        show(found)
+    if arguments.write:
+        write_section(found.source)
 
 
 def best_reading(
@@ -130,9 +147,9 @@ def best_reading(
     """Read the file with each layout; return the reading that uses most of the file's columns.
 
     Where a tenth of the rows cannot be read so, the one with the fewest such rows. Among equals,
-    the one with the fewest rows set apart, then the one whose layout's first-named columns the
-    file has. Raises InputError with what stands in the way of the layout that comes closest, where
-    none fits, or where one that reads more of the file cannot tell.
+    one of a known kind of file, then the one whose layout's first-named columns the file has.
+    Raises InputError with what stands in the way of the layout that comes closest, where none fits,
+    or where one that reads more of the file cannot tell.
     """
     found: list[tuple[tuple[int, ...], Looked]] = []
     refused: dict[str, InputError] = {}
@@ -141,12 +158,14 @@ def best_reading(
         folder = scratch / name
         folder.mkdir()
         try:
-            looked = _read_as_it_is(engine, values, own, folder)
+            looked = _read_as_found(engine, values, own, folder)
         except InputError as error:
             if not Path(file).exists() or len(names) == 1:
                 raise
             refused[name] = error
             continue
+        if looked.layout.header and looked.bad and len(names) > 1:
+            continue  # a file without a header fits by its values or not at all
         headers = [part.header for part in looked.source.parts]
         used = sum(len(looked.layout.positions(header)) for header in headers)
         missed = sum(
@@ -156,81 +175,71 @@ def best_reading(
         )
         bad = len(looked.bad)
         fails = bad if 10 * bad > bad + pq.read_metadata(looked.lines).num_rows else 0
-        found.append(((fails, -used, bad, missed, number), looked))
-    if not found:
-        raise refused[min(refused, key=lambda name: _far(name, refused[name]))]
-    best = min(found, key=lambda f: f[0])[1]
+        found.append(((fails, -used, bad, int(name in GENERIC), missed, number), looked))
+    best = min(found, key=lambda f: f[0])[1] if found else None
+    told = [e for n, e in refused.items() if not isinstance(e, MisfitError)]
+    if best is None:
+        raise refused[min(refused, key=lambda name: _distance(name, refused[name]))]
     for name, why in refused.items():
-        if isinstance(why, AmbiguousError):
-            layout = load_layouts()[name].with_own_columns(own.get("columns", {}))
-            if _tells_more(layout, best):
-                raise why
+        if why in told and _explains_more(load_layouts()[name], own, best, why):
+            raise why
     return best
 
 
-def _far(name: str, error: InputError) -> tuple[int, int]:
+def _distance(name: str, error: InputError) -> tuple[int, int]:
     """How far the file is from a layout that refused it; least where another thing is wrong."""
     if not isinstance(error, MisfitError):
         return -len(FIELDS), 0
     return -error.has, error.lacks if error.has else int(name != USUAL)
 
 
-def _tells_more(layout: Layout, best: Looked) -> bool:
-    """Whether a layout uses more of the file's columns than the best reading does.
+def _explains_more(layout: Layout, own: Mapping[str, Any], best: Looked, why: InputError) -> bool:
+    """Whether a layout that refused the file uses more of its columns than the best reading.
 
-    Where they use as many, the best stands only if the file writes their names as it does: then
+    Where they use as many, the best is taken only if the file writes its names as it does: then
     the file is likely of its kind, and its dates are too.
     """
     header = best.source.parts[0].header
+    layout = layout.with_own_columns(own.get("columns", {}))
+    if layout.missing(header):
+        return False
     positions = best.layout.positions(header)
     as_named = all(header[p].strip() in best.layout.columns[f] for f, p in positions.items())
     more = len(layout.positions(header)) - len(positions)
-    return more > 0 or (more == 0 and not as_named)
+    return more > 0 or (more == 0 and not as_named and isinstance(why, AmbiguousError))
 
 
-def _read_as_it_is(
+def _read_as_found(
     engine: DuckDBEngine, values: Mapping[str, Any], own: Mapping[str, Any], folder: Path
 ) -> Looked:
-    """Read the file; once more, where it shows an encoding, marks or dates that nobody said."""
-    try:
-        looked = _read(engine, values, folder)
-    except InputError as error:
-        if "source.encoding" not in str(error) or "encoding" in own:
-            raise
-        looked = _read(engine, values, folder, {"encoding": "cp1252"})
-    shown = shown_by_rows(looked, own)
-    return _read(engine, values, folder, {**looked.tried, **shown}) if shown else looked
+    """Read the file; once more, where it shows an encoding or marks that nobody said."""
+    tried: dict[str, Any] = {}
+    for _ in range(3):
+        try:
+            looked = _read(engine, values, folder, tried)
+        except MisfitError as error:
+            more = {k: v for k, v in error.remedy.items() if k not in {*own, *tried}}
+            if not more:
+                raise
+        except InputError as error:
+            if "source.encoding" not in str(error) or {"encoding"} & {*own, *tried}:
+                raise
+            more = {"encoding": "cp1252"}
+        else:
+            more = {k: v for k, v in shown_by_rows(looked).items() if k not in {*own, *tried}}
+            if not more:
+                return looked
+        tried |= more
+    return _read(engine, values, folder, tried)
 
 
-def shown_by_rows(looked: Looked, own: Mapping[str, Any]) -> dict[str, Any]:
-    """Decimal commas and the date format of rows that cannot be read, where only one will do.
-
-    What `own` says is not asked again.
-    """
-    rows = looked.bad[:ROWS_TRIED]
-    shown: dict[str, Any] = {}
-    if "decimal" not in own and any("source.decimal: " in row.problem for row in rows):
-        shown["decimal"] = ","
-        if any(re.search(r'"-?[\d.]*\d\.\d{3},\d+"', row.line) for row in rows):
-            shown["thousands"] = "."
-    header = looked.source.parts[0].header
-    column = header[looked.layout.positions(header)["sold_at"]].strip()
-    wrong = [row for row in rows if "source.date_format" in row.problem]
-    dates = {str(json.loads(row.line).get(column)).strip() for row in wrong}
-    known = (d for layout in load_layouts().values() for d in layout.dates if d != "iso")
-    formats = dict.fromkeys([*known, *MORE_DATES])
-    fitting = [f for f in formats if all(_is_date(text, f) for text in dates)]
-    if dates and len(fitting) == 1 and "date_format" not in own:
-        shown["date_format"] = fitting[0]
-    return shown
-
-
-def _is_date(text: str, form: str) -> bool:
-    try:
-        datetime.strptime(text, form)  # noqa: DTZ007 - the shop's own time
-    except ValueError:
-        return False
-    return True
+def shown_by_rows(looked: Looked) -> dict[str, Any]:
+    """Decimal commas of rows that cannot be read."""
+    rows = looked.bad[:5_000]
+    if not any("source.decimal: " in row.problem for row in rows):
+        return {}
+    grouped = any(re.search(r'[" ]-?[\d.]*\d\.\d{3},\d+', row.line) for row in rows)
+    return {"decimal": ",", "thousands": "."} if grouped else {"decimal": ","}
 
 
 def _read(
@@ -243,172 +252,322 @@ def _read(
     layout = layout_of(params)
     source = open_params_source(engine.database, params, layout, folder)
     lines = folder / "lines.parquet"
-    source, bad = write_lines(engine.database, source, lines, folder, quarantine=True)
+    source, bad = write_lines(engine.database, source, lines, folder, params)
     return Looked(params, layout, source, bad, lines, tried)
 
 
-def summary(engine: DuckDBEngine, looked: Looked) -> list[Any]:
-    """Rows, span and who bought, in a few lines."""
-    lines = engine.database.read_parquet(str(looked.lines))
-    (row,) = lines.aggregate(
-        "count(*), min(sold_at), max(sold_at), count(distinct customer_id), "
-        "count(distinct invoice_id), count(distinct stock_code), count(distinct country)"
-    ).fetchall()
-    rows, first, last, customers, invoices, products, countries = row
-    counts = count_rows(engine.database, looked.source, rows, looked.bad)
-    name = f"[bold]{escape(str(looked.params.path))}[/bold]"
-    parts = len(looked.source.parts)
-    texts = [
-        f"{name} as {looked.layout.name} ({escape(looked.layout.title)})",
-        f"{counts['lines_read']:,} lines in {parts} part{'s'[: parts > 1]}, {rows:,} to keep",
-        f"{first} to {last}" if rows else "no line that can be read",
-        f"{customers:,} customers, {invoices:,} invoices, {products:,} products",
-        f"{countries:,} {'country' if countries == 1 else 'countries'}",
-    ]
-    if counts["lines_delivered_twice"]:
-        texts.append(f"{counts['lines_delivered_twice']:,} lines stand in several parts: once")
-    if looked.tried:
-        found = ", ".join(f'{key} "{value}"' for key, value in looked.tried.items())
-        texts.append(f"found by trying: {escape(found)}; see below whether it is right")
-    if counts["lines_of_told_returns"]:
-        texts.append(f"{counts['lines_of_told_returns']:,} lines the file says were taken back")
-    return [*texts, ""]
-
-
-def mapped_columns(engine: DuckDBEngine, looked: Looked) -> list[Any]:
-    """Each canonical column with where it comes from, its type, its gaps and an example."""
-    part = looked.source.parts[0]
-    lines = engine.database.read_parquet(str(looked.lines))
-    gaps = ", ".join(
-        f"count(*) - count({n}), cast(min_by({n}, line_id) filter ({n} is not null) as varchar)"
-        for n in CANONICAL
-    )
-    (found,) = lines.aggregate(gaps).fetchall()
-    headers = {f: part.header[p].strip() for f, p in looked.layout.positions(part.header).items()}
-    origins = _origins(headers, looked.layout)
-    rows = []
-    for place, name in enumerate(CANONICAL):
-        column = INVOICE_LINES.column(name)
-        how = f", {part.date_format}" if name == "sold_at" else ""
-        kind = {"string": "text", "int64": "whole number", "timestamp[us]": f"date{how}"}
-        text = kind.get(str(column.type) if column else "", "decimal, 4 places")
-        example = str(found[2 * place + 1] or "")
-        origin = origins.get(name, "–")
-        rows.append((name, origin, text, f"{found[2 * place]:,}", example[:40]))
-    grid = Grid(box=None, pad_edge=False)
-    for title in ("column", "from", "type", "empty", "such as"):
-        widths = [len(title), *(len(row[len(grid.columns)]) for row in rows)]
-        grid.add_column(title, no_wrap=True, min_width=max(widths) if title != "such as" else None)
-    grid.columns[3].justify = "right"
-    for row in rows:
-        grid.add_row(*map(escape, row))
-    unused = [h for h in part.header if h.strip() and h.strip() not in headers.values()]
-    rest = [f"not used: {escape(', '.join(unused[:20]))}"] if unused else []
-    return [grid, *rest, ""]
-
-
-def _origins(headers: Mapping[str, str], layout: Layout) -> dict[str, str]:
-    """Which column of the file, which constant or which other column a canonical one comes from."""
-    others = {"description": "stock_code", **layout.fallbacks}
-    stand_ins = {field: headers[other] for field, other in others.items() if other in headers}
-    if amount := headers.get("amount"):
-        each = f"{amount} / {headers['quantity']}" if "quantity" in headers else amount
-        price = headers.get("unit_price")
-        headers = {**headers, "unit_price": f"{price}, else {each}" if price else each}
-    return {**stand_ins, **layout.constants, **headers}
-
-
-def problems(bad: Sequence[BadRow]) -> list[Any]:
-    """The first rows that cannot be read."""
-    if not bad:
-        return ["no row that cannot be read", ""]
-    first = sorted(bad, key=lambda row: (row.file, row.row))[:SHOWN]
-    more = [f"… and {len(bad) - SHOWN:,} more"] if len(bad) > SHOWN else []
-    return [
-        f"[bold]{len(bad):,} row{'s'[: len(bad) > 1]} cannot be read[/bold]",
-        *(escape(str(row)) for row in first),
-        *more,
-        "",
-    ]
-
-
-def ledger(engine: DuckDBEngine, lines: Path) -> list[Any]:
-    """The share of lines that each place of the cleaning ledger would take."""
-    if not PARAMS_FILE.exists():
-        return [f"no {PARAMS_FILE} here, so no cleaning ledger", ""]
-    params = load_params("clean", NotGoods)
-    rows = nw.from_native(engine.database.read_parquet(str(lines)))
-    placed = place_lines(rows, params, engine.keep)
-    matches = engine.load(match_returns(placed.filter(nw.col("place") == "goods")))
-    shares = engine.collect(
-        place_returns(placed, matches).group_by("place").agg(nw.len().alias("lines"))
-    )
-    products = engine.collect(
-        placed.filter(nw.col("place") == "goods")
-        .group_by("stock_code", "description")
-        .agg(nw.len().alias("lines"))
-    )
-    return [
-        _ledger_grid(shares.sort_values(["lines", "place"], ascending=[False, True])),
-        *perhaps_no_goods(products),
-        "",
-    ]
-
-
-def perhaps_no_goods(products: pd.DataFrame) -> list[Any]:
-    """What stands among the goods and is called like postage, a discount or a fee."""
-    text = products["stock_code"] + " " + products["description"].fillna("")
-    found = products[text.str.normalize("NFKC").map(NO_GOODS.search).notna()]
-    found = found.sort_values(["lines", "stock_code"], ascending=[False, True]).fillna("")
-    if found.empty:
-        return []
-    named = [
-        f"{code} {'' if name == code else name[:40]}".strip() + f" ({lines:,})"
-        for code, name, lines in found[["stock_code", "description", "lines"]].to_numpy()[:SHOWN]
-    ]
-    more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
-    told = f"perhaps no goods (lines): {escape(', '.join(named))}{more}"
-    return [f"{told}; name the codes of what is none in clean.not_goods_codes"]
-
-
-def _ledger_grid(shares: pd.DataFrame) -> Grid:
-    grid = Grid(box=None, pad_edge=False)
-    grid.add_column("in the cleaning ledger")
-    grid.add_column("lines", justify="right")
-    grid.add_column("share", justify="right")
-    total = int(shares["lines"].sum())
-    for place, count in zip(shares["place"], shares["lines"], strict=True):
-        grid.add_row(str(place).replace("_", " "), f"{count:,}", f"{count / total:.1%}")
-    return grid
-
-
-def limits(layout: Layout) -> list[Any]:
-    """What cannot be said from a file of this layout."""
-    if "stock_code" in layout.constants:
-        return [
-            "no products in this layout: every order is one line of ORDER, so no categories",
-            "",
-        ]
-    if layout.partly_returned_statuses:
-        return ["refunds of a part of an order do not say of which line: counted, not netted", ""]
-    return []
-
-
-def pasteable(looked: Looked, own: Mapping[str, Any]) -> list[Any]:
-    """The lines for section `source` of params.yaml."""
-    mode = "quarantine" if looked.bad else "fail"
-    values = {
+def findings(engine: DuckDBEngine, looked: Looked, own: Mapping[str, Any]) -> Findings:
+    """What the reading comes to: columns, money, the ledger, and what is doubtful."""
+    found = Findings(str(looked.params.path), looked.layout.name, looked.layout.title)
+    database = engine.database
+    lines = database.read_parquet(str(looked.lines))
+    rows = lines.aggregate("count(*)").fetchall()[0][0]
+    found.counts = {
+        **count_rows(database, looked.source, rows, looked.bad),
+        "lines_kept": rows,
+        "files": len(looked.source.parts),
+    }
+    found.bad_rows = [str(row) for row in looked.bad[:SHOWN]]
+    found.notes = list(looked.source.facts.notes) if looked.source.facts else []
+    found.columns, found.unused = _columns(looked)
+    mode = {"on_bad_rows": "quarantine"} if looked.bad else {}
+    found.source = {
         "path": str(looked.params.path),
         "layout": looked.layout.name,
         **own,
         **looked.tried,
+        **mode,
     }
-    text = dump_yaml({**values, "on_bad_rows": mode})
-    return [
-        f"for params.yaml, section source{' (or correct the rows first)' if looked.bad else ''}:",
-        "source:",
-        *(f"  {escape(line)}" for line in text.splitlines()),
+    if not rows:
+        return found
+    codes: dict[str, Any] = {"not_goods_codes": {}, "not_goods_patterns": {}}
+    params = (
+        load_params("clean", NotGoods)
+        if PARAMS_FILE.exists()
+        else parse_params("clean", NotGoods, codes)
+    )
+    placed = place_lines(nw.from_native(lines), params, engine.keep)
+    placed = engine.keep(placed)
+    back = returned_units(engine, placed)
+    database.register("placed", place_returns(placed, back).to_native())
+    database.register("sales", net_sales(placed, back).to_native())
+    found.ledger = {
+        str(place): {"lines": count, "money": money}
+        for place, count, money in database.execute(
+            "select place, count(*), sum(amount) from placed group by 1 order by 2 desc, 1"
+        ).fetchall()
+    }
+    found.money = _money(engine)
+    found.doubts = [*_doubts(engine, found), *_needs(engine)]
+    return found
+
+
+def _columns(looked: Looked) -> tuple[dict[str, str], list[str]]:
+    """Which column of the file, constant or other column each canonical one comes from."""
+    part, layout = looked.source.parts[0], looked.layout
+    used = looked.source.facts.used | {"line_key", "sold_time"} if looked.source.facts else FIELDS
+    positions = {f: p for f, p in layout.positions(part.header).items() if f in used}
+    headers = {f: part.header[p].strip() for f, p in positions.items()}
+    stand_ins = {"description": "stock_code", **layout.fallbacks}
+    others = {f: headers[o] for f, o in stand_ins.items() if o in headers}
+    if "amount" in headers and "quantity" in headers:
+        others["unit_price"] = f"{headers['amount']} / {headers['quantity']}"
+    origins = {**others, **layout.constants, **headers}
+    unused = [h for h in part.header if h.strip() and h.strip() not in headers.values()]
+    order = [f for f in FIELDS if f in origins or f in CANONICAL]
+    return {f: origins.get(f, "–") for f in order}, unused
+
+
+def _money(engine: DuckDBEngine) -> dict[str, Any]:
+    """The sales in money, net of returns and refunds: in all, by month, the largest orders."""
+
+    def rows(sql: str) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = engine.database.execute(sql).fetchall()
+        return found
+
+    (total,) = rows(
+        "select sum(amount), sum(net_amount), count(distinct invoice_id) filter (net_amount > 0), "
+        "count(distinct customer_id), min(sold_at), max(sold_at), "
+        "coalesce(sum(net_amount) filter (customer_id is null), 0) from sales"
+    )
+    names = ("sold", "net", "orders", "customers", "first", "last", "without_customer")
+    return {
+        **dict(zip(names, total, strict=True)),
+        "by_month": rows(
+            "select strftime(sold_at, '%Y-%m'), sum(net_amount), "
+            "count(distinct invoice_id) from sales group by 1 order by 1"
+        ),
+        "largest_orders": rows(
+            "select invoice_id, any_value(customer_id), min(sold_at), sum(net_amount) as m "
+            "from sales group by 1 order by m desc, 1 limit 5"
+        ),
+        "by_state": rows(
+            "select coalesce(status, '–'), any_value(is_sale), count(*), sum(amount) from placed "
+            "group by 1 order by 4 desc nulls last, 1 limit 12"
+        ),
+    }
+
+
+def _doubts(engine: DuckDBEngine, found: Findings) -> list[str]:
+    """What a shopkeeper should look at before the figures are believed."""
+
+    def one(sql: str) -> tuple[Any, ...]:
+        row: tuple[Any, ...] = engine.database.execute(sql).fetchall()[0]
+        return row
+
+    doubts = []
+    lines = found.counts["lines_kept"]
+    if odd := found.counts.get("lines_where_price_and_amount_differ", 0):
+        doubts.append(
+            f"{odd:,} of {lines:,} lines: price × quantity (less discount) is not the amount; the "
+            "amount counts"
+        )
+    as_each, as_line, several = one(
+        "with x as (select stock_code, quantity, unit_price from sales), m as (select stock_code "
+        "from x group by 1 having count(distinct quantity) > 1 and count(*) > 4) "
+        "select count(*) filter (abs(r) < 0.5), count(*) filter (r > 0.9), count(*) from (select "
+        "corr(cast(unit_price as double), cast(quantity as double)) as r from x "
+        "join m using (stock_code) group by stock_code)"
+    )
+    if several and as_line > max(as_each, several / 2):
+        doubts.append(
+            "the price of one unit grows with the quantity for most products: is it the line's? "
+            "Then name its column as the amount: source.columns: {amount: …}"
+        )
+    shared, orders = one(
+        "select count(*) filter (c > 1), count(*) from (select count(distinct customer_id) as c "
+        "from sales group by invoice_id)"
+    )
+    if shared:
+        doubts.append(f"{shared:,} of {orders:,} orders have several customers")
+    long, name = one(
+        "select count(*), min(invoice_id) from (select invoice_id from sales group by 1 having "
+        f"max(sold_at) > min(sold_at) + interval {LONG_ORDER_DAYS} day)"
+    )
+    if long:
+        doubts.append(
+            f"{long:,} order numbers span more than {LONG_ORDER_DAYS} days, such as {name}: are "
+            "they orders? Several stores may number alike (source.columns: {store: …})"
+        )
+    who, share = one(
+        "select arg_max(customer_id, n), max(n) / sum(n) from (select customer_id, "
+        "count(distinct invoice_id) as n from sales where customer_id is not null group by 1)"
+    )
+    if share and share > LARGE_SHARE and found.money["orders"] > 50:
+        doubts.append(f"customer {who} has {share:.0%} of all orders: a placeholder or a till?")
+    repeats, money = one(
+        "select count(*), coalesce(sum(amount), 0) from (select amount, line_id > min(line_id) "
+        "over (partition by invoice_id, stock_code, quantity, sold_at, amount, customer_id, "
+        "source_key) as again, repeats from placed where place like 'kept%') where again"
+    )
+    if repeats:
+        doubts.append(
+            f"{repeats:,} lines ({money:,.2f}) repeat another in every column and count; if they "
+            "are the same line twice, set clean.repeats: drop"
+        )
+    doubts += _fees(engine)
+    if not found.money["customers"]:
+        doubts.append("no customer is known: there is nobody to segment")
+    if found.columns.get("stock_code") == "ORDER":
+        doubts.append("no products in this layout: no categories")
+    return doubts
+
+
+def _fees(engine: DuckDBEngine) -> list[str]:
+    """What is called like postage, a discount or a fee among the goods."""
+    products = engine.database.execute(
+        "select stock_code, any_value(description), count(*) from sales "
+        "group by 1 order by 3 desc, 1"
+    ).fetchall()
+    fees = [
+        f"{code} ({count:,})"
+        for code, text, count in products
+        if NO_GOODS.search(f"{code} {text or ''}")
     ]
+    if not fees:
+        return []
+    more = f" and {len(fees) - SHOWN:,} more" if len(fees) > SHOWN else ""
+    return [
+        (
+            f"possibly not products (lines): {', '.join(fees[:SHOWN])}{more}; add such codes to "
+            "clean.not_goods_codes"
+        )
+    ]
+
+
+def _needs(engine: DuckDBEngine) -> list[str]:
+    """What the whole run needs and the file has not: a history of two horizons, and customers."""
+    horizon = 90
+    if PARAMS_FILE.exists():
+        rfm = load_yaml(PARAMS_FILE.read_text(encoding="utf-8")).get("rfm") or {}
+        horizon = int(rfm.get("horizon_days", horizon))
+    days, customers, repeaters = engine.database.execute(
+        "select date_diff('day', min(sold_at), max(sold_at)), count(distinct customer_id), "
+        "(select count(*) from (select customer_id from sales where customer_id is not null "
+        "group by 1 having count(distinct invoice_id) > 1)) from sales"
+    ).fetchall()[0]
+    needs = []
+    if days is not None and days < 3 * horizon:
+        needs.append(
+            f"{days} days of sales; the run needs about {3 * horizon}: two horizons "
+            f"(rfm.horizon_days: {horizon}) and months to learn from; a longer export, or a "
+            "shorter horizon"
+        )
+    if 0 < customers < 200:
+        needs.append(f"{customers:,} customers: too few to choose a segmentation by (about 200)")
+    elif customers and repeaters < 0.05 * customers:
+        needs.append(
+            f"{repeaters:,} of {customers:,} customers ordered more than once: little about later "
+            "purchases can be predicted"
+        )
+    return needs
+
+
+def show(found: Findings) -> None:
+    """Print the findings for a shopkeeper."""
+    console = Console(highlight=False, soft_wrap=True)
+    counts, money = found.counts, found.money
+    out = console.print
+    out(f"[bold]{escape(found.file)}[/bold] as {found.layout} ({escape(found.title)})")
+    out(f"{counts['lines_read']:,} lines in {counts['files']} part{'s'[: counts['files'] > 1]}")
+    if counts["customer_ids"]:
+        out(f"{counts['customer_ids']:,} customer ids are {counts['persons']:,} persons")
+    for note in found.notes:
+        out(escape(note))
+    out("")
+    _grid(out, ("field", "source column"), list(found.columns.items()))
+    if found.unused:
+        out(f"not used: {escape(', '.join(found.unused[:20]))}")
+    out("")
+    if found.bad_rows:
+        out(f"[bold]{counts['lines_quarantined']:,} rows cannot be read[/bold]")
+        for row in found.bad_rows:
+            out(escape(row))
+    else:
+        out("all rows are readable")
+    out("")
+    out(
+        f"[bold]{money['net'] or 0:,.2f}[/bold] paid for goods, net of returns and refunds "
+        f"({money['sold'] or 0:,.2f} before them), in {money['orders']:,} orders of "
+        f"{money['customers']:,} customers, {money['first']} to {money['last']}; "
+        f"{money['without_customer']:,.2f} without a customer"
+    )
+    _grid(
+        out,
+        ("month", "net", "orders"),
+        [(m, f"{net:,.2f}", f"{n:,}") for m, net, n in money["by_month"]],
+    )
+    _grid(
+        out,
+        ("largest orders", "customer", "on", "net"),
+        [
+            (i, c or "–", f"{at:%Y-%m-%d}", f"{net:,.2f}")
+            for i, c, at, net in money["largest_orders"]
+        ],
+    )
+    if any(state != "–" for state, *_ in money["by_state"]):
+        _grid(
+            out,
+            ("state", "is a sale", "lines", "money"),
+            [
+                (s, "yes" if sale else "no", f"{n:,}", f"{m or 0:,.2f}")
+                for s, sale, n, m in money["by_state"]
+            ],
+        )
+    total = sum(place["lines"] for place in found.ledger.values())
+    _grid(
+        out,
+        ("in the cleaning ledger", "lines", "share", "money"),
+        [
+            (place.replace("_", " "), f"{p['lines']:,}", f"{p['lines'] / total:.1%}",
+             f"{p['money'] or 0:,.2f}")
+            for place, p in found.ledger.items()
+        ],
+    )  # fmt: skip
+    if found.doubts:
+        out("[bold]look at[/bold]")
+        for doubt in found.doubts:
+            out(f"- {escape(doubt)}")
+        out("")
+    correct = " (or correct the rows first)" if found.bad_rows else ""
+    out(f"for params.yaml, section source{correct}; --write puts it there:")
+    out("source:")
+    for line in dump_yaml(found.source).splitlines():
+        out(f"  {escape(line)}")
+
+
+def _grid(out: Any, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    grid = Grid(box=None, pad_edge=False)
+    for place, title in enumerate(titles):
+        is_number = title in {"net", "orders", "lines", "share", "money"}
+        width = max([len(title), *(len(str(row[place])) for row in rows)])
+        grid.add_column(
+            title, justify="right" if is_number else "left", no_wrap=True, min_width=width
+        )
+    for row in rows:
+        grid.add_row(*(escape(str(cell)) for cell in row))
+    out(grid)
+    out("")
+
+
+def write_section(source: Mapping[str, Any]) -> None:
+    """Put these keys into section source of params.yaml; its comments and other keys stay."""
+    if not PARAMS_FILE.exists():
+        raise InputError(f"{PARAMS_FILE} is missing here; run the command in the project's folder")
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    params = yaml.load(PARAMS_FILE.read_text(encoding="utf-8"))
+    section = params.setdefault("source", {})
+    for key, default in UNSET.items():
+        if key in source:
+            section[key] = source[key]
+        elif key in section and key != "on_bad_rows":
+            section[key] = default if default != () else None
+    section.setdefault("on_bad_rows", "fail")
+    with whole_file(PARAMS_FILE) as unfinished, unfinished.open("w", encoding="utf-8") as out:
+        yaml.dump(params, out)
+    print(f"section source of {PARAMS_FILE} is written")
 
 
 if __name__ == "__main__":

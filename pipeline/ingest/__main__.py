@@ -52,8 +52,7 @@ def main() -> None:
         log.info("reading %s as %s", params.path, layout.title)
         source = open_params_source(engine.database, params, layout, scratch)
         with whole_file(INVOICE_LINES.path) as lines, whole_file(QUARANTINED_LINES.path) as rest:
-            quarantine = params.on_bad_rows == "quarantine"
-            source, bad = write_lines(engine.database, source, lines, scratch, quarantine)
+            source, bad = write_lines(engine.database, source, lines, scratch, params)
             write_quarantine(bad, rest)
             check(INVOICE_LINES, lines, full=False)  # a scan of the key would cost as much again
             check(QUARANTINED_LINES, rest)
@@ -64,6 +63,8 @@ def main() -> None:
         log.info("read %d lines, kept %d", figures["lines_read"], figures["lines_kept"])
         if figures["lines_delivered_twice"]:
             log.info("%d lines stand in more than one part: once", figures["lines_delivered_twice"])
+        for note in source.facts.notes if source.facts else ():
+            log.info("%s", note)
         for row in bad[:SHOWN]:
             log.warning("set apart: %s", row)
         if bad:

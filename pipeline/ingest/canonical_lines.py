@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from pipeline.core.run.yaml_text import YAMLError, load_yaml
 from pipeline.core.tables.contract import ROW_GROUP, write_batches
 from pipeline.core.tables.ingest import INVOICE_LINES, QUARANTINED_LINES
 from pipeline.ingest.layouts import Layout, load_layouts, named_layout
+from pipeline.ingest.orders import Rules
 from pipeline.ingest.parsing import (
     REQUIRED,
     SHOWN,
@@ -30,9 +32,13 @@ from pipeline.ingest.parsing import (
     mended,
     open_source,
     rejected_rows,
+    settled,
     structural_error,
     unnumbered_sql,
 )
+
+QUIET_MONTHS = 6
+FEW_LINES = 0.01  # of all
 
 
 class Reading(StageParams):
@@ -51,7 +57,20 @@ class Reading(StageParams):
     decimal: Literal[".", ","] | None = None
     thousands: Literal[",", ".", " ", "'"] | None = None
     date_format: str | None = None
-    overlapping: bool | None = None
+    overlapping: bool | Literal["orders"] | None = None
+    store_pattern: str | None = None
+    time_zone: str | None = None
+    states: dict[str, Literal["sale", "no_sale", "refunded"]] = Field(default_factory=dict)
+    currency_rates: Path | None = None
+    customer_aliases: Path | None = None
+    header: tuple[str, ...] = ()
+    days: tuple[date, date] | None = None
+
+    @property
+    def rules(self) -> Rules:
+        """What is said of orders, over what the layout knows."""
+        return Rules(self.states, self.currency_rates, self.customer_aliases)
+
     on_bad_rows: Literal["fail", "quarantine"] = "fail"
 
 
@@ -80,6 +99,7 @@ def layout_of(params: Reading) -> Layout:
         "thousands": params.thousands,
         "dates": (params.date_format,) if params.date_format else None,
         "overlapping": params.overlapping,
+        "header": params.header or None,
     }
     layout = layout.model_copy(update={k: v for k, v in own.items() if v is not None})
     if layout.decimal == layout.thousands:
@@ -100,6 +120,8 @@ def open_params_source(
         sheets=params.sheets,
         encoding=params.encoding,
         set_apart=params.on_bad_rows == "quarantine",
+        store_pattern=params.store_pattern,
+        time_zone=params.time_zone,
     )
 
 
@@ -108,19 +130,20 @@ def write_lines(
     source: Source,
     target: Path,
     scratch: Path,
-    quarantine: bool = False,
+    params: Reading,
 ) -> tuple[Source, list[BadRow]]:
     """Write the canonical lines in one pass; look for bad rows only where a needed cell is null.
 
     Returns the source as it was read in the end, and the rows set apart.
     Raises InputError that shows the first bad rows, unless they are to be set apart.
     """
+    quarantine = params.on_bad_rows == "quarantine"
     try:
-        _write_all(database, source, target)
+        source = _write_all(database, source, target, params)
     except duckdb.Error as error:
         source = mended(source, error, scratch, set_apart=quarantine)
         try:
-            _write_all(database, source, target)
+            source = _write_all(database, source, target, params)
         except duckdb.Error as again:
             raise structural_error(source, again) from None
     bad = rejected_rows(database, source) if source.with_rejects else []
@@ -131,6 +154,8 @@ def write_lines(
         bad += shown
         needed = " and ".join(f"{name} is not null" for name in REQUIRED)
         _write(database, f"select * from ({lines_sql(source)}) where {needed}", target)
+    if not params.days:
+        _refuse_outlying_days(database, target, str(params.path))
     return source, bad
 
 
@@ -145,11 +170,64 @@ def _bad_rows_message(count: int, shown: list[BadRow]) -> str:
     return "\n".join(lines)
 
 
-def _write_all(database: duckdb.DuckDBPyConnection, source: Source, target: Path) -> None:
-    if are_numbered_by_reader(source):
+def _write_all(
+    database: duckdb.DuckDBPyConnection, source: Source, target: Path, params: Reading
+) -> Source:
+    source = settled(database, source, params.rules)
+    if params.days:
+        first, last = params.days
+        within = f"sold_at >= date '{first}' and sold_at < date '{last}' + 1"
+        rows = f"select * from ({lines_sql(source)}) where sold_at is null or ({within})"
+        _write(database, f"{rows} order by line_id", target)
+    elif are_numbered_by_reader(source):
         _write(database, unnumbered_sql(source), target, number=True)
     else:
         _write(database, lines_sql(source), target)
+    return source
+
+
+def _refuse_outlying_days(database: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:
+    """Raise InputError where a few lines are separated from all others by months without sales."""
+    months = (
+        database.read_parquet(str(file))
+        .filter("sold_at is not null")
+        .aggregate(
+            "year(sold_at) * 12 + month(sold_at) as number, count(*) as lines, min(sold_at), "
+            "max(sold_at)",
+            "number",
+        )
+        .order("number")
+        .fetchall()
+    )
+    runs: list[list[tuple[Any, ...]]] = []
+    for month in months:
+        if not runs or month[0] - runs[-1][-1][0] > QUIET_MONTHS:
+            runs.append([])
+        runs[-1].append(month)
+    sizes = [sum(month[1] for month in run) for run in runs]
+    most = max(3, FEW_LINES * sum(sizes))
+    few = [n for n, size in enumerate(sizes) if size <= most and 10 * size <= max(sizes)]
+    if not few or len(few) == len(runs):
+        return
+    spans = [(run[0][2].date(), run[-1][3].date()) for run in runs]
+    main = [spans[n] for n in range(len(runs)) if n not in few]
+    first, last = main[0][0], main[-1][1]
+    shown = [
+        f"  {sizes[n]:,} line{'s'[: sizes[n] > 1]} from {spans[n][0]} to {spans[n][1]}"
+        for n in few[:SHOWN]
+    ]
+    raise InputError(
+        "\n".join(
+            [
+                f"{name}: days separated from all others by more than {QUIET_MONTHS} months:",
+                *shown,
+                (
+                    f"correct them, or leave them out by source.days: ['{first}', '{last}'], or "
+                    f"count them by source.days: ['{spans[0][0]}', '{spans[-1][1]}']"
+                ),
+            ]
+        )
+    )
 
 
 def _write(

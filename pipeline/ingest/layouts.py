@@ -26,8 +26,18 @@ CANONICAL = (
     "customer_id",
     "country",
 )
+BUILT = ("=row", "=customer+day")  # an order number where there is none
+GENERIC = ("order_lines", "order_log")
 USUAL = "order_lines"  # the layout of the usual names of columns
-BESIDE = ("amount", "refunded_quantity", "status", "cancelled_at")
+# Figures of the line, of the order (on its first line, or on each), and what says who and whether.
+MONEY = (
+    "amount", "line_price", "discount", "refund", "unit_cost",
+    "order_amount", "order_discount", "order_refund", "total", "shipping", "tax", "tip",
+)  # fmt: skip
+BESIDE = (
+    *MONEY, "refunded_quantity", "status", "status_2", "cancelled_at", "test", "currency", "email",
+    "phone", "category", "channel", "store", "consent", "sold_time", "line_key",
+)  # fmt: skip
 FIELDS = (*CANONICAL, *BESIDE)
 
 
@@ -48,13 +58,22 @@ class Layout(BaseModel):
     decimal: str = "."
     thousands: str | None = None
     dates: tuple[str, ...]
-    overlapping: bool = False
+    overlapping: bool | Literal["orders"] = "orders"
+    is_plain: bool = False
+    states: Mapping[str, Literal["sale", "no_sale", "refunded", "unknown"]] = Field(
+        default_factory=dict
+    )
+    price_is: Literal["unit", "line"] | None = None
+    header: tuple[str, ...] = ()
     repeats: Literal["drop", "keep"] = "keep"
     invoice_per_row: bool = False
     adjustment_prefix: str | None = None
     adjustment_code: str | None = None
-    returned_statuses: tuple[str, ...] = ()
-    partly_returned_statuses: tuple[str, ...] = ()
+
+    @property
+    def needed(self) -> set[str]:
+        """The fields whose columns were meant, and not found by a usual name."""
+        return set(self.columns) - (set(self.optional) if self.name in GENERIC else set())
 
     @field_validator("columns", mode="before")
     @classmethod
@@ -73,11 +92,13 @@ class Layout(BaseModel):
         A column that is named so is no longer another one that the file may lack.
         Raises InputError for a name that is no canonical column.
         """
+        constants = {f: v if v in BUILT else v[1:] for f, v in own.items() if v.startswith("=")}
         for field in own:
             if field not in FIELDS:
                 raise InputError(
                     f"source.columns: {field!r} is no column; there are {', '.join(FIELDS)}"
                 )
+        own = {f: v for f, v in own.items() if f not in constants}
         optional = {*self.optional, *(("unit_price",) if "amount" in own else ())}
         taken = {_letters(name) for name in own.values()}
         others = {
@@ -86,9 +107,15 @@ class Layout(BaseModel):
         }
         return self.model_copy(
             update={
-                "columns": {**others, **{field: (name,) for field, name in own.items()}},
+                "columns": {
+                    **{f: names for f, names in others.items() if f not in constants},
+                    **{field: (name,) for field, name in own.items()},
+                },
                 "optional": tuple(field for field in optional if field not in own),
-                "constants": {f: v for f, v in self.constants.items() if f not in own},
+                "constants": {
+                    **{f: v for f, v in self.constants.items() if f not in own},
+                    **constants,
+                },
             }
         )
 
@@ -96,9 +123,13 @@ class Layout(BaseModel):
         """The fields that the layout needs and the header lacks."""
         found = self.positions(header)
         missing = [f for f in self.columns if f not in found and f not in self.optional]
-        for one, other in (("unit_price", "amount"), ("description", "stock_code")):
-            if not {one, other} & (found.keys() | self.constants.keys() | set(missing)):
-                missing.append(one)
+        for any_of in (
+            ("unit_price", "amount", "line_price", "total"),
+            ("description", "stock_code"),
+            ("customer_id", "email", "phone"),
+        ):
+            if not set(any_of) & (found.keys() | self.constants.keys() | set(missing)):
+                missing.append(any_of[0])
         return missing
 
     def positions(self, header: Sequence[str]) -> dict[str, int]:
@@ -113,10 +144,13 @@ class Layout(BaseModel):
         """
         readings = [(read, [read(name) for name in header]) for read in (_plain, _letters)]
         found: dict[str, list[int]] = {}
+        taken: set[int] = set()  # one column is one field
         for field, names in self.columns.items():
             for name, (read, columns) in itertools.product(names, readings):
-                if read(name) in columns:
-                    found[field] = [p for p, column in enumerate(columns) if column == read(name)]
+                places = [p for p, column in enumerate(columns) if column == read(name)]
+                if places and places[0] not in taken:
+                    found[field] = places
+                    taken.add(places[0])
                     break
         return found
 
@@ -124,7 +158,13 @@ class Layout(BaseModel):
 def load_layouts(path: Path = LAYOUTS_FILE) -> dict[str, Layout]:
     """Return all layouts by name."""
     content = load_yaml(path.read_text(encoding="utf-8"))
-    return {name: Layout(name=name, **values) for name, values in content.items()}
+    return {name: Layout(name=name, **v) for name, v in content.items() if name != "states"}
+
+
+def order_states() -> dict[str, str]:
+    """Return the states that orders have in any shop: sale, no_sale or refunded."""
+    content = load_yaml(LAYOUTS_FILE.read_text(encoding="utf-8"))["states"]
+    return {state: kind for kind, states in content.items() for state in states}
 
 
 def named_layout(name: str, layouts: Mapping[str, Layout]) -> Layout:
@@ -145,7 +185,9 @@ def fit(name: str, header: Sequence[str], layout: Layout) -> dict[str, int]:
     """
     if missing := layout.missing(header):
         has = len(layout.positions(header))
-        raise MisfitError(_misfit(name, header, layout), has, len(missing))
+        error = MisfitError(_misfit(name, header, layout), has, len(missing))
+        error.header = tuple(header)
+        raise error
     for field, places in layout.places(header).items():
         if len(places) > 1:
             alike = " and ".join(dict.fromkeys(repr(header[place]) for place in places))

@@ -18,21 +18,55 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from pipeline.core.run.errors import AmbiguousError, InputError
-from pipeline.ingest.layouts import FIELDS, Layout, fit
-from pipeline.ingest.sources import Part, dialect, rows_of, unpack, with_one_line_end
+from pipeline.core.run.errors import AmbiguousError, InputError, MisfitError
+from pipeline.core.tables.contract import Column
+from pipeline.core.tables.ingest import INVOICE_LINES
+from pipeline.ingest.layouts import FIELDS, MONEY, Layout, fit
+from pipeline.ingest.orders import Facts, Orders, Rules, clean_id, lines_of
+from pipeline.ingest.sources import (
+    Part,
+    dialect,
+    rows_of,
+    unpack,
+    with_one_line_end,
+    without_title,
+)
 
 SHOWN = 5
-NUMBERS = ("quantity", "unit_price", "amount", "refunded_quantity")
-DATES = ("sold_at", "cancelled_at")
-REQUIRED = ("invoice_id", "stock_code", "quantity", "sold_at", "unit_price")
+NUMBERS = ("quantity", "unit_price", "refunded_quantity", *MONEY)
+NO_FIGURE = ("", "-", "--", "–", "n/a", "na", "nan", "none", "null")  # a cell without one
+REQUIRED = ("invoice_id", "stock_code", "quantity", "sold_at", "unit_price", "amount")
 FIRST_DAY, LAST_DAY = "1980-01-01", "2100-01-01"
 LONGEST_LINE = 16 << 20
 BUFFER = 2 * LONGEST_LINE  # DuckDB's own size; by itself it would take 16 longest lines
 SAMPLED_ROWS = 2000
 # The defects of single lines; after others (an open quote) nobody knows where the next line begins.
 WRONG_NUMBER = "Expected Number of Columns"  # so DuckDB says it
-SIGN = r"[A-Z]{3}|kr|zł|[$¢£¤¥\u20a0-\u20cf]"  # EUR, €
+SIGN = r"(?:[A-Za-z]{0,3}[$¢£¤¥\x{20a0}-\x{20cf}]|[A-Z]{3}|[Kk]r\.?|zł|Fr\.?|%)"  # €, EUR, US$
+GAP = r"['’ \x{a0}\x{202f}]"
+# Sign, currency and brackets round the digits: $5.00, 10,90 €, (1.00), -$8.00, 1'000.00, 5.00-.
+FIGURE = (
+    rf"^\s*(\(?)\s*([-+−]?)\s*{SIGN}?\s*([-+−]?)\s*((?:[\d.,]|{GAP})*\d[.,]?)"
+    rf"\s*{SIGN}?\s*([-−]?)\s*{SIGN}?\s*(\)?)\s*$"
+)
+PLAIN = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
+ISO = (
+    r"^\s*(\d{4}-\d{1,2}-\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?)"
+    r"\s?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?\s*$"
+)
+OFFSET = r" [+-]\d\d:?\d\d\s*$"
+# The usual ways to write a day, and a time after it: tried where the layout's own do not fit.
+DAYS = (
+    "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y",
+    "%d-%m-%y", "%m-%d-%y", "%Y/%m/%d", "%Y.%m.%d", "%b %d, %Y", "%B %d, %Y", "%d %b %Y",
+    "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y", "%d %b %y", "%b %d %Y", "%d. %B %Y",
+    "%Y%m%d",
+)  # fmt: skip
+TIMES = (
+    "", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %I:%M %p", ", %I:%M:%S %p",
+    ", %H:%M", ", %H:%M:%S", " %I:%M%p", "T%H:%M:%S", " %H:%M %z", " %H:%M:%S %z", " at %I:%M %p",
+)  # fmt: skip
+USUAL_DATES = tuple(day + time for day in DAYS for time in TIMES)
 MIXED_ENDS = "reached an invalid state"
 WRONG_CELLS = ("MISSING COLUMNS", "TOO MANY COLUMNS")
 
@@ -48,6 +82,8 @@ class Readable:
     header: tuple[str, ...]
     date_format: str = ""
     row_lookup: tuple[str, str, int] | None = None  # encoding, delimiter, skip
+    store: str | None = None
+    zone: str | None = None  # of a Parquet file's times
 
 
 @dataclass(frozen=True)
@@ -57,6 +93,8 @@ class Source:
     layout: Layout
     parts: tuple[Readable, ...]
     with_rejects: bool = False
+    time_zone: str | None = None
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True)
@@ -85,16 +123,29 @@ def open_source(
     sheets: Sequence[str] | None = None,
     encoding: str | None = None,
     set_apart: bool = False,
+    store_pattern: str | None = None,
+    time_zone: str | None = None,
 ) -> Source:
     """Find the source's parts, fit each to the layout and find out how its dates are written.
 
     With `set_apart`, lines without the header's number of cells are left for `rejected_rows`.
     Raises InputError where a part cannot be read, does not fit, or where dates could mean two days.
     """
-    parts = tuple(
-        _readable(part, layout, scratch, encoding) for part in unpack(path, files, sheets, scratch)
-    )
-    source = Source(layout, parts)
+    database.execute("set TimeZone = 'UTC'")
+    zones = "select count(*) from pg_timezone_names() where name = ?"
+    if time_zone and not database.execute(zones, [time_zone]).fetchall()[0][0]:
+        raise InputError(f"source.time_zone: {time_zone!r} is no zone; such as Europe/Berlin")
+    found, misfits = [], []
+    for part in unpack(path, files, sheets, scratch):
+        store = _store_of(part.name, store_pattern) if store_pattern else None
+        try:
+            found.append(replace(_readable(part, layout, scratch, encoding), store=store))
+        except MisfitError as error:
+            misfits.append((part, error))
+    if misfits:
+        raise _misfit_of(misfits, found, layout)
+    parts = tuple(found)
+    source = Source(layout, parts, time_zone=time_zone)
     try:
         return _with_dates(database, source)
     except duckdb.Error as error:
@@ -103,6 +154,62 @@ def open_source(
         return _with_dates(database, source)
     except duckdb.Error as error:
         raise structural_error(source, error) from None
+
+
+def _misfit_of(
+    misfits: Sequence[tuple[Part, MisfitError]], found: Sequence[Readable], layout: Layout
+) -> MisfitError:
+    """What to do where not every part of a source holds order lines."""
+    part, error = misfits[0]
+    if found:
+        names = [p.part.name.rsplit("/", 1)[-1] for p in found]
+        key = "sheets" if part.kind == "sheet" else "files"
+        value: Any = names if key == "sheets" else names[0]
+        if key == "files" and len(names) > 1:
+            return error
+        error.args = (f"{error}\n  or read what fits: source.{key}: {value}",)
+        error.remedy = {key: value}
+    elif len(misfits) > 1:
+        headers = {p.name.rsplit("/", 1)[-1]: e.header for p, e in misfits}
+        whole = tuple(dict.fromkeys(name for header in headers.values() for name in header))
+        if not layout.missing(whole):
+            error.has, error.lacks = len(layout.positions(whole)), 0
+            error.args = (f"{error}\n  no file has all columns: {join_of(headers)}",)
+    return error
+
+
+def join_of(headers: Mapping[str, Sequence[str]]) -> str:
+    """How tables are joined into one, by the columns of keys that they share."""
+    rest = dict(sorted(headers.items(), key=lambda item: -len(item[1])))
+    first = next((n for n in rest if "item" in n.lower() or "line" in n.lower()), next(iter(rest)))
+    known = list(rest.pop(first))
+    sql = f"select * from '{first}'"
+    while rest:
+        shared = {
+            n: [c for c in h if c in known and c.lower().endswith("id")] for n, h in rest.items()
+        }
+        name = next((n for n in rest if shared[n]), None)
+        if name is None:
+            break
+        sql += f" join '{name}' using ({', '.join(shared[name])})"
+        known += rest.pop(name)
+    return (
+        'the tables must be joined. In the folder, with DuckDB (`python -c "import duckdb; '
+        f"duckdb.sql(…)\"`):\n    copy ({sql}) to 'lines.parquet'\n"
+        "  then give lines.parquet as source.path"
+    )
+
+
+def _store_of(name: str, pattern: str) -> str:
+    try:
+        found = re.search(pattern, Path(name).name)
+    except re.error as error:
+        raise InputError(
+            f"source.store_pattern: {pattern!r} is no regular expression: {error}"
+        ) from None
+    if not found:
+        raise InputError(f"source.store_pattern: {pattern!r} does not match {Path(name).name!r}")
+    return found[1] if found.groups() else found[0]
 
 
 def mended(source: Source, error: duckdb.Error, scratch: Path, *, set_apart: bool) -> Source:
@@ -170,13 +277,19 @@ def _readable(part: Part, layout: Layout, scratch: Path, encoding: str | None) -
         how = ("text", found.encoding, found.delimiter, found.header)
         lookup = (found.encoding, found.delimiter, found.skip)
         return Readable(part, found.file, how, fields, found.header, row_lookup=lookup)
+    if part.kind == "sheet":
+        part = without_title(part, layout)
     header = _parquet_header(part)
+    zone = None
     positions = fit(part.name, header, layout)
     if part.kind == "sheet":
         fields = {f: f"c{p}" for f, p in positions.items()}
     else:
         fields = {f: header[p] for f, p in positions.items()}
-    return Readable(part, part.file, (part.kind, header), fields, header)
+        if "sold_at" in fields:
+            kind = pq.read_schema(part.file).field(fields["sold_at"]).type
+            zone = getattr(kind, "tz", None)
+    return Readable(part, part.file, (part.kind, header, zone), fields, header, zone=zone)
 
 
 def _parquet_header(part: Part) -> tuple[str, ...]:
@@ -219,12 +332,34 @@ def _scan(parts: Sequence[Readable], *, with_rejects: bool = False) -> str:
         rows = f"read_parquet({files}, binary_as_string = true)"
         cells = {f: f"cast({_name(column)} as varchar)" for f, column in first.fields.items()}
         where = ""
-    chosen = ", ".join(f"{cells.get(f, 'null::varchar')} as {f}" for f in _used(parts))
-    return f"select file_index as part, {chosen} from {rows}{where}"
+    if first.zone:  # the zone of the schema counts; the machine's makes no difference
+        moment = f"timezone({_text(first.zone)}, {_name(first.fields['sold_at'])})"
+        cells["sold_at"] = f"cast({moment} as varchar)"
+    if "sold_time" in cells:  # a day and a time in two columns
+        at, time = cells["sold_at"], cells["sold_time"]
+        cells["sold_at"] = f"case when contains({at}, ':') then {at} else {at} || ' ' || {time} end"
+    chosen = [f"{cells.get(f, 'null::varchar')} as {f}" for f in _used(parts)]
+    chosen.append(f"{_source_key(first)} as source_key")
+    return f"select file_index as part, {', '.join(chosen)} from {rows}{where}"
+
+
+def _source_key(part: Readable) -> str:
+    """SQL of what tells lines apart that are alike in all columns that are used."""
+    if "line_key" in part.fields:
+        names = [part.fields["line_key"]]
+    else:
+        used = set(part.fields.values())
+        columns = part.header
+        if part.part.kind != "parquet":
+            columns = tuple(f"c{place}" for place in range(len(part.header)))
+        names = [column for column in columns if column not in used and column]
+    rest = ", ".join(f"cast({_name(name)} as varchar)" for name in names)
+    return f"cast(hash({rest}) >> 1 as bigint)" if rest else "cast(null as bigint)"
 
 
 def _used(parts: Sequence[Readable]) -> list[str]:
-    return [f for f in FIELDS if any(f in part.fields for part in parts)]
+    beside = {"line_key", "sold_time"}  # of which others are made
+    return [f for f in FIELDS if f not in beside and any(f in part.fields for part in parts)]
 
 
 def _rows(source: Source, *, numbered: bool = True) -> str:
@@ -237,7 +372,9 @@ def _rows(source: Source, *, numbered: bool = True) -> str:
             f"{_trimmed(f)} as {f}" if f in _used(alike) else f"null::varchar as {f}" for f in used
         )
         rows = _scan(alike, with_rejects=source.with_rejects)
-        scans.append(f"select cast(part + {offset} as integer) as part, {cells} from ({rows})")
+        scans.append(
+            f"select cast(part + {offset} as integer) as part, source_key, {cells} from ({rows})"
+        )
         offset += len(alike)
     union = " union all ".join(scans)
     return f"select row_number() over () as line_id, * from ({union})" if numbered else union
@@ -245,7 +382,7 @@ def _rows(source: Source, *, numbered: bool = True) -> str:
 
 def _trimmed(name: str) -> str:
     """Numbers and dates are left as they are: casts pass over outer spaces."""
-    return name if name in (*NUMBERS, *DATES) else f"nullif(trim({name}), '')"
+    return name if name in (*NUMBERS, "sold_at") else f"nullif(trim({name}), '')"
 
 
 # Dates
@@ -267,6 +404,13 @@ def _date_format(database: duckdb.DuckDBPyConnection, source: Source, part: Read
     fitting = _fits(database, f"{rows} limit {SAMPLED_ROWS}", source.layout.dates)
     total = fitting.pop("rows")
     best = [f for f, count in fitting.items() if count == total]
+    if total and not best and max(fitting.values()) < 0.9 * total and len(source.layout.dates) > 1:
+        more = _fits(database, f"{rows} limit {SAMPLED_ROWS}", USUAL_DATES)
+        more.pop("rows")
+        most = max(more.values())
+        if most > max(fitting.values()):
+            fitting = more
+            best = [f for f, count in more.items() if count == most]
     if len(best) > 1 and total:
         fitting = _fits(database, rows, best)
         total = fitting.pop("rows")
@@ -297,13 +441,27 @@ def _refuse_ambiguous(
             )
 
 
-def _date(cell: str, date_format: str) -> str:
-    """SQL for the cell as a timestamp of this format, null where it is none."""
+def _date(cell: str, date_format: str, zone: str | None = None) -> str:
+    """SQL for the cell as a timestamp of this format, null where it is none.
+
+    An offset is converted to the shop's zone where that is known; else the time counts as written.
+    """
     if date_format != "iso":
-        return f"try_strptime({cell}, {_text(date_format)})"
-    # The offset is dropped where there is one: what counts is the shop's own time.
-    local = f"regexp_replace(trim({cell}), ' ?([+-]\\d\\d:?\\d\\d|Z|UTC)$', '')"
-    return f"try_cast(case when length({cell}) > 19 then {local} else {cell} end as timestamp)"
+        if "%z" not in date_format:
+            return f"try_strptime({cell}, {_text(date_format)})"
+        if zone:
+            return f"timezone({_text(zone)}, try_strptime({cell}, {_text(date_format)}))"
+        local = f"regexp_replace({cell}, {_text(OFFSET)}, '')"
+        return f"try_strptime({local}, {_text(date_format.removesuffix(' %z'))})"
+    local = f"regexp_extract({cell}, {_text(ISO)}, 1)"
+    written = f"try_cast(nullif({local}, '') as timestamp)"
+    if zone is None:
+        # The cast alone is faster, and reads plain cells alike.
+        is_plain = f"length({cell}) <= 19 and not regexp_matches({cell}, '[A-SU-Za-z+]')"
+        return f"case when {is_plain} then try_cast({cell} as timestamp) else {written} end"
+    offset = f"replace(replace(regexp_extract({cell}, {_text(ISO)}, 2), 'GMT', 'Z'), 'UTC', 'Z')"
+    moment = f"timezone({_text(zone)}, try_cast({local} || {offset} as timestamptz))"
+    return f"case when {offset} = '' then {written} else {moment} end"
 
 
 def _plausible(date: str) -> str:
@@ -317,42 +475,52 @@ def _plausible(date: str) -> str:
 # Cells
 
 
-def _number(cell: str, layout: Layout) -> str:
-    """SQL for the cell's number as text with a decimal point, null where the marks are not so."""
-    text = f"trim({cell})" if layout.thousands or layout.decimal != "." else cell
-    if layout.thousands:
-        mark, point = re.escape(layout.thousands), re.escape(layout.decimal)
-        grouped = f"^[+-]?\\d{{1,3}}({mark}\\d{{3}})+({point}\\d+)?$"
-        text = (
-            f"case when not contains({text}, {_text(layout.thousands)}) then {text} "
-            f"when regexp_matches({text}, {_text(grouped)}) "
-            f"then replace({text}, {_text(layout.thousands)}, '') end"
-        )
-    if layout.decimal != ".":
-        text = (
-            f"case when contains({text}, '.') then null "
-            f"else replace({text}, {_text(layout.decimal)}, '.') end"
-        )
-    return f"case when contains({cell}, '_') then null else try_cast({text} as decimal(18, 4)) end"
+def _number(cell: str, layout: Layout, places: str = "decimal(28, 10)") -> str:
+    """SQL for the cell's number, null where it is none or its marks are not as declared."""
+    point, thousands = layout.decimal, layout.thousands
+    other = "," if point == "." else "."
 
+    def found(group: int) -> str:
+        return f"regexp_extract({cell}, {_text(FIGURE)}, {group})"
 
-def _identifier(cell: str) -> str:
-    """SQL for an id: 17850.0, as a table with gaps is exported, is 17850 again."""
-    is_float = f"suffix({cell}, '.0') and regexp_full_match({cell}, '\\d+\\.0')"
-    return f"case when {is_float} then left({cell}, -2) else {cell} end"
+    # Gaps and the other mark part thousands only where they stand before three digits each.
+    shapes = [
+        rf"\d+({re.escape(point)}\d*)?",
+        rf"{re.escape(point)}\d+",
+        rf"\d{{1,3}}({GAP}\d{{3}})+({re.escape(point)}\d*)?",
+    ]
+    if thousands == other:
+        shapes.append(rf"\d{{1,3}}({re.escape(other)}\d{{3}})+({re.escape(point)}\d*)?")
+    elif thousands is None:  # 1,106.00 can be read in one way only
+        shapes.append(rf"\d{{1,3}}({re.escape(other)}\d{{3}})+{re.escape(point)}\d+")
+    digits = f"trim({found(4)})"
+    bare = f"regexp_replace({digits}, {_text(f'{GAP}|{re.escape(other)}')}, '', 'g')"
+    bare = f"replace({bare}, ',', '.')" if point == "," else bare
+    minus = " or ".join(f"{found(n)} in ('-', '−', '(')" for n in (1, 2, 3, 5))
+    value = (
+        f"case when regexp_full_match({digits}, {_text('|'.join(shapes))}) "
+        f"and ({found(1)} = '(') = ({found(6)} = ')') "
+        f"then try_cast(case when {minus} then '-' else '' end || {bare} as {places}) end"
+    )
+    if point == ",":
+        return value
+    is_plain = f"regexp_full_match({cell}, {_text(PLAIN)})"
+    return f"case when {is_plain} then try_cast({cell} as {places}) else {value} end"
 
 
 def _converted(source: Source, *, numbered: bool = True) -> str:
     """The SQL of all rows as text, with each number (as n_…) and date (as d_…) converted once."""
     used = _used(source.parts)
+    if source.facts:
+        return f"select * from {source.facts.cells}"
     columns = [f"{_number(f, source.layout)} as n_{f}" for f in NUMBERS if f in used]
-    columns += [f"{_dates(source, f)} as d_{f}" for f in DATES if f in used]
+    columns.append(f"{_plausible(_dates(source, 'sold_at'))} as d_sold_at")
     cells = _cells(source) if numbered else _rows(source, numbered=False)
     return f"select *, {', '.join(columns)} from ({cells})"
 
 
 def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
-    """SQL of each canonical column from the columns of `_converted`."""
+    """SQL of what a line says by itself, from the columns of `_converted`."""
     layout = source.layout
     cells: dict[str, str] = {f: f for f in used}
     for f, value in layout.constants.items():
@@ -362,62 +530,117 @@ def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
         if other in cells:
             cells[f] = f"coalesce({cells[f]}, {cells[other]})" if f in cells else cells[other]
     null = "nullif('', '')"
-    invoice = _identifier(cells["invoice_id"]) if "invoice_id" in cells else null
     stock_code = f"upper({_identifier(cells['stock_code'])})"
     if layout.adjustment_prefix and layout.adjustment_code:
         adjusts = f"starts_with(invoice_id, {_text(layout.adjustment_prefix)})"
         stock_code = (
             f"case when {adjusts} then {_text(layout.adjustment_code)} else {stock_code} end"
         )
-    if layout.invoice_per_row:
-        invoice = f"coalesce({invoice}, cast(line_id as varchar))"
-    quantity = (
-        "n_quantity" if "quantity" in used else f"cast({cells['quantity']} as decimal(18, 4))"
-    )
-    quantity = f"case when {quantity} % 1 = 0 then {quantity} end"
-    price = "n_unit_price" if "unit_price" in used else "cast(null as decimal(18, 4))"
-    if "amount" in used:
-        each = f"cast(abs(n_amount) / nullif(abs({quantity}), 0) as decimal(18, 4))"
-        price = f"coalesce({price}, {each})"
-        quantity = f"case when n_amount < 0 then -abs({quantity}) else {quantity} end"
-    amount = f"cast({quantity} * {price} as decimal(18, 4))"
-    if "amount" in used:
-        sign = f"case when {quantity} < 0 then -1 else 1 end"
-        amount = f"coalesce(cast(abs(n_amount) * {sign} as decimal(18, 4)), {amount})"
-    text, money = "cast(null as varchar)", "cast(null as decimal(18, 4))"
     return {
-        "invoice_id": invoice,
+        "invoice_id": _identifier(cells["invoice_id"]) if "invoice_id" in used else null,
         "stock_code": stock_code,
         "description": cells.get("description", cells["stock_code"]),
-        "quantity": quantity,
-        "sold_at": _plausible("d_sold_at"),
-        "unit_price": price,
-        "amount": amount,
-        "customer_id": _identifier(cells["customer_id"]) if "customer_id" in cells else null,
+        "sold_at": "d_sold_at",
         "country": cells.get("country", null),
-        "discount": money,
-        "unit_cost": money,
-        "shop_category": text,
-        "channel": text,
-        "store": text,
-        "email": text,
-        "consent": text,
-        "status": text,
-        "is_sale": "part >= 0",
-        "source_key": "cast(null as bigint)",
-        "repeats": _text(layout.repeats),
     }
+
+
+def _plain_lines(source: Source) -> str:
+    """SQL of the canonical columns but `line_id`, of a file whose lines say all by themselves."""
+    parsed = _parsed(source, _used(source.parts))
+    money = "decimal(18, 4)"
+    negative = "n_unit_price < 0"
+    units = f"case when {negative} then -abs(n_quantity) else n_quantity end"
+    paid = f"try({units} * abs(n_unit_price))"
+    columns = {
+        **{c.name: f"cast(null as {_sql_type(c)})" for c in INVOICE_LINES.columns},
+        **parsed,
+        "quantity": f"case when n_quantity = round(n_quantity, 4) "
+        f"then cast({units} as {money}) end",
+        "unit_price": _small("abs(n_unit_price)"),
+        "amount": _small(f"({paid})"),
+        "customer_id": clean_id("customer_id"),
+        "is_sale": "part >= 0",
+        "repeats": _text(source.layout.repeats),
+    }
+    del columns["line_id"]
+    return ", ".join(f"{sql} as {name}" for name, sql in columns.items())
+
+
+def _small(value: str) -> str:
+    """SQL for money in the range that sums up exactly, null beyond it."""
+    return f"case when abs({value}) < 1e10 then cast({value} as decimal(18, 4)) end"
+
+
+def _sql_type(column: Column) -> str:
+    return {"string": "varchar", "int64": "bigint", "bool": "boolean"}.get(
+        str(column.type), "decimal(18, 4)"
+    )
+
+
+def _identifier(cell: str) -> str:
+    """SQL for an id: 17850.0, as a table with gaps is exported, is 17850 again."""
+    is_float = f"suffix({cell}, '.0') and regexp_full_match({cell}, '\\d+\\.0')"
+    return f"case when {is_float} then left({cell}, -2) else {cell} end"
 
 
 def _dates(source: Source, cell: str) -> str:
     formats = [p.date_format for p in source.parts]
     if len(set(formats)) == 1:
-        return _date(cell, formats[0])
+        return _date(cell, formats[0], source.time_zone)
     by_format = {
         f: [str(i) for i, g in enumerate(formats) if g == f] for f in dict.fromkeys(formats)
     }
-    cases = (f"when part in ({', '.join(i)}) then {_date(cell, f)}" for f, i in by_format.items())
+    cases = (
+        f"when part in ({', '.join(i)}) then {_date(cell, f, source.time_zone)}"
+        for f, i in by_format.items()
+    )
     return f"case {' '.join(cases)} end"
+
+
+def settled(database: duckdb.DuckDBPyConnection, source: Source, rules: Rules) -> Source:
+    """The source with what was found out about its orders, where its lines do not say all."""
+    used = _used(source.parts)
+    knows = all(
+        set(part.fields) >= {"invoice_id", "quantity", "unit_price"} for part in source.parts
+    )
+    columns = {name for part in source.parts for name in part.header if name.strip()}
+    is_plain = source.layout.is_plain and knows and len(columns) == len(used)
+    if is_plain and not rules.customer_aliases and source.time_zone is None:
+        return source
+    _refuse_mixed_offsets(database, source)
+    shown = {f: _shown(source.parts[0], f) for f in used}
+    orders = Orders(database, source.layout, used, rules, shown)
+    facts = orders.settle(_converted(source), _ranks(database, source))
+    return replace(source, facts=facts)
+
+
+def _ranks(database: duckdb.DuckDBPyConnection, source: Source) -> list[int]:
+    """For each part its place in time: by its last day, then by its name."""
+    if len(source.parts) < 2:
+        return [0]
+    last = f"select part, max({_dates(source, 'sold_at')}) from ({_rows(source)}) group by 1"
+    days = dict(database.execute(last).fetchall())
+    names = [re.sub(r"\d+", lambda n: f"{int(n[0]):012}", p.part.name) for p in source.parts]
+    in_time = sorted(range(len(names)), key=lambda n: (str(days.get(n)), names[n]))
+    return [in_time.index(n) for n in range(len(names))]
+
+
+def _refuse_mixed_offsets(database: duckdb.DuckDBPyConnection, source: Source) -> None:
+    """Raise InputError where times of several zones stand in one file, and none is declared."""
+    if source.time_zone or "sold_at" not in _used(source.parts):
+        return
+    offset = f"nullif(regexp_extract(sold_at, {_text(ISO)}, 2), '')"
+    found = database.execute(
+        f"select distinct {offset} as o from ({_rows(source)}) where {offset} is not null limit 9"
+    ).fetchall()
+    hours = {0 if o[0] in "ZUG" else int(o[:3]) for (o,) in found}
+    if hours and max(hours) - min(hours) > 1:  # summer time makes one hour
+        raise InputError(
+            f"{source.parts[0].part.name}: times with the offsets "
+            f"{', '.join(sorted(o for (o,) in found))}; set source.time_zone to the shop's own, "
+            "such as Europe/London, and they are converted"
+        )
 
 
 def are_numbered_by_reader(source: Source) -> bool:
@@ -425,45 +648,36 @@ def are_numbered_by_reader(source: Source) -> bool:
 
     Numbering in SQL takes the rows one after the other; without it all cores parse.
     """
-    asks_for_it = source.layout.invoice_per_row or _is_reordered(source) or _tells_returns(source)
-    return not asks_for_it
+    return source.facts is None and not _overlaps(source)
 
 
 def unnumbered_sql(source: Source) -> str:
     """The SQL of the canonical lines, without `line_id`, where `are_numbered_by_reader`."""
-    expressions = _parsed(source, _used(source.parts))
-    parsed = ", ".join(f"{sql} as {name}" for name, sql in expressions.items())
-    return f"select {parsed} from ({_converted(source, numbered=False)})"
+    return f"select {_plain_lines(source)} from ({_converted(source, numbered=False)})"
 
 
 def lines_sql(source: Source) -> str:
     """The SQL of the canonical lines; a needed cell that cannot be read is null.
 
-    Rows keep the source's order. Returns that a layout tells of follow after all of them.
+    Rows keep the source's order. Refunds that a layout tells of follow after all of them.
     """
-    expressions = _parsed(source, _used(source.parts))
-    parsed = ", ".join(f"{sql} as {name}" for name, sql in expressions.items())
-    rows = _converted(source)
-    if not _tells_returns(source):
-        order = " order by line_id" if _is_reordered(source) else ""
-        return f"select line_id, {parsed} from ({rows}){order}"
-    same = ("invoice_id", "stock_code", "description")
-    also = [n for n in expressions if n not in (*same, "quantity", "sold_at", "amount")]
-    return (
-        f"with sold as (select line_id, {parsed}, {_taken_back(source)} as taken_back, "
-        f"{_back_at(source)} as back_at from ({rows})) "
-        f"select line_id, {', '.join(expressions)} from sold union all "
-        "select (select max(line_id) from sold) + row_number() over (order by line_id) as line_id, "
-        f"{', '.join(same)}, -taken_back as quantity, back_at as sold_at, unit_price, "
-        "cast(-amount * taken_back / quantity as decimal(18, 4)) as amount, "
-        f"{', '.join(n for n in also if n != 'unit_price')} from sold "
-        "where taken_back > 0 order by line_id"
-    )
+    if source.facts is None:
+        lines = _plain_lines(source)
+        return f"select line_id, {lines} from ({_converted(source)}) order by line_id"
+    used = _used(source.parts)
+    nothing = ", ".join(_text(word) for word in NO_FIGURE)
+    broken = [
+        f"n_{f} is null and lower(trim({f})) not in ({nothing})" for f in NUMBERS if f in used
+    ]
+    parsed = {**_parsed(source, used), "is_broken": " or ".join(broken) or "false"}
+    return lines_of(source.facts, source.layout, parsed)
 
 
 def _cells(source: Source) -> str:
     """The SQL of all rows as text, lines delivered twice left out, orders' fields on every line."""
     rows, used = _rows(source), _used(source.parts)
+    if any(part.part.kind == "sheet" for part in source.parts) and "invoice_id" in used:
+        rows = _filled_down(source, rows, used)
     if _overlaps(source):
         # A line that stands n times in one part and m times in another is max(n, m) lines.
         line = ", ".join(used)
@@ -472,57 +686,42 @@ def _cells(source: Source) -> str:
         counted = f"select *, {times} as time from ({rows})"
         rows = f"select * exclude (time) from ({counted}) qualify {first}"
     order_level = [f for f in source.layout.order_level if f in used]
-    if order_level:
-        others = ", ".join(f for f in ("line_id", "part", *used) if f not in order_level)
+    if order_level and "invoice_id" in used:
+        first = (
+            "first_value({f} ignore nulls) over (partition by part, invoice_id order by line_id "
+        )
+        first += "rows between unbounded preceding and unbounded following)"
         filled = ", ".join(
-            f"coalesce({f}, first_value({f} ignore nulls) over "
-            f"(partition by invoice_id order by line_id "
-            f"rows between unbounded preceding and unbounded following)) as {f}"
+            f"case when invoice_id is null then {f} else coalesce({f}, {first.format(f=f)}) end "
+            f"as {f}"
             for f in order_level
         )
-        rows = f"select {others}, {filled} from ({rows})"
+        rows = f"select * replace ({filled}) from ({rows})"
+    stores = [f"when {n} then {_text(p.store)}" for n, p in enumerate(source.parts) if p.store]
+    if stores:
+        others = "* exclude (store)" if "store" in used else "*"
+        rows = f"select {others}, case part {' '.join(stores)} end as store from ({rows})"
     return rows
 
 
-def _overlaps(source: Source) -> bool:
-    return source.layout.overlapping and len(source.parts) > 1
-
-
-def _is_reordered(source: Source) -> bool:
-    return _overlaps(source) or bool(source.layout.order_level)
-
-
-def _tells_returns(source: Source) -> bool:
-    used = _used(source.parts)
-    by_status = "status" in used and bool(source.layout.returned_statuses)
-    return by_status or "refunded_quantity" in used
-
-
-def _taken_back(source: Source) -> str:
-    """SQL for the units of a line that the file says were taken back."""
-    layout, used = source.layout, _used(source.parts)
-    quantity = _parsed(source, used)["quantity"]
-    cases = ""
-    if "status" in used and layout.returned_statuses:
-        statuses = ", ".join(_text(s) for s in layout.returned_statuses)
-        cases = f"when lower(status) in ({statuses}) then {quantity} "
-    units = "0"
-    if "refunded_quantity" in used:
-        # Some shops count what came back as negative units.
-        units = "coalesce(cast(abs(n_refunded_quantity) as bigint), 0)"
-    return (
-        f"case {cases}else least({units}, {quantity}) end"
-        if cases
-        else f"least({units}, {quantity})"
+def _filled_down(source: Source, rows: str, used: Sequence[str]) -> str:
+    """In a sheet, a blank order number means that the row goes on with the order above."""
+    level = ["invoice_id", "sold_at", "customer_id", "email", "country", "status"]
+    level = [f for f in level if f in used]
+    sheets = ", ".join(str(n) for n, p in enumerate(source.parts) if p.part.kind == "sheet")
+    group = "count(invoice_id) over (partition by part order by line_id)"
+    goes_on = f"invoice_id is null and part in ({sheets})"
+    goes_on += " and sold_at is null" if "sold_at" in used else ""
+    first = "first_value({f}) over (partition by part, above order by line_id)"
+    filled = ", ".join(
+        f"case when {goes_on} then {first.format(f=f)} else {f} end as {f}" for f in level
     )
+    grouped = f"select *, {group} as above from ({rows})"
+    return f"select * exclude (above) replace ({filled}) from ({grouped})"
 
 
-def _back_at(source: Source) -> str:
-    """SQL for when they were: at the cancellation, or, where the file does not say, at the sale."""
-    sold_at = _plausible("d_sold_at")
-    if "cancelled_at" not in _used(source.parts):
-        return sold_at
-    return f"coalesce({_plausible('d_cancelled_at')}, {sold_at})"
+def _overlaps(source: Source) -> bool:
+    return source.layout.overlapping is True and len(source.parts) > 1
 
 
 # What cannot be read
@@ -533,18 +732,17 @@ def bad_rows(
 ) -> tuple[int, list[BadRow]]:
     """Return how many rows cannot be read, and the first of them with file, row, column, value."""
     used = _used(source.parts)
-    parsed = _parsed(source, used)
-    failing = [f"({parsed[name]}) is null" for name in REQUIRED]
-    flags = ", ".join(f"{sql} as bad_{name}" for name, sql in zip(REQUIRED, failing, strict=True))
-    any_bad = " or ".join(f"bad_{name}" for name in REQUIRED)
+    flags = ", ".join(f"l.{name} is null as bad_{name}" for name in REQUIRED)
+    any_bad = " or ".join(f"{name} is null" for name in REQUIRED)
     # `position` counts within the part, so it is taken before lines delivered twice are left out.
     first = f"select part as p, min(line_id) as first_id from ({_rows(source)}) group by part"
-    rows = f"select *, {flags} from ({_converted(source)})"
-    bad = f"select * from ({rows}) where {any_bad}"
+    bad = (
+        f"select c.*, {flags} from (select * from ({lines_sql(source)}) where {any_bad}) l "
+        f"join ({_converted(source)}) c using (line_id)"
+    )
     count = database.execute(f"select count(*) from ({bad})").fetchall()[0][0]
     columns = ["line_id", "part", *used, *(f"bad_{name}" for name in REQUIRED)]
-    if "amount" in used:
-        columns.append("n_amount")
+    columns += [f"n_{name}" for name in NUMBERS if name in used]
     chosen = ", ".join(columns)
     cut = f" limit {limit}" if limit else ""
     found = database.execute(f"select {chosen} from ({bad}) order by line_id{cut}").fetchall()
@@ -560,19 +758,10 @@ def bad_rows(
 
 def _bad_row(source: Source, row: Mapping[str, Any], number: int) -> BadRow:
     part = source.parts[row["part"]]
-    cells = {f: row[f] for f in part.fields}
-    bad = [name for name in REQUIRED if row[f"bad_{name}"]]
-    has_amount = row.get("n_amount") is not None
-    if has_amount and row["bad_quantity"]:  # no price follows, but for want of units alone
-        bad = [name for name in bad if name != "unit_price"]
-    problems = [
-        (f"{cells['amount']!r} for {cells.get('quantity')!r} units gives no price", "amount")
-        if has_amount and name == "unit_price"
-        else _problem(source, part, name, cells)
-        for name in bad
-    ]
-    problem, cell_field = problems[0]
-    also = "".join(f"; {_shown(part, f)}: {p}" for p, f in problems[1:])
+    cells = {f: row[f] for f in part.fields if f in row}
+    problems = _problems(source, part, row, cells)
+    cell_field, problem = problems[0]
+    also = "".join(f"; {_shown(part, f)}: {p}" for f, p in problems[1:])
     return BadRow(
         file=part.part.name,
         row=number,
@@ -594,34 +783,45 @@ def _row_numbers(part: Readable, positions: Collection[int]) -> dict[int, int]:
     return {position: int(rows[position].as_py()) for position in positions}  # 0 is the header
 
 
-def _problem(
-    source: Source, part: Readable, name: str, cells: Mapping[str, str | None]
-) -> tuple[str, str]:
-    """What is wrong with a cell, with the remedy, and the field that it stands in."""
+def _problems(
+    source: Source, part: Readable, row: Mapping[str, Any], cells: Mapping[str, str | None]
+) -> list[tuple[str, str]]:
+    """What is wrong with which field's cell, with the remedy."""
     layout = source.layout
-    if name not in cells and name in {"quantity", "unit_price"} and "amount" in cells:
-        name = "amount"
-    if name not in cells:
-        return "no value and no column to take it from", name
-    value = cells[name]
-    if value is None or not value.strip():
-        if name == "unit_price" and "amount" in cells:
-            name, value = "amount", cells["amount"]
-        if value is None or not value.strip():
-            return "it is empty", name
-    shown = repr(value if len(value) <= 60 else f"{value[:59]}…")
-    if name == "sold_at":
-        formats = f"not a date like {part.date_format}"
-        return (
-            f"{shown} is {formats}, as most are, from {FIRST_DAY[:4]} to 2099{_date_hint(layout)}",
-            name,
-        )
-    # Ids are never wrong but where they are empty: what is left is a number.
-    return f"{shown} is not a {_kind(name)}{_number_hint(value, layout)}", name
+    texts = {name: (cells.get(name) or "").strip() for name in NUMBERS}
+    found = [
+        (name, f"{_cut(value)} is not a number below 10^10{_number_hint(value, layout)}")
+        for name, value in texts.items()
+        if value.lower() not in NO_FIGURE and row[f"n_{name}"] is None
+    ]
+    if row["bad_sold_at"]:
+        value = (cells.get("sold_at") or "").strip()
+        span = f"from {FIRST_DAY[:4]} to 2099"
+        formats = f"is not a date like {part.date_format}, as most are, {span}"
+        hint = f"{_cut(value)} {formats}{_date_hint(layout)}"
+        found.append(("sold_at", hint if value else "it is empty"))
+    found += [(f, "it is empty") for f in ("invoice_id", "stock_code") if row[f"bad_{f}"]]
+    return found or [_money_problem(row, cells)]
 
 
-def _kind(name: str) -> str:
-    return "whole number" if name == "quantity" else "number below 10^14"
+def _money_problem(row: Mapping[str, Any], cells: Mapping[str, str | None]) -> tuple[str, str]:
+    """Why sound numbers make no line: no units, no price, or too much of them."""
+    if row["bad_quantity"] and (cells.get("quantity") or "").strip():
+        return ("quantity", f"{_cut(cells['quantity'])} has more than four decimals")
+    if row["bad_quantity"]:
+        return ("quantity", "it is empty")
+    prices = [f for f in ("amount", "unit_price", "line_price", "total") if f in cells]
+    given = [f for f in prices if (cells[f] or "").strip()]
+    if not given:
+        return (prices[0] if prices else "unit_price", "it is empty")
+    if row["bad_amount"]:
+        return (given[0], f"{_cut(cells[given[0]])}: the line comes to 10^10 or more")
+    return (given[0], f"{_cut(cells[given[0]])} for no units gives no price")
+
+
+def _cut(value: str | None) -> str:
+    text = value or ""
+    return repr(text if len(text) <= 60 else f"{text[:59]}…")
 
 
 def _date_hint(layout: Layout) -> str:
@@ -644,41 +844,34 @@ def _number_hint(value: str, layout: Layout) -> str:
         return hint if "," in text else f"{hint}; if decimals, source.decimal"
     if layout.decimal == "," and re.fullmatch(r"[+-]?\d+\.\d+", text):
         return '; if the file uses decimal points, set source.decimal: "."'
-    if minus := re.fullmatch(r"\((\d[\d.,]*)\)", text):
-        return f"; if the brackets mean a minus, write -{minus[1]}"
-    sign = re.fullmatch(rf"({SIGN})?\s*-?\d[\d.,]*\s*({SIGN})?", text)
-    found = sign and (sign[1] or sign[2])
-    return f"; delete {found!r} from the column" if found else ""
+    return ""
 
 
 def count_rows(
     database: duckdb.DuckDBPyConnection, source: Source, kept: int, bad: Sequence[BadRow]
 ) -> dict[str, int]:
-    """The account of rows: read = kept - told returns + set apart + delivered twice."""
-    twice, told, partly = 0, 0, 0
-    if _overlaps(source):
+    """The account of rows: read = kept - refunds added + quarantined + left out."""
+    counts = {
+        "lines_read": kept + len(bad),
+        "lines_quarantined": len(bad),
+        "lines_delivered_twice": 0,
+        "lines_of_totals": 0,
+        "lines_of_refunds": 0,
+        "lines_not_sold": 0,
+        "customer_ids": 0,
+        "persons": 0,
+    }
+    if source.facts:
+        counts |= source.facts.figures
+        read = counts["lines_read"]
+        left_out = counts["lines_delivered_twice"] + counts["lines_of_totals"]
+        counts["lines_of_refunds"] = max(0, kept + len(bad) + left_out - read)
+    elif _overlaps(source):
         rows = database.execute(f"select count(*) from ({_rows(source)})").fetchall()[0][0]
         left = database.execute(f"select count(*) from ({_cells(source)})").fetchall()[0][0]
-        twice = rows - left
-    if _tells_returns(source):
-        status = "status" if "status" in _used(source.parts) else "null"
-        taken_back = _taken_back(source)
-        back = (
-            f"select {taken_back} as taken_back, {status} as status, invoice_id "
-            f"from ({_converted(source)})"
-        )
-        statuses = ", ".join(_text(s) for s in ("", *source.layout.partly_returned_statuses))
-        told, partly = database.execute(
-            "select count(*) filter (taken_back > 0), "
-            f"count(distinct invoice_id) filter (lower(status) in ({statuses})) from ({back})"
-        ).fetchall()[0]
-    return {
-        "lines_read": kept - told + len(bad) + twice,
-        "lines_quarantined": len(bad),
-        "lines_delivered_twice": twice,
-        "lines_of_told_returns": told,
-        "orders_partly_returned_not_netted": partly,
-    }
+        counts["lines_delivered_twice"] = rows - left
+        counts["lines_read"] += rows - left
+    return counts
 
 
 def rejected_rows(database: duckdb.DuckDBPyConnection, source: Source) -> list[BadRow]:

@@ -21,7 +21,7 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -42,6 +42,7 @@ HIGHEST_RATIO = 200
 HARMLESS = 100 << 20
 DEEPEST = 3  # archives in archives; one that holds itself would have no end
 LONGEST_HEADER = 1 << 20
+TITLE_LINES = 20  # so far down a header is looked for
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # begins like the mark of UTF-16
@@ -502,12 +503,66 @@ def dialect(part: Part, layout: Layout, scratch: Path, encoding: str | None = No
         lines.pop(0)
     if not lines:
         raise InputError(f"{part.name} is empty: not even a header; export it again")
-    if skip:  # DuckDB would count lines that it skips in another way
-        file = _without_lines(file, skip, scratch)
+    if delimiter == " ":
+        file, delimiter = _with_one_blank(file, encoding, scratch), " "
+    if layout.header:
+        file = _with_header(file, encoding, delimiter or ",", layout.header, scratch)
+        return Dialect(file, NATIVE[encoding], delimiter or ",", -1, tuple(layout.header))
     candidates = [delimiter] if delimiter else list(DELIMITERS)
     headers = {d: _header(part.name, lines, d) for d in candidates}
     best = min(candidates, key=lambda d: (len(layout.missing(headers[d])), -len(headers[d])))
+    if layout.missing(headers[best]):
+        above, best, header = _below_title(part.name, lines, layout, best, headers)
+        headers[best] = header
+        skip += above
+    if skip:  # DuckDB would count lines that it skips in another way
+        file = _without_lines(file, skip, scratch)
     return Dialect(file, NATIVE[encoding], best, skip, headers[best])
+
+
+def _below_title(
+    name: str,
+    lines: Sequence[str],
+    layout: Layout,
+    best: str,
+    headers: Mapping[str, tuple[str, ...]],
+) -> tuple[int, str, tuple[str, ...]]:
+    """Where the header is, if a title and notes stand above it: lines, delimiter and header."""
+    for above, delimiter in itertools.product(range(1, min(TITLE_LINES, len(lines))), headers):
+        header = _header(name, lines[above:], delimiter)
+        if not layout.missing(header):
+            return above, delimiter, header
+    return 0, best, headers[best]
+
+
+def _with_one_blank(file: Path, encoding: str, scratch: Path) -> Path:
+    """A copy in which runs of blanks are one: what is laid out in columns of a fixed width."""
+    target = _scratch_file(scratch)
+    with file.open(encoding=encoding) as source, target.open("w", encoding=encoding) as out:
+        out.writelines(" ".join(line.split()) + "\n" for line in source if line.strip())
+    return target
+
+
+def _with_header(
+    file: Path, encoding: str, delimiter: str, header: Sequence[str], scratch: Path
+) -> Path:
+    target = _scratch_file(scratch)
+    with file.open("rb") as source, target.open("wb") as out:
+        out.write((delimiter.join(header) + "\n").encode(encoding))
+        shutil.copyfileobj(source, out, CHUNK)
+    return target
+
+
+def without_title(part: Part, layout: Layout) -> Part:
+    """The sheet from its header on: a title and notes may stand above it."""
+    table = pq.read_table(part.file)
+    rows = table.slice(0, TITLE_LINES).drop_columns("row").to_pylist()
+    for above, row in enumerate(rows):
+        if not layout.missing([value or "" for value in row.values()]):
+            if above:
+                pq.write_table(table.slice(above), part.file, compression="zstd")
+            break
+    return part
 
 
 def _header(name: str, lines: Sequence[str], delimiter: str) -> tuple[str, ...]:

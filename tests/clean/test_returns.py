@@ -92,6 +92,7 @@ def stacked(lines: list[Line]) -> Taken:
     """The same unit by unit, a stack for each customer and product: the reference."""
     stacks: dict[tuple[str, str], list[int]] = defaultdict(list)
     taken: Counter[tuple[int, int]] = Counter()
+    by_id = {line.line_id: line for line in numbered(lines)}
 
     def in_time(line: Line) -> tuple[Any, ...]:
         content = (line.invoice, Decimal(line.price), line.units, line.country or "")
@@ -103,7 +104,12 @@ def stacked(lines: list[Line]) -> Taken:
         stack = stacks[line.customer, line.product]
         stack += [line.line_id] * line.units
         for _ in range(min(-line.units, len(stack))):
-            taken[stack.pop(), line.line_id] += 1
+            same = [n for n in stack if by_id[n].invoice == line.invoice]
+            sale = (same or stack)[-1]
+            stack.reverse()
+            stack.remove(sale)
+            stack.reverse()
+            taken[sale, line.line_id] += 1
     return dict(taken)
 
 

@@ -238,8 +238,7 @@ def read_lines(engine: DuckDBEngine, reading: Reading, scratch: Path, log: loggi
     log.info("reading %s as %s", reading.path, layout.title)
     source = open_params_source(engine.database, reading, layout, scratch)
     table = replace(INVOICE_LINES, path=scratch / INVOICE_LINES.path.name)
-    quarantine = reading.on_bad_rows == "quarantine"
-    _, bad = write_lines(engine.database, source, table.path, scratch, quarantine)
+    _, bad = write_lines(engine.database, source, table.path, scratch, reading)
     for row in bad[:SHOWN]:
         log.warning("left out: %s", row)
     if bad:

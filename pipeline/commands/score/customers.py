@@ -14,8 +14,7 @@ import pyarrow as pa
 from pipeline.aggregate_rfm.features import customer_features
 from pipeline.aggregate_rfm.movements import movements
 from pipeline.aggregate_rfm.rfm_scores import with_scores
-from pipeline.clean.ledger import NotGoods, net_sales, place_lines, priced
-from pipeline.clean.returns import match_returns
+from pipeline.clean.ledger import NotGoods, net_sales, place_lines, returned_units
 from pipeline.commands.score.scoring import categorize_new
 from pipeline.core.engines.duckdb import DuckDBEngine
 from pipeline.core.run.errors import InputError
@@ -60,10 +59,9 @@ def net_lines(
         past = engine.scan(INVOICE_LINES)
         both = engine.keep(after_history(engine, past, lines))
         placed = place_lines(both, not_goods, engine.keep)
-    matches = engine.load(match_returns(placed.filter(nw.col("place") == "goods")))
-    returned_units = engine.keep(priced(matches))
-    sales = engine.keep(net_sales(placed, returned_units))
-    return NetSales(sales, returned_units, first.date(), last.date())
+    returned = returned_units(engine, placed)
+    sales = engine.keep(net_sales(placed, returned))
+    return NetSales(sales, returned, first.date(), last.date())
 
 
 def after_history(engine: DuckDBEngine, past: Lines, lines: Lines) -> Lines:

@@ -10,8 +10,14 @@ class AmbiguousError(InputError):
 
 
 class MisfitError(InputError):
-    """A header has so many of a layout's columns, and lacks so many that the layout needs."""
+    """A header has so many of a layout's columns, and lacks so many that the layout needs.
 
-    def __init__(self, message: str, has: int, lacks: int) -> None:
+    `remedy` are keys of section source by which the rest of the source fits.
+    """
+
+    def __init__(
+        self, message: str, has: int, lacks: int, remedy: dict[str, object] | None = None
+    ) -> None:
         super().__init__(message)
-        self.has, self.lacks = has, lacks
+        self.has, self.lacks, self.remedy = has, lacks, remedy or {}
+        self.header: tuple[str, ...] = ()
