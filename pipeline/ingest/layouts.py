@@ -148,7 +148,7 @@ class Layout(BaseModel):
         for field, names in self.columns.items():
             for name, (read, columns) in itertools.product(names, readings):
                 places = [p for p, column in enumerate(columns) if column == read(name)]
-                if places and places[0] not in taken:
+                if places and (places[0] not in taken or len(names) == 1):
                     found[field] = places
                     taken.add(places[0])
                     break
@@ -220,7 +220,8 @@ def _misfit(name: str, header: Sequence[str], layout: Layout) -> str:
     closest = closest_layout(header, layouts)
     lacking = len(closest.missing(header))
     reads_less = len(closest.positions(header)) < len(layout.positions(header))
-    if closest.name != layout.name and lacking < len(missing) and not reads_less:
+    is_like = bool(closest.positions(header)) and not reads_less
+    if closest.name != layout.name and lacking < len(missing) and is_like:
         how = "it fits" if not lacking else f"it lacks {lacking} of {len(closest.columns)}"
         lines.append(f"  closest layout: {closest.name} ({how}); set source.layout: {closest.name}")
     usual = layouts[USUAL].columns

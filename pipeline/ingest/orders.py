@@ -56,7 +56,7 @@ class Facts:
     amount_is: str  # net of the discount, or gross
     order_amount_is: str
     has_rates: bool
-    figures: Mapping[str, int]
+    figures: dict[str, int]
     notes: tuple[str, ...]
 
 
@@ -562,7 +562,8 @@ def _base(facts: Facts, layout: Layout, parsed: Mapping[str, str]) -> str:
     }.get(facts.discount_is, f"abs({off})")
     off = f"coalesce({off}, 0)"
     net = f"abs({amount})" if facts.amount_is == "net" else f"abs({amount}) - {off}"
-    paid = f"greatest(coalesce({net}, {gross} - {off}), 0)"
+    paid = f"coalesce({net}, {gross} - {off})"
+    paid = f"case when {paid} > 0 then {paid} when {paid} is not null then 0 end"
     each = f"abs({price})" if facts.price_is != "line" else f"abs({price} / nullif({q}, 0))"
     each = f"coalesce({each}, coalesce(abs({number('line_price')}), {paid}) / nullif(abs({q}), 0))"
     invoice = parsed["invoice_id"]
@@ -602,6 +603,7 @@ def _base(facts: Facts, layout: Layout, parsed: Mapping[str, str]) -> str:
         "mail": "w.mail",
         **texts,
         "is_sale": "sale = 'sale'",
+        "is_refund": money_only,
         "back": f"abs({number('refunded_quantity')})",
         "is_broken": parsed["is_broken"],
     }
@@ -669,7 +671,7 @@ def _backs() -> str:
 def _columns(layout: Layout, *, several_shops: bool) -> dict[str, str]:
     """SQL of the canonical columns but `line_id`."""
     small = f"case when abs({{0}}) < 1e10 then cast({{0}} as {MONEY}) end"
-    sign = "case when units < 0 or (units = 0 and paid > 0) then -1 else 1 end"
+    sign = "case when units < 0 or is_refund then -1 else 1 end"
     several = (
         "case when count(distinct shop) over () > 1 then coalesce(shop, '') || '/' else '' end"
     )
@@ -681,7 +683,7 @@ def _columns(layout: Layout, *, several_shops: bool) -> dict[str, str]:
         "quantity": f"case when units = round(units, 4) then cast(units as {MONEY}) end",
         "sold_at": "sold_at",
         "unit_price": f"coalesce({small.format('each')}, "
-        "case when units = 0 or not is_sale then 0 end)",
+        "case when is_refund or (units = 0 and paid = 0) or not is_sale then 0 end)",
         "amount": f"case when not coalesce(is_broken, false) then {amount} end",
         "customer_id": "person",
         "country": "country",

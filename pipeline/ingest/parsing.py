@@ -42,7 +42,7 @@ BUFFER = 2 * LONGEST_LINE  # DuckDB's own size; by itself it would take 16 longe
 SAMPLED_ROWS = 2000
 # The defects of single lines; after others (an open quote) nobody knows where the next line begins.
 WRONG_NUMBER = "Expected Number of Columns"  # so DuckDB says it
-SIGN = r"(?:[A-Za-z]{0,3}[$¢£¤¥\x{20a0}-\x{20cf}]|[A-Z]{3}|[Kk]r\.?|zł|Fr\.?|%)"  # €, EUR, US$
+SIGN = r"(?:[A-Za-z]{0,3}[$¢£¤¥\x{20a0}-\x{20cf}]|[A-Z]{3}|[Kk]r\.?|zł|Fr\.?)"  # €, EUR, US$
 GAP = r"['’ \x{a0}\x{202f}]"
 # Sign, currency and brackets round the digits: $5.00, 10,90 €, (1.00), -$8.00, 1'000.00, 5.00-.
 FIGURE = (
@@ -513,10 +513,11 @@ def _converted(source: Source, *, numbered: bool = True) -> str:
     used = _used(source.parts)
     if source.facts:
         return f"select * from {source.facts.cells}"
-    columns = [f"{_number(f, source.layout)} as n_{f}" for f in NUMBERS if f in used]
+    cells = {f: "replace(discount, '%', '')" if f == "discount" else f for f in NUMBERS}
+    columns = [f"{_number(cells[f], source.layout)} as n_{f}" for f in NUMBERS if f in used]
     columns.append(f"{_plausible(_dates(source, 'sold_at'))} as d_sold_at")
-    cells = _cells(source) if numbered else _rows(source, numbered=False)
-    return f"select *, {', '.join(columns)} from ({cells})"
+    rows = _cells(source) if numbered else _rows(source, numbered=False)
+    return f"select *, {', '.join(columns)} from ({rows})"
 
 
 def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
@@ -612,6 +613,10 @@ def settled(database: duckdb.DuckDBPyConnection, source: Source, rules: Rules) -
     shown = {f: _shown(source.parts[0], f) for f in used}
     orders = Orders(database, source.layout, used, rules, shown)
     facts = orders.settle(_converted(source), _ranks(database, source))
+    if _overlaps(source):
+        rows = database.execute(f"select count(*) from ({_rows(source)})").fetchall()[0][0]
+        facts.figures["lines_delivered_twice"] = rows - facts.figures["lines_read"]
+        facts.figures["lines_read"] = rows
     return replace(source, facts=facts)
 
 
@@ -811,12 +816,13 @@ def _money_problem(row: Mapping[str, Any], cells: Mapping[str, str | None]) -> t
     if row["bad_quantity"]:
         return ("quantity", "it is empty")
     prices = [f for f in ("amount", "unit_price", "line_price", "total") if f in cells]
-    given = [f for f in prices if (cells[f] or "").strip()]
+    given = [f for f in prices if (cells[f] or "").strip().lower() not in NO_FIGURE]
     if not given:
         return (prices[0] if prices else "unit_price", "it is empty")
+    units = _cut(cells.get("quantity") or "no")
     if row["bad_amount"]:
         return (given[0], f"{_cut(cells[given[0]])}: the line comes to 10^10 or more")
-    return (given[0], f"{_cut(cells[given[0]])} for no units gives no price")
+    return (given[0], f"{_cut(cells[given[0]])} for {units} units gives no price")
 
 
 def _cut(value: str | None) -> str:

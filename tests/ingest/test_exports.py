@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from bench.exports import EXPORTS, difference, read_paid, written
 
+from bench.exports import EXPORTS, difference, read_paid, written
 from pipeline.ingest.layouts import load_layouts
 
 

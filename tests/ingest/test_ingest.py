@@ -305,15 +305,16 @@ def test_a_file_that_is_none_is_refused_with_the_row(shop, content, message):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (",6,12/13", ",six,12/13", "x.csv, row 4, column Quantity: 'six' is not a whole number"),
-        (",6,12/13", ",6.5,12/13", "column Quantity: '6.5' is not a whole number"),
+        (",6,12/13", ",six,12/13", "row 4, column Quantity: 'six' is not a number below 10^10"),
+        (",6,12/13", ",6.00001,12/13", "Quantity: '6.00001' has more than four decimals"),
         (",6,12/13", ",,12/13", "x.csv, row 4, column Quantity: it is empty"),
-        (",6,12/13", ",1e30,12/13", "column Quantity: '1e30' is not a whole number"),
+        (",6,12/13", ",1e30,12/13", "column Quantity: '1e30' is not a number below 10^10"),
         (",6,12/13", ',"1,200",12/13', 'set source.thousands: ","'),
         ("3.39", '"3,39"', 'if the file uses decimal commas, set source.decimal: ","'),
         ("3.39", "inf", "column UnitPrice: 'inf' is not a number"),
-        ("3.39", "nan", "column UnitPrice: 'nan' is not a number"),
-        ("3.39", "£3.39", "column UnitPrice: '£3.39' is not a number"),
+        ("3.39", "nan", "column UnitPrice: it is empty"),
+        ("3.39", "£3.39.1", "column UnitPrice: '£3.39.1' is not a number"),
+        ("3.39", "9999999999", "UnitPrice: '9999999999': the line comes to 10^10 or more"),
         ("3.39", "3_39", "column UnitPrice: '3_39' is not a number"),
         ("3.39", "", "x.csv, row 4, column UnitPrice: it is empty"),
         ("12/13/2010 8:28", "13.12.2010", "row 4, column InvoiceDate: '13.12.2010' is not a date"),
@@ -424,14 +425,11 @@ def test_each_file_of_a_folder_may_write_its_dates_in_its_own_way(shop):
 @pytest.mark.parametrize(
     ("price", "source", "hint"),
     [
-        ("€ 2.55", {}, "; delete '€' from the column"),
-        ("2.55 EUR", {}, "; delete 'EUR' from the column"),
         ("2.55", {"decimal": ","}, '; if the file uses decimal points, set source.decimal: "."'),
         ("1.255", {"decimal": ","}, 'set source.thousands: "."; if decimals, source.decimal'),
-        ("(2.50)", {}, "; if the brackets mean a minus, write -2.50"),
-        ("50%", {}, "below 10^14"),
-        ("1e400", {}, "below 10^14"),
-        ("2.5.5", {}, "below 10^14"),
+        ("50%", {}, "below 10^10"),
+        ("1e400", {}, "below 10^10"),
+        ("2.5.5", {}, "below 10^10"),
     ],
 )
 def test_what_may_be_meant_by_a_price_is_said(shop, price, source, hint):
@@ -445,7 +443,7 @@ def test_points_in_a_file_of_decimal_commas_are_asked_about(shop):
         GOOD.replace("2.55", '"2,55"').replace("27.50", '"27,50"').replace("3.39", '"1.003,39"')
     )
     refused(
-        shop, content, "x.csv, row 4, column UnitPrice: '1.003,39' is not a number below 10^14; if "
+        shop, content, "x.csv, row 4, column UnitPrice: '1.003,39' is not a number below 10^10; if "
         'points part thousands, set source.thousands: "."\n', decimal=",",
     )  # fmt: skip
 
@@ -461,7 +459,7 @@ def test_a_bad_cell_of_parquet_is_named_with_its_row(shop):
     table = pa.table({name: list(column) for name, *column in zip(names, *cells, strict=True)})
     pq.write_table(table, shop.folder / "x.parquet")
     refused(
-        shop, None, "x.parquet, row 3, column Quantity: 'six' is not a whole number\n",
+        shop, None, "x.parquet, row 3, column Quantity: 'six' is not a number below 10^10\n",
         name="x.parquet",
     )  # fmt: skip
 
