@@ -480,7 +480,8 @@ def clean_id(cell: str) -> str:
     text = f"regexp_replace({text}, '^(\\d+)\\.0$', '\\1')"
     nobody = ", ".join(_text(p) for p in ("", *PLACEHOLDERS))
     return (
-        f"case when lower({text}) in ({nobody}) then null "
+        f"case when regexp_full_match({cell}, '[1-9]\\d*') then {cell} "
+        f"when lower({text}) in ({nobody}) then null "
         f"when contains({text}, '@') then lower({text}) else {text} end"
     )
 

@@ -49,7 +49,6 @@ FIGURE = (
     rf"^\s*(\(?)\s*([-+−]?)\s*{SIGN}?\s*([-+−]?)\s*((?:[\d.,]|{GAP})*\d[.,]?)"
     rf"\s*{SIGN}?\s*([-−]?)\s*{SIGN}?\s*(\)?)\s*$"
 )
-PLAIN = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
 ISO = (
     r"^\s*(\d{4}-\d{1,2}-\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?)"
     r"\s?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?\s*$"
@@ -504,8 +503,8 @@ def _number(cell: str, layout: Layout, places: str = "decimal(28, 10)") -> str:
     )
     if point == ",":
         return value
-    is_plain = f"regexp_full_match({cell}, {_text(PLAIN)})"
-    return f"case when {is_plain} then try_cast({cell} as {places}) else {value} end"
+    plain = f"try_cast({cell} as {places})"  # of most cells; it would read 1_000 too
+    return f"case when contains({cell}, '_') then null else coalesce({plain}, {value}) end"
 
 
 def _converted(source: Source, *, numbered: bool = True) -> str:
