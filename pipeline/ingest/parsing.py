@@ -403,7 +403,8 @@ def _date_format(database: duckdb.DuckDBPyConnection, source: Source, part: Read
     fitting = _fits(database, f"{rows} limit {SAMPLED_ROWS}", source.layout.dates)
     total = fitting.pop("rows")
     best = [f for f, count in fitting.items() if count == total]
-    if total and not best and max(fitting.values()) < 0.9 * total and len(source.layout.dates) > 1:
+    is_open = not source.layout.is_plain and len(source.layout.dates) > 1
+    if total and not best and is_open and max(fitting.values()) < 0.9 * total:
         more = _fits(database, f"{rows} limit {SAMPLED_ROWS}", USUAL_DATES)
         more.pop("rows")
         most = max(more.values())
@@ -868,9 +869,10 @@ def count_rows(
     }
     if source.facts:
         counts |= source.facts.figures
-        read = counts["lines_read"]
+        counts["lines_read"] += sum(row.line_id is None for row in bad)  # odd numbers of cells
         left_out = counts["lines_delivered_twice"] + counts["lines_of_totals"]
-        counts["lines_of_refunds"] = max(0, kept + len(bad) + left_out - read)
+        more = kept + len(bad) + left_out - counts["lines_read"]
+        counts["lines_of_refunds"] = max(0, more)
     elif _overlaps(source):
         rows = database.execute(f"select count(*) from ({_rows(source)})").fetchall()[0][0]
         left = database.execute(f"select count(*) from ({_cells(source)})").fetchall()[0][0]
