@@ -3,8 +3,13 @@
 A transfer that breaks is taken up where it stopped. A file whose sha256 is not the known one is
 never left in place. Without a network, give a file that you have: the CSV's ZIP will do as well.
 
+With --query, take order lines from a database into one Parquet file: PostgreSQL (through ADBC, the
+address in an environment variable, so that no password is in a file or log), DuckDB or SQLite.
+
 Example: python -m pipeline download
          python -m pipeline download --from ~/Downloads/online+retail.zip
+         python -m pipeline download --from env:SHOP_DATABASE --query 'select * from order_lines'
+         python -m pipeline download --from shop.sqlite --query 'select …' --to data/raw/lines.parquet
 """
 
 from __future__ import annotations
@@ -12,14 +17,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import http.client
+import os
 import shutil
+import sqlite3
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from pipeline.core.run.errors import InputError
@@ -35,7 +46,9 @@ KNOWN = {
     "d07aec9960083af2339975a3f9d3b26313b342dcd9f86cce0b919b1cde639a44": "the CSV",
 }
 TARGET = Path("data/raw/online_retail.zip")
+QUERIED = Path("data/raw/lines.parquet")
 CHUNK = 1 << 16
+ROWS_AT_ONCE = 1 << 16
 TIMEOUT_SECONDS = 60
 ATTEMPTS = 5
 
@@ -48,13 +61,21 @@ def main() -> None:
     """Fetch or copy the file, check it, and say how to use it."""
     parser = command_parser(__doc__)
     parser.add_argument("--from", dest="origin", default=URL, help=f"address or file ({URL})")
-    parser.add_argument("--to", type=Path, default=TARGET, help=f"where to ({TARGET})")
+    parser.add_argument("--to", type=Path, help=f"where to ({TARGET}, of a query {QUERIED})")
+    parser.add_argument("--query", help="SQL; --from is env:NAME, a DuckDB or a SQLite file")
     arguments = parser.parse_args()
     run_command(lambda: fetch_to(arguments), debug=arguments.debug)
 
 
 def fetch_to(arguments: argparse.Namespace) -> None:
     """Bring the file that the arguments name to its place, and print the params to use it."""
+    if arguments.query:
+        target = arguments.to or QUERIED
+        lines = take_query(arguments.origin, arguments.query, target)
+        print(f"{target} holds {lines:,} lines, sha256 {sha256(target)}. To look at it:")
+        print(f"\npython -m pipeline check {target.as_posix()}")
+        return
+    arguments.to = arguments.to or TARGET
     what = bring(arguments.origin, arguments.to)
     print(f"{arguments.to} holds {what}, its sha256 is as known. To use it, in params.yaml:")
     print(f"\nsource:\n  path: {arguments.to.as_posix()}\n  layout: online_retail\n")
@@ -90,6 +111,66 @@ def bring(
         if found not in known:
             raise InputError(_unknown(origin, found, known))
     return known[found]
+
+
+def take_query(origin: str, query: str, target: Path) -> int:
+    """Write what a query gives as Parquet, whole or not at all; return its number of rows.
+
+    Decimals, dates and time zones stay as the database has them. Raises InputError, without the
+    address, where the database or the query refuses.
+    """
+    rows = 0
+    with whole_file(target) as unfinished, _batches(origin, query) as batches:
+        with pq.ParquetWriter(unfinished, batches.schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                rows += batch.num_rows
+    return rows
+
+
+@contextmanager
+def _batches(origin: str, query: str) -> Iterator[pa.RecordBatchReader]:
+    if origin.startswith("env:"):
+        name = origin.removeprefix("env:")
+        if not (address := os.environ.get(name)):
+            raise InputError(f"--from: the environment has no {name}; set it to the address")
+        try:
+            from adbc_driver_postgresql import dbapi
+        except ImportError:
+            raise InputError(
+                "PostgreSQL needs adbc-driver-postgresql: pip install '.[sources]'"
+            ) from None
+        try:
+            with dbapi.connect(address) as connection, connection.cursor() as cursor:
+                cursor.execute(query)
+                yield cursor.fetch_record_batch()
+        except dbapi.Error as error:
+            raise InputError(f"{name}: {str(error).replace(address, '…')}") from None
+        return
+    file = Path(origin).expanduser()
+    if not file.is_file():
+        raise InputError(f"--from: {origin} is neither env:NAME nor a database file")
+    try:
+        if file.open("rb").read(15) == b"SQLite format 3":
+            with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as lite:
+                yield _of_cursor(lite.execute(query))
+        else:
+            with duckdb.connect(str(file), read_only=True) as database:
+                yield database.sql(query).to_arrow_reader(ROWS_AT_ONCE)
+    except (sqlite3.Error, duckdb.Error) as error:
+        raise InputError(f"{file}: {str(error).splitlines()[0]}") from None
+
+
+def _of_cursor(cursor: sqlite3.Cursor) -> pa.RecordBatchReader:
+    """SQLite's rows as text: its columns have no types of their own."""
+    schema = pa.schema([(column[0], pa.string()) for column in cursor.description])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        while rows := cursor.fetchmany(ROWS_AT_ONCE):
+            columns = [[None if v is None else str(v) for v in c] for c in zip(*rows, strict=True)]
+            yield pa.record_batch(columns, schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def sha256(file: Path) -> str:

@@ -1,0 +1,93 @@
+"""Order lines out of databases: a real PostgreSQL on loopback, SQLite and DuckDB files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.commands.download import take_query
+from pipeline.core.run.errors import InputError
+
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+ROWS = (
+    "create table order_lines (order_id text, at timestamptz, price numeric(12, 4));"
+    "insert into order_lines values ('1', '2024-01-05 10:00+01', 10.9000), ('2', null, 0.1)"
+)
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    """The address of a server of its own, started as a user who is not root."""
+    if not BINARIES:
+        pytest.skip("no PostgreSQL here")
+    pytest.importorskip("adbc_driver_postgresql")
+    if os.getuid() == 0 and shutil.which("runuser") is None:
+        pytest.skip("PostgreSQL does not run as root, and there is no runuser")
+    folder = tmp_path_factory.mktemp("postgres")
+    user = ["runuser", "-u", "nobody", "--"] if os.getuid() == 0 else []
+    for parent in (folder, *list(folder.parents)[:3]):
+        parent.chmod(0o777)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data, bin_folder = folder / "data", BINARIES[-1]
+    run = {"check": True, "capture_output": True, "cwd": folder}
+    subprocess.run([*user, bin_folder / "initdb", "-D", data, "-U", "shop", "-A", "trust"], **run)
+    start = ["-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1", "-w", "start"]
+    log = ["-l", folder / "log"]
+    subprocess.run([*user, bin_folder / "pg_ctl", "-D", data, *log, *start], **run)
+    try:
+        address = f"postgresql://shop@127.0.0.1:{port}/postgres"
+        subprocess.run([bin_folder / "psql", address, "-qc", ROWS], **run)
+        yield address
+    finally:
+        stop = ["-m", "immediate", "stop"]
+        subprocess.run([*user, bin_folder / "pg_ctl", "-D", data, *stop], **run)
+
+
+def test_postgresql_keeps_decimals_and_time_zones(postgres, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHOP_DATABASE", postgres)
+    file = tmp_path / "lines.parquet"
+    assert take_query("env:SHOP_DATABASE", "select * from order_lines", file) == 2
+    rows = pq.read_table(file)
+    assert [Decimal(str(p)) for p in rows["price"].to_pylist()] == [Decimal("10.9"), Decimal("0.1")]
+    assert rows["at"].type.tz == "UTC"
+
+
+def test_what_the_database_refuses_is_said_without_its_address(postgres, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHOP_DATABASE", postgres.replace("shop@", "shop:secret@"))
+    with pytest.raises(InputError, match="nowhere") as error:
+        take_query("env:SHOP_DATABASE", "select * from nowhere", tmp_path / "x.parquet")
+    assert "secret" not in str(error.value)
+    assert not (tmp_path / "x.parquet").exists()
+
+
+def test_files_of_sqlite_and_duckdb_are_databases_too(tmp_path):
+    lite = sqlite3.connect(tmp_path / "shop.sqlite")
+    lite.executescript(
+        "create table lines (id, price); insert into lines values (1, 2.5), (2, null)"
+    )
+    lite.close()
+    duckdb.connect(str(tmp_path / "shop.duckdb")).execute(
+        "create table lines as select 1 as id"
+    ).close()
+    file = tmp_path / "lines.parquet"
+    assert take_query(str(tmp_path / "shop.sqlite"), "select * from lines", file) == 2
+    assert pq.read_table(file).to_pylist()[0] == {"id": "1", "price": "2.5"}
+    assert take_query(str(tmp_path / "shop.duckdb"), "select * from lines", file) == 1
+    with pytest.raises(InputError, match="no such table"):
+        take_query(str(tmp_path / "shop.sqlite"), "select * from nowhere", file)
+
+
+def test_a_variable_that_is_not_set_is_named(tmp_path):
+    with pytest.raises(InputError, match="the environment has no NO_SUCH_SHOP"):
+        take_query("env:NO_SUCH_SHOP", "select 1", tmp_path / "x.parquet")
