@@ -9,7 +9,7 @@ address in an environment variable, so that no password is in a file or log), Du
 Example: python -m pipeline download
          python -m pipeline download --from ~/Downloads/online+retail.zip
          python -m pipeline download --from env:SHOP_DATABASE --query 'select * from order_lines'
-         python -m pipeline download --from shop.sqlite --query 'select …' --to data/raw/lines.parquet
+         python -m pipeline download --from shop.sqlite --query 'select * from order_lines'
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import http.client
+import importlib
 import os
 import shutil
 import sqlite3
@@ -120,11 +121,14 @@ def take_query(origin: str, query: str, target: Path) -> int:
     address, where the database or the query refuses.
     """
     rows = 0
-    with whole_file(target) as unfinished, _batches(origin, query) as batches:
-        with pq.ParquetWriter(unfinished, batches.schema, compression="zstd") as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-                rows += batch.num_rows
+    with (
+        whole_file(target) as unfinished,
+        _batches(origin, query) as batches,
+        pq.ParquetWriter(unfinished, batches.schema, compression="zstd") as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
     return rows
 
 
@@ -135,7 +139,7 @@ def _batches(origin: str, query: str) -> Iterator[pa.RecordBatchReader]:
         if not (address := os.environ.get(name)):
             raise InputError(f"--from: the environment has no {name}; set it to the address")
         try:
-            from adbc_driver_postgresql import dbapi
+            dbapi = importlib.import_module("adbc_driver_postgresql.dbapi")
         except ImportError:
             raise InputError(
                 "PostgreSQL needs adbc-driver-postgresql: pip install '.[sources]'"

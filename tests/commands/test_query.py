@@ -40,18 +40,21 @@ def postgres(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     data, bin_folder = folder / "data", BINARIES[-1]
-    run = {"check": True, "capture_output": True, "cwd": folder}
-    subprocess.run([*user, bin_folder / "initdb", "-D", data, "-U", "shop", "-A", "trust"], **run)
+    subprocess.run(
+        [*user, bin_folder / "initdb", "-D", data, "-U", "shop", "-A", "trust"],
+        check=True,
+        cwd=folder,
+    )
     start = ["-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1", "-w", "start"]
     log = ["-l", folder / "log"]
-    subprocess.run([*user, bin_folder / "pg_ctl", "-D", data, *log, *start], **run)
+    subprocess.run([*user, bin_folder / "pg_ctl", "-D", data, *log, *start], check=True, cwd=folder)
     try:
         address = f"postgresql://shop@127.0.0.1:{port}/postgres"
-        subprocess.run([bin_folder / "psql", address, "-qc", ROWS], **run)
+        subprocess.run([bin_folder / "psql", address, "-qc", ROWS], check=True, cwd=folder)
         yield address
     finally:
         stop = ["-m", "immediate", "stop"]
-        subprocess.run([*user, bin_folder / "pg_ctl", "-D", data, *stop], **run)
+        subprocess.run([*user, bin_folder / "pg_ctl", "-D", data, *stop], check=True, cwd=folder)
 
 
 def test_postgresql_keeps_decimals_and_time_zones(postgres, tmp_path, monkeypatch):
