@@ -41,6 +41,7 @@ from pipeline.core.tables.profile_segments import (
     STRATEGIES,
     TYPICAL_CUSTOMERS,
 )
+from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,6 +115,7 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
              "moved_by": None}
             for d in SNAPSHOTS for i, size in enumerate(SIZES) for n in range(size)
         ],
+        CAMPAIGNS: [] if bare else _campaigns(),
         TYPICAL_CUSTOMERS: [_typical(i) for i in range(5)],
         FORECAST_CHECK: [
             _check(g, p) for g, n in (("all", 1), ("segment", 5), ("decile", 10)) for p in range(n)
@@ -250,6 +252,7 @@ def _strategy(i: int) -> dict[str, Any]:
         "value_at_stake_low": 300.0 if i < 4 else None,
         "value_at_stake_high": 500.0 if i < 4 else None,
         "compares": "buyers" if i < 4 else None,
+        "measured_lift": 0.12 if i == 1 else None,
         "baseline_rate": 0.34,
         "target_rate": 0.39,
         "alpha": 0.05,
@@ -388,6 +391,34 @@ def _rule(i: int) -> dict[str, Any]:
         "precision": 0.91,
         "recall": 0.84,
     }
+
+
+def _campaigns() -> list[dict[str, Any]]:
+    """One that tells, one that is not over, one that is not valid."""
+    drawn = {
+        "segments": "champions; loyal", "play": None, "start": date(2011, 9, 1),
+        "end": date(2011, 11, 29), "known_until": AS_OF, "treated": 900, "held_out": 300,
+        "planned_lift": 0.2, "cost": 120.0, "cost_known_share": 0.8, "margin_rate": 0.5,
+    }  # fmt: skip
+    told = drawn | {
+        "campaign": "autumn", "verdict": "rise", "detectable_lift": 0.1, "narrowed": 0.25,
+        **dict.fromkeys(("lift", "lift_low", "lift_high"), 0.2),
+        **dict.fromkeys(("plain_difference", "plain_low", "plain_high"), 0.1),
+    }  # fmt: skip
+    difference = ("difference", "difference_low", "difference_high")
+    buyers = dict(zip(difference, (0.061, 0.012, 0.11), strict=True))
+    spend = dict(zip(difference, (30.0, 10.0, 50.0), strict=True))
+    gain = {"gain": 13_380.0, "gain_low": 4_380.0, "gain_high": 22_380.0}
+    means = {"treated_mean": 0.4, "held_out_mean": 0.34}
+    money = {"treated_mean": 180.0, "held_out_mean": 150.0}
+    rows = [
+        told | buyers | means | {"measure": "buyers", "is_kpi": True},
+        told | spend | gain | money | {"measure": "spend"},
+    ]
+    for name, verdict, problem in (("now", "too early", None), ("bad", "invalid", "list")):
+        rows += [drawn | {"campaign": name, "measure": m, "verdict": verdict, "problem": problem}
+                 for m in ("buyers", "spend")]  # fmt: skip
+    return [{"is_kpi": row["measure"] == "buyers", **row} for row in rows]
 
 
 def _typical(i: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ TO_SEGMENTS = (
     "select_model",
     "assign_segments",
     "measure_prices",
+    "read_campaigns",
     "profile_segments",
 )
 TIME = "%m/%d/%Y %H:%M"

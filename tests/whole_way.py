@@ -14,7 +14,7 @@ from conftest import ROOT
 
 STAGES = (
     "ingest", "clean", "explore", "categorize_products", "aggregate_rfm", "select_model",
-    "assign_segments", "profile_segments", "render_report",
+    "assign_segments", "measure_prices", "read_campaigns", "profile_segments", "render_report",
 )  # fmt: skip
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 

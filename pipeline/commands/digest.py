@@ -20,7 +20,7 @@ from pipeline.core.tables.contract import read_table
 from pipeline.core.tables.profile_segments import DRIFT, FORECAST_CHECK, PROFILES
 from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.core.text import words
-from pipeline.render_report.campaigns import result_in_words
+from pipeline.render_report.campaigns import campaigns as in_words
 from pipeline.render_report.inputs import params_text
 from pipeline.render_report.sentences import read_writer
 
@@ -168,15 +168,14 @@ def digest(run: Run, found: list[str], shop: ShopParams) -> str:
     since = f" since {words.day(before)}" if before else ""
     lines += ["", f"## Segments{since}", "", "| segment | before | now | do this |"]
     lines += ["| --- | ---: | ---: | --- |"]
-    language = read_writer(load_yaml(params_text())).language
+    writer = read_writer(load_yaml(params_text()))
     for segment, play in read_table(PROFILES)[["segment", "play"]].itertuples(index=False):
-        action = language.play(play, segment).action
+        action = writer.language.play(play, segment).action
         then = words.count(run.members[before][segment]) if before else words.NOTHING
         now = words.count(run.members[day][segment])
         lines += [f"| {segment} | {then} | {now} | {action} |"]
     campaigns = read_table(CAMPAIGNS)
     if len(campaigns):
         lines += ["", "## Campaigns", ""]
-        for _, rows in campaigns.groupby("campaign"):
-            lines += [f"- {' '.join(map(str.strip, result_in_words(rows, shop.currency)))}"]
+        lines += [f"- {' '.join([c['head'], *c['texts']])}" for c in in_words(campaigns, writer)]
     return "\n".join([*lines, ""])

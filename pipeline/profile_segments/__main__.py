@@ -1,6 +1,7 @@
 """Describe every segment: what sets it apart, what it is worth, where it moves, what to do.
 
 Reads   data/segments.parquet, data/segment_names.parquet, data/customers.parquet,
+        data/measured_lifts.parquet,
         data/later_purchases.parquet, data/product_categories.parquet,
         data/category_months.parquet, data/sales.parquet, data/returned_units.parquet,
         pipeline/settings/playbook.yaml
@@ -53,6 +54,7 @@ from pipeline.core.tables.profile_segments import (
     STRATEGIES,
     TYPICAL_CUSTOMERS,
 )
+from pipeline.core.tables.read_campaigns import MEASURED_LIFTS
 from pipeline.profile_segments.changes import (
     both_days,
     change_figures,
@@ -152,7 +154,13 @@ def main() -> None:
         )
         log.info("%d customers in %d segments", len(shop.last), len(set(shop.segment)))
         tables, metrics = describe(
-            shop, lines, playbook, params, horizon_days=horizon_days, currency=currency
+            shop,
+            lines,
+            playbook,
+            params,
+            measured=measured_lifts(),
+            horizon_days=horizon_days,
+            currency=currency,
         )
         write_table(SHOP_PERIODS, periods)
         for table, rows in tables.items():
@@ -163,12 +171,20 @@ def main() -> None:
         write_metrics("profile", metrics)
 
 
+def measured_lifts() -> pd.DataFrame:
+    """What campaigns have measured; DVC makes it first, a stage run by hand may come before."""
+    if MEASURED_LIFTS.path.exists():
+        return read_table(MEASURED_LIFTS)
+    return pd.DataFrame(columns=MEASURED_LIFTS.schema.names)
+
+
 def describe(
     shop: Shop,
     lines: FromLines,
     playbook: Playbook,
     params: Params,
     *,
+    measured: pd.DataFrame,
     horizon_days: int,
     currency: str,
 ) -> tuple[dict[Table, pd.DataFrame], dict[str, Any]]:
@@ -222,6 +238,7 @@ def describe(
         customers,
         playbook,
         later_spends(shop),
+        measured=measured,
         lift=power.lift,
         alpha=power.alpha,
         power=power.power,

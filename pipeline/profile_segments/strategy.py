@@ -59,11 +59,15 @@ def strategy_rows(
     playbook: Playbook,
     spends: Mapping[int, NDArray[np.float64]],
     *,
+    measured: pd.DataFrame,
     lift: float,
     alpha: float,
     power: float,
 ) -> pd.DataFrame:
     """Return one row per segment: its play, its fair test and the money at stake.
+
+    The money is that of the lift that campaigns of the play have `measured` (MEASURED_LIFTS), else
+    of the lift that a test is to show.
 
     `facts` are the segments; `customers` has segment_id and the own play of each, at the last
     snapshot; `spends` what the members of each segment spent in the last whole horizon.
@@ -82,6 +86,8 @@ def strategy_rows(
             if kind == "buyers" and by_spend and by_spend.holdout is None and test.detectable:
                 by_spend = None  # neither shows it at once, and buyers are the plainer figure
         rise = None if test is None else lift if by_spend else test.target / test.base - 1
+        known = measured.loc[measured["play"] == fact["play"], ["lift", "lift_low", "lift_high"]]
+        rises = known.iloc[0].tolist() if len(known) and rise is not None else [rise] * 3
         chosen = by_spend or test
         rows.append(
             {
@@ -89,9 +95,10 @@ def strategy_rows(
                 "play": fact["play"],
                 "cost_class": rule.cost_class,
                 "exceptions": int(own.loc[number].drop(fact["play"], errors="ignore").sum()),
-                "value_at_stake": _times(fact["expected_spend"], rise),
-                "value_at_stake_low": _times(fact["expected_spend_low"], rise),
-                "value_at_stake_high": _times(fact["expected_spend_high"], rise),
+                "value_at_stake": _times(fact["expected_spend"], rises[0]),
+                "value_at_stake_low": _times(fact["expected_spend_low"], rises[1]),
+                "value_at_stake_high": _times(fact["expected_spend_high"], rises[2]),
+                "measured_lift": float(known["lift"].iloc[0]) if len(known) else None,
                 "baseline_rate": test and test.base,
                 "target_rate": test and round(test.target, 6),
                 "alpha": alpha,

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.engines.base import open_engine
-from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import write_metrics
 from pipeline.core.run.stage import run_stage, stage
 from pipeline.core.tables.contract import read_table, write_table
@@ -25,7 +24,6 @@ from pipeline.core.tables.measure_prices import CUSTOMER_PRICES
 from pipeline.core.tables.read_campaigns import CAMPAIGNS, MEASURED_LIFTS
 from pipeline.read_campaigns.effects import Effect, effect, is_split_kept, least_seen
 from pipeline.read_campaigns.plans import (
-    CAMPAIGNS_FOLDER,
     TREATED,
     Campaign,
     Measure,
@@ -40,14 +38,11 @@ FIGURES = ("difference", "difference_low", "difference_high", "lift", "narrowed"
 def main() -> None:
     """Measure every campaign whose time is over; say of the others why not."""
     with stage("read_campaigns") as log:
-        if not CAMPAIGNS_FOLDER.is_dir():
-            raise InputError(f"{CAMPAIGNS_FOLDER}/ is missing: run from the project's top folder")
-        campaigns = read_campaigns()
+        campaigns, prices = read_campaigns(), read_table(CUSTOMER_PRICES)
         rows: list[dict[str, Any]] = []
         if campaigns:
             with open_engine() as engine:
                 purchases = read_purchases(engine)
-            prices = read_table(CUSTOMER_PRICES)
             rows = [
                 row
                 for campaign in campaigns
@@ -118,18 +113,14 @@ def problem_of(campaign: Campaign, purchases: Purchases) -> str | None:
     """What makes a campaign's test invalid, if anything does."""
     plan, members = campaign.plan, campaign.members
     if plan.start <= plan.snapshot:
-        return f"drawn from data up to {plan.snapshot}, which is not before the start"
+        return "start"
     if not campaign.is_list_as_drawn:
-        return "the list was changed after the draw"
+        return "list"
     known = members[members["customer_id"].isin(purchases.bought["customer_id"])]
     treated = int((known["group"] == TREATED).sum())
     planned = plan.treated / (plan.treated + plan.held_out)
-    if len(known) == len(members) or is_split_kept(treated, len(known) - treated, planned):
-        return None
-    return (
-        f"of those drawn, {treated} treated and {len(known) - treated} held out are still known, "
-        f"not {plan.treated} to {plan.held_out} as drawn"
-    )
+    is_kept = len(known) == len(members)
+    return None if is_kept or is_split_kept(treated, len(known) - treated, planned) else "split"
 
 
 def verdict_of(found: Effect | None, planned_lift: float) -> str:

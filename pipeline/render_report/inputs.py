@@ -34,6 +34,7 @@ from pipeline.core.tables.profile_segments import (
     STRATEGIES,
     TYPICAL_CUSTOMERS,
 )
+from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
 
 STAGES = (
@@ -52,6 +53,7 @@ STAGES = (
 class Inputs:
     """Tables by their names, metrics by stage, and the parameters as text and as values."""
 
+    campaigns: pd.DataFrame
     candidates: pd.DataFrame
     categories: pd.DataFrame
     category_months: pd.DataFrame
@@ -87,7 +89,7 @@ TABLES = (
     EXPLORATION, FORECAST_CHECK, LATEST_MOVES, MIGRATION, PRODUCT_CATEGORIES, PROFILE_NOTES,
     PROFILES, SEGMENT_CATEGORIES, SEGMENT_CHANGES, SEGMENT_FEATURES, SEGMENT_MONTHS, SEGMENT_NAMES,
     SEGMENT_RETENTION, SEGMENT_RULES, SEGMENTS, SELECTION_REASONS, SHOP_PERIODS, STRATEGIES,
-    TYPICAL_CUSTOMERS,
+    TYPICAL_CUSTOMERS, CAMPAIGNS,
 )  # fmt: skip
 
 

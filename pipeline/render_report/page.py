@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.core.text.words import is_missing
+from pipeline.render_report.campaigns import campaigns
 from pipeline.render_report.changes import changes
 from pipeline.render_report.inputs import Inputs
 from pipeline.render_report.lists import lists, mailing_list
@@ -66,6 +67,7 @@ def report(inputs: Inputs, look: Look, writer: Writer) -> Report:
         "plays": plays,
         "total": totals(inputs, segments),
         "pages": segment_pages(inputs, segments, plays, writer),
+        "campaigns": campaigns(inputs.campaigns, writer),
         "map": customer_map(inputs, segments, writer, look.map_customers),
         "changes": changes(inputs, writer),
         "lists": lists(inputs, segments, writer, look.listed_customers),

@@ -88,7 +88,10 @@ def decisions(
                 ),
                 "per_contact": writer.money(strategy["value_at_stake"] / treated),
                 "assumes": writer.language(
-                    f"decisions.assumes_{strategy['compares']}",
+                    f"decisions.assumes_{strategy['compares']}"
+                    if strategy["measured_lift"] is None
+                    else "decisions.assumes_measured",
+                    measured=style.share(strategy["measured_lift"]),
                     base=style.share(strategy["baseline_rate"]),
                     target=style.share(strategy["target_rate"]),
                     lift=style.share(inputs.params["profile"]["power"]["lift"]),

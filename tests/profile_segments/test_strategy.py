@@ -27,9 +27,11 @@ def facts(*rows: tuple[str, str, int, float | None, float | None]) -> pd.DataFra
     )
 
 
-def planned(segments: pd.DataFrame, spends=()) -> pd.DataFrame:
+def planned(segments: pd.DataFrame, spends=(), **lifts: tuple[float, float, float]) -> pd.DataFrame:
     customers = segments.loc[segments.index.repeat(segments["customers"]), ["segment_id", "play"]]
-    how = {"lift": 0.2, "alpha": 0.05, "power": 0.8}
+    columns = ["play", "lift", "lift_low", "lift_high"]
+    measured = pd.DataFrame([(play, *lift) for play, lift in lifts.items()], columns=columns)
+    how = {"measured": measured, "lift": 0.2, "alpha": 0.05, "power": 0.8}
     return strategy_rows(segments, customers, read_playbook(), dict(spends), **how)
 
 
@@ -43,6 +45,17 @@ def test_the_stake_is_the_rise_that_the_test_is_sized_for_and_the_most_comes_fir
     assert found["value_at_stake_low"].tolist() == pytest.approx([27.78, 100.0])
     assert found["decision"].tolist() == [2, 1]
     assert found["compares"].tolist() == ["buyers", "buyers"]
+
+
+def test_the_stake_of_a_play_is_its_measured_lift_once_there_is_one():
+    segments = facts(
+        ("champions", "champions", 900, 0.9, 1000.0), ("at_risk", "at risk", 900, 0.4, 1000.0)
+    )
+    found = planned(segments, at_risk=(0.05, 0.0, 0.1)).set_index("play")
+    stakes = found.loc["at_risk", ["value_at_stake", "value_at_stake_low", "value_at_stake_high"]]
+    assert stakes.tolist() == pytest.approx([50.0, 0.0, 200.0])
+    assert found["measured_lift"].tolist() == pytest.approx([np.nan, 0.05], nan_ok=True)
+    assert found["decision"].tolist() == [1, 2]
 
 
 def test_what_a_play_wants_to_raise_is_what_its_test_compares():

@@ -147,6 +147,12 @@ STRATEGIES = Table(
         ),
         amount("value_at_stake_low", "its 95 % interval, that of the expected spend", null=True),
         amount("value_at_stake_high", "its 95 % interval, that of the expected spend", null=True),
+        number(
+            "measured_lift",
+            "of spend, by campaigns of the play; null where none tells it; the "
+            "value at stake is this lift's",
+            null=True,
+        ),
         number("baseline_rate", "share that buys again with nothing done", null=True),
         number("target_rate", "baseline_rate with the declared lift", null=True),
         number("alpha", "chance of a false alarm, two-sided"),

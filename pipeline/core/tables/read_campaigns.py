@@ -24,7 +24,9 @@ CAMPAIGNS = Table(
                 "too small to tell", "invalid",
             ),
         ),
-        text("problem", "why the test is invalid", null=True),
+        text("problem", "why it is invalid: it starts before the end of the data that it was drawn "
+             "from, the list was changed, or the groups still known are not as drawn",
+             among=("start", "list", "split"), null=True),
         number("treated_mean", "of the treated, as it was", null=True),
         number("held_out_mean", "of the held out, as it was", null=True),
         number("difference", "treated less held out, adjusted for earlier orders", null=True),
