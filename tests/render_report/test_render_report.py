@@ -222,7 +222,7 @@ def test_the_terminal_shows_each_segment_and_the_report(
 ) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "120")  # the runner's own width must not fold the sentences
-    show_segments.main()
+    show_segments.show()
     shown = capsys.readouterr().out
     for name in NAMES[:4]:
         assert name.capitalize() in shown
