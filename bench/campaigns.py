@@ -51,12 +51,6 @@ def main() -> None:
             print(f", {tells['narrowed'].mean():.1%} in {len(tells)} whose history tells (20%)")
         else:
             print(f"; history tells in {len(tells)} only")
-    everyone = slices(purchases_of(0), STARTS[0])["everyone"]
-    some = everyone.iloc[: len(everyone) * 99 // 100]
-    first, again = ({c: g for c, g, _ in assign("x", 1, strata(e), len(e), len(e) // 3)}
-                    for e in (some, everyone))  # fmt: skip
-    moved = np.mean([again[customer] != group for customer, group in first.items()])
-    print(f"\ncustomers in another group if drawn anew with 1% more customers: {moved:.1%}")
 
 
 def simulated() -> Iterator[dict[str, object]]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.commands.campaign.draw import assign, eligible, held_out_of, strata
+from pipeline.commands.campaign.draw import assign, held_out_of, strata
 from pipeline.core.run.errors import InputError
 from pipeline.read_campaigns.plans import HELD_OUT, TREATED, ShopHoldOut
 
@@ -52,22 +52,6 @@ def test_one_customer_more_moves_only_those_at_the_edge_of_a_quota():
     few = {c: g for c, g, _ in assign("x", 1, strata(some), 300, 100)}
     many = {c: g for c, g, _ in assign("x", 1, strata(more), 301, 100)}
     assert sum(few[c] != many[c] for c in few) <= 9
-
-
-def test_equal_customers_are_in_one_stratum_and_no_order_is_long_ago():
-    frame = customers(9).assign(monetary=5.0)
-    frame.loc["c0", "recency_days"] = np.nan
-    stratum = strata(frame)
-    assert {name.split(",")[0] for name in stratum} == {"mid spend"}
-    assert stratum["c0"] == "mid spend, high days"
-
-
-def test_each_customer_who_is_not_eligible_counts_once_by_the_first_reason():
-    chosen, left_out = eligible(
-        ["c", "a", "b", "d"], [{"a": "first"}.get, {"a": "second", "b": "second"}.get]
-    )
-    assert chosen == ["c", "d"]
-    assert left_out == {"first": 1, "second": 1}
 
 
 def test_the_shop_wide_hold_out_holds_about_its_share_for_ever():
