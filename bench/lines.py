@@ -1,115 +1,147 @@
 """What the stages over lines cost, beside what the same work costs at the least.
 
 For each number of lines (in millions; default 1, 10 and 108, which is 200 times the real shop) a
-shop is made and every stage is run as a command of its own. Limits are measured in the same run on
-the same files with the same memory and threads: ingest beside DuckDB's own read_csv to Parquet,
-clean beside a copy of its Parquet, aggregate_rfm beside a bare group by customer. `loop` times the
-textbook way of netting returns, which visits each return and searches its purchases.
+shop is made and every stage is run as a command of its own. Its rival runs in the same minutes, on
+the same files, with the same memory and threads: the least that DuckDB can do with such work. One
+table is printed, and written to docs/performance.md and bench/results/lines.json.
 
-Example: python -m bench.lines 1 10 108 loop
+Example: python -m bench.lines 1 10 108
 """
 
 from __future__ import annotations
 
-import itertools
+import json
 import math
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
-import pandas as pd
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "bench/results/lines.json"
+PAGE = ROOT / "docs/performance.md"
 MEMORY = "8GB"
 SIZES = (1, 10, 108)
 REPEATS = 3  # of what ends within SHORT; the median counts
 SHORT = 20.0  # seconds
-REAL_SHOP = ROOT / "data/raw/online_retail.zip"
 
-CSV, LINES = "data/raw/sample.csv", "data/invoice_lines.parquet"
-SALES = "data/sales.parquet"
-BY_CUSTOMER = "from '{}' where customer_id is not null group by customer_id"
+CSV, LINES, SALES = "data/raw/sample.csv", "data/invoice_lines.parquet", "data/sales.parquet"
+CATEGORIES = "data/product_categories.parquet"
+CUSTOMERS = f"""
+select customer_id, count(distinct invoice_id), count(distinct stock_code), max(sold_at),
+    sum(net_amount), {{sums}}
+from '{SALES}' join '{CATEGORIES}' using (stock_code)
+where customer_id is not null group by customer_id
+"""
+SCAN = f"""
+select max(invoice_id), max(customer_id), max(country), max(sold_at), max(stock_code),
+    sum(quantity), sum(quantity_returned), sum(amount), sum(net_amount)
+from '{SALES}'
+"""
+# Each stage: its rival (what it does, in SQL) and the goal, how many times as long it may take.
+READ = f"from read_csv('{CSV}', header = true, encoding = 'latin-1')"
 RIVALS = {
-    "ingest": {
-        "read_csv to Parquet": (
-            f"select * from read_csv('{CSV}', header = true, encoding = 'latin-1')"
-        )
-    },
-    "clean": {"copy of its Parquet": f"select * from '{LINES}'"},
-    "aggregate_rfm": {
-        "bare group by customer": (
-            "select customer_id, count(distinct invoice_id), max(sold_at), sum(net_amount) "
-            f"{BY_CUSTOMER.format(SALES)}"
-        ),
-        "and its distinct products": (
-            "select customer_id, count(distinct invoice_id), max(sold_at), sum(net_amount), "
-            f"count(distinct stock_code) {BY_CUSTOMER.format(SALES)}"
-        ),
-    },
+    "ingest": ("read_csv to Parquet", READ, 1.3),
+    "clean": ("a copy of its Parquet", f"from '{LINES}'", 2.5),
+    "explore": ("one scan of its columns", SCAN, 2.0),
+    "categorize_products": None,
+    "aggregate_rfm, last snapshot": ("orders, products and categories by customer", CUSTOMERS, 2.0),
+    "aggregate_rfm, every month end": ("the same", CUSTOMERS, 4.0),
 }
-GOALS = {"ingest": 1.3, "clean": 2.5, "aggregate_rfm last": 3.0, "aggregate_rfm": 6.0}
-STAGES = (
-    "ingest",
-    "clean",
-    "explore",
-    "categorize_products",
-    "aggregate_rfm last",
-    "aggregate_rfm",
+HEADS = (
+    *("stage", "million lines", "seconds", "rival", "seconds", "ratio", "goal"),
+    *("ratio of processor time", "peak GB", "growth"),
 )
+INTRODUCTION = """# What the line stages cost
+
+Measured on {date}: {machine}; at most {memory} for each command.
+`python -m bench lines` measures again and writes this page.
+
+A ratio is the stage's time over that of its rival: the least that DuckDB alone takes for such
+work, in the same run, on the same files. Processor time is what other work on the machine changes
+least. Growth is the exponent of seconds over lines since the size before: 1 is linear. {met} of
+{goals} goals are met.
+"""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds (the median of the runs) and the greatest peak memory in GB of one command."""
+    """Seconds and processor seconds (medians of the runs), and the greatest peak memory in GB."""
 
     seconds: float
+    processor: float
     peak_gb: float
 
 
+@dataclass(frozen=True)
+class Row:
+    """One stage on one number of lines, beside its rival."""
+
+    stage: str
+    millions: float
+    cost: Cost
+    rival: str = ""
+    least: Cost | None = None
+    goal: float | None = None
+
+
 def main() -> None:
-    """Run the sizes and parts that are named, or all."""
-    named = sys.argv[1:]
-    sizes = [float(word) for word in named if word != "loop"] or ([] if named else list(SIZES))
-    costs = {millions: measure(millions) for millions in sizes}
-    if len(sizes) > 1:
-        growth(costs)
-    if not named or "loop" in named:
-        textbook_loop()
+    """Measure the sizes that are named, or all; print the table, and keep it."""
+    sizes = [float(word) for word in sys.argv[1:]] or list(SIZES)
+    before = machine()
+    rows = [row for millions in sorted(sizes) for row in measure(millions)]
+    run = {
+        "date": f"{datetime.now(UTC):%-d %B %Y}",
+        "machine": before,
+        "rows": [asdict(row) for row in rows],
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(run), encoding="utf-8")
+    print(page(run))
 
 
-def measure(millions: float) -> dict[str, float]:
-    """Print the cost of each stage and of its rival on so many million lines; return seconds."""
-    seconds = {}
+def machine() -> str:
+    """Return what the figures were measured on, in words."""
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    busy = os.getloadavg()[0]
+    return (
+        f"{os.cpu_count()} cores, {gigabytes:.0f} GB, {platform.system()} on {platform.machine()}, "
+        f"Python {platform.python_version()}, DuckDB {duckdb.__version__}; "
+        f"a load of {busy:.1f} when it began"
+    )
+
+
+def measure(millions: float) -> Iterator[Row]:
+    """Yield the cost of each stage and of its rival on so many million lines."""
     with tempfile.TemporaryDirectory(prefix="lines-", dir=os.environ.get("PIPELINE_SPILL")) as at:
         shop = Path(at)
         prepare(shop, round(millions * 1_000_000))
-        made = run_stage(shop, "make_sample")
-        print(f"\n-- {millions:g} million lines, made in {made.seconds:.0f} s; at most {MEMORY}")
-        print(f"{'stage':<22}{'seconds':>9}{'peak GB':>9}{'rival s':>9}{'ratio':>7}{'goal':>6}")
-        for stage in STAGES:
-            module, _, last = stage.partition(" ")
-            set_params(shop, "rfm", snapshots="last" if last else "month_ends")
+        run_stage(shop, "make_sample")
+        for stage, rival in RIVALS.items():
+            module, _, which = stage.partition(", ")
+            snapshots = "last" if which == "last snapshot" else "month_ends"
+            set_params(shop, "rfm", snapshots=snapshots)
             cost = median_of(partial(run_stage, shop, module))
-            print(f"{stage:<22}{cost.seconds:9.2f}{cost.peak_gb:9.2f}", end="", flush=True)
-            goal = f"{GOALS[stage]:6.1f}" if stage in GOALS else ""
-            for number, (what, query) in enumerate(RIVALS.get(module, {}).items()):
-                rival = median_of(partial(run_rival, shop, query))
-                beside = f"{rival.seconds:9.2f}{cost.seconds / rival.seconds:7.2f}"
-                indent = " " * 40 if number else ""
-                newline = "\n" if number else ""
-                print(f"{newline}{indent}{beside}{'' if number else goal:6}  ({what})", end="")
-            print(flush=True)
-            seconds[stage] = cost.seconds
-    return seconds
+            row = Row(stage, millions, cost)
+            if rival:
+                what, query, goal = rival
+                least = median_of(partial(run_rival, shop, query))
+                row = Row(stage, millions, cost, what, least, goal)
+            print(f"{millions:g} million lines, {stage}: {cost.seconds:.1f} s", file=sys.stderr)
+            yield row
 
 
 def prepare(shop: Path, lines: int) -> None:
@@ -128,12 +160,16 @@ def set_params(shop: Path, section: str, **values: object) -> None:
 
 
 def median_of(run: Callable[[], Cost]) -> Cost:
-    """Run once, or REPEATS times where it is short, and return the median seconds."""
+    """Run once, or REPEATS times where it is short, and return the medians."""
     costs = [run()]
     if costs[0].seconds < SHORT:
         costs += [run() for _ in range(REPEATS - 1)]
-    middle = sorted(cost.seconds for cost in costs)[len(costs) // 2]
-    return Cost(middle, max(cost.peak_gb for cost in costs))
+    middle = len(costs) // 2
+    return Cost(
+        sorted(cost.seconds for cost in costs)[middle],
+        sorted(cost.processor for cost in costs)[middle],
+        max(cost.peak_gb for cost in costs),
+    )
 
 
 def run_stage(shop: Path, module: str) -> Cost:
@@ -143,7 +179,12 @@ def run_stage(shop: Path, module: str) -> Cost:
 
 def run_rival(shop: Path, query: str) -> Cost:
     """Write the query's rows as Parquet by DuckDB alone, with the memory that the stages have."""
-    statement = f"copy ({query}) to 'rival.parquet' (compression zstd)"
+    keys = ""
+    if "{sums}" in query:
+        with duckdb.connect() as database:
+            found = database.sql(f"select distinct category from '{shop / CATEGORIES}'").fetchall()
+        keys = ", ".join(f"sum(net_amount) filter (category = '{key}')" for (key,) in sorted(found))
+    statement = f"copy ({query.format(sums=keys)}) to 'rival.parquet' (compression zstd)"
     code = (
         "import duckdb\n"
         f"db = duckdb.connect(config={{'memory_limit': {MEMORY!r}, 'temp_directory': 'spill'}})\n"
@@ -173,75 +214,46 @@ def run(shop: Path, arguments: list[str]) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"error: {' '.join(arguments)} failed:\n{said}")
-    return Cost(seconds, usage.ru_maxrss / 1_048_576)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1_048_576)
 
 
-def growth(costs: dict[float, dict[str, float]]) -> None:
-    """Print the exponent of each stage's growth: 1 is linear, below it start-up still weighs."""
-    print("\n-- growth: seconds ~ lines ** exponent (goal: at most linear, 1.0)")
-    steps = list(itertools.pairwise(sorted(costs)))
-    for stage in STAGES:
-        exponents = [
-            f"{a:g} to {b:g} million: "
-            f"{math.log(costs[b][stage] / costs[a][stage]) / math.log(b / a):.2f}"
-            for a, b in steps
+def page(run: dict[str, Any]) -> str:
+    """Return docs/performance.md for a run of this benchmark."""
+    rows = run["rows"]
+    met = [row for row in rows if row["goal"] and row["cost"]["seconds"] <= _limit(row)]
+    goals = [row for row in rows if row["goal"]]
+    told = {"met": len(met), "goals": len(goals), "memory": MEMORY}
+    introduction = INTRODUCTION.format(date=run["date"], machine=run["machine"], **told)
+    return "\n".join([introduction, *_markdown([_cells(row, rows) for row in rows]), ""])
+
+
+def _limit(row: dict[str, Any]) -> float:
+    return float(row["goal"] * row["least"]["seconds"])
+
+
+def _cells(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[str]:
+    cost, least = row["cost"], row["least"]
+    rival = ["", "", "", "", ""]
+    if least:
+        rival = [
+            row["rival"],
+            f"{least['seconds']:.2f}",
+            f"{cost['seconds'] / least['seconds']:.1f}",
+            f"{row['goal']:.1f}",
+            f"{cost['processor'] / least['processor']:.1f}",
         ]
-        print(f"{stage:<22}{'; '.join(exponents)}")
+    before = [r for r in rows if r["stage"] == row["stage"] and r["millions"] < row["millions"]]
+    growth = ""
+    if before:
+        times = cost["seconds"] / before[-1]["cost"]["seconds"]
+        growth = f"{math.log(times) / math.log(row['millions'] / before[-1]['millions']):.2f}"
+    size, seconds = f"{row['millions']:g}", f"{cost['seconds']:.2f}"
+    return [row["stage"], size, seconds, *rival, f"{cost['peak_gb']:.2f}", growth]
 
 
-def textbook_loop() -> None:
-    """Time the loop over returns beside clean, on the real shop where it is present."""
-    source = next((p for p in (REAL_SHOP, *real_shops()) if p.exists()), None)
-    if source is None:
-        print("\n-- textbook loop: not measured, no real data; say make online_retail first")
-        return
-    with tempfile.TemporaryDirectory(prefix="loop-") as at:
-        shop = Path(at)
-        prepare(shop, 100)
-        set_params(shop, "source", path=str(source.resolve()))
-        run_stage(shop, "ingest")
-        clean = median_of(partial(run_stage, shop, "clean"))
-        with duckdb.connect() as database:
-            lines = database.read_parquet(str(shop / LINES)).df()
-        began = time.perf_counter()
-        matched = loop_over_returns(lines)
-        seconds = time.perf_counter() - began
-    print(
-        f"\n-- textbook loop over {len(lines):,} lines of the real shop: {seconds:.1f} s for "
-        f"{matched:,} returns alone; clean as a whole: {clean.seconds:.1f} s "
-        f"({seconds / clean.seconds:.0f} times)"
-    )
-
-
-def real_shops() -> list[Path]:
-    """Return where the real data may lie beside a checkout."""
-    return [ROOT.parent / "shared/data/online_retail.zip"]
-
-
-def loop_over_returns(lines: pd.DataFrame) -> int:
-    """Visit each return and search its customer's earlier purchases; return how many found one."""
-    known = lines[lines["customer_id"].notna()].drop_duplicates(
-        [c for c in lines.columns if c != "line_id"]
-    )
-    left = known["quantity"].clip(lower=0).to_dict()
-    matched = 0
-    for _, line in known[known["quantity"] < 0].iterrows():
-        bought = known[
-            (known["customer_id"] == line["customer_id"])
-            & (known["stock_code"] == line["stock_code"])
-            & (known["quantity"] > 0)
-            & (known["sold_at"] <= line["sold_at"])
-        ]
-        to_take, found = -int(line["quantity"]), False
-        for index in bought.sort_values("sold_at", ascending=False).index:
-            taken = min(left[index], to_take)
-            left[index] -= taken
-            to_take -= taken
-            found = found or taken > 0
-            if not to_take:
-                break
-        matched += found
-    return matched
+def _markdown(table: Sequence[Sequence[str]]) -> list[str]:
+    marks = ["---", *["---:"] * 2, "---", *["---:"] * 6]
+    return [f"| {' | '.join(cells)} |" for cells in (HEADS, marks, *table)]
 
 
 if __name__ == "__main__":
