@@ -403,7 +403,6 @@ def _campaigns() -> list[dict[str, Any]]:
     told = drawn | {
         "campaign": "autumn", "verdict": "rise", "detectable_lift": 0.1, "narrowed": 0.25,
         **dict.fromkeys(("lift", "lift_low", "lift_high"), 0.2),
-        **dict.fromkeys(("plain_difference", "plain_low", "plain_high"), 0.1),
     }  # fmt: skip
     difference = ("difference", "difference_low", "difference_high")
     buyers = dict(zip(difference, (0.061, 0.012, 0.11), strict=True))

@@ -143,9 +143,6 @@ def figures(found: Effect, row: dict[str, Any]) -> dict[str, Any]:
         "difference": found.difference,
         "difference_low": low,
         "difference_high": high,
-        "plain_difference": found.plain_difference,
-        "plain_low": found.plain_interval[0],
-        "plain_high": found.plain_interval[1],
         "narrowed": found.narrowed,
     }
     if base > 0:

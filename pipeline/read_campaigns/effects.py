@@ -31,7 +31,6 @@ class Effect:
     held_out_mean: float
     difference: float
     error: float
-    plain_difference: float
     plain_error: float
     margin: float
 
@@ -40,12 +39,6 @@ class Effect:
         """The 95% interval of the adjusted difference."""
         half = self.margin * self.error
         return self.difference - half, self.difference + half
-
-    @property
-    def plain_interval(self) -> tuple[float, float]:
-        """The 95% interval without adjustment."""
-        half = self.margin * self.plain_error
-        return self.plain_difference - half, self.plain_difference + half
 
     @property
     def untreated(self) -> float:
@@ -67,14 +60,13 @@ def effect(outcome: Floats, is_treated: NDArray[np.bool_], known: Floats) -> Eff
     varies = spread > 0
     centred = (known[:, varies] - known[:, varies].mean(axis=0)) / spread[varies]
     ones = np.ones(len(outcome))
-    plain, plain_error = _first_coefficient(outcome, np.column_stack([is_treated, ones]))
+    _, plain_error = _first_coefficient(outcome, np.column_stack([is_treated, ones]))
     adjusted, error = _first_coefficient(outcome, np.column_stack([is_treated, ones, centred]))
     return Effect(
         treated_mean=float(groups[0].mean()),
         held_out_mean=float(groups[1].mean()),
         difference=adjusted,
         error=error,
-        plain_difference=plain,
         plain_error=plain_error,
         margin=float(t.ppf(0.975, min(map(len, groups)) - 1)),
     )
