@@ -16,6 +16,7 @@ from pipeline.explore.concentration import top_shares
 MONTHS = 12
 MONEY = ("amount", "returned_amount")
 COUNTS = ("lines", "orders", "customers", "units")
+CENSORED_MONTHS = 3
 
 
 def rows_of(pattern: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,10 +132,12 @@ def _cohort_rows(activity: pd.DataFrame, last_month: int) -> Iterator[dict[str, 
 def retention(cohorts: pd.DataFrame, since: int, whole: set[int]) -> float | None:
     """Return the share of customers who ordered again so many months after their first month.
 
-    Only cohorts count whose own month and whose month in question are whole in the data; None
-    where there is none.
+    Only cohorts count whose own month and whose month in question are whole in the data, and not
+    those of the file's first CENSORED_MONTHS, whose "new" customers have mostly bought before it
+    begins; None where there is none.
     """
-    seen = cohorts[cohorts["cohort"].isin(whole) & (cohorts["cohort"] + since).isin(whole)]
+    new = cohorts["cohort"] >= cohorts["cohort"].min() + CENSORED_MONTHS
+    seen = cohorts[new & cohorts["cohort"].isin(whole) & (cohorts["cohort"] + since).isin(whole)]
     size = int(seen.loc[seen["since"] == 0, "customers"].sum())
     back = int(seen.loc[seen["since"] == since, "customers"].sum())
     return back / size if size else None

@@ -30,7 +30,12 @@ from pipeline.profile_segments.from_lines import (
     segment_months,
     span,
 )
-from pipeline.profile_segments.migration import mean_retention, where_fallers_go, where_risers_go
+from pipeline.profile_segments.migration import (
+    mean_retention,
+    rise_gains,
+    where_fallers_go,
+    where_risers_go,
+)
 from pipeline.profile_segments.next_category import next_best
 from pipeline.profile_segments.profiles import SHARE_PREFIX, home_countries, top_category
 from pipeline.profile_segments.purchases import Purchases
@@ -305,9 +310,8 @@ def segment_facts(
             }
         )
     found = pd.DataFrame(rows)
-    each = dict(zip(found["segment"], found["expected_spend_per_customer"], strict=True))
-    above = found["rise_to"].map(each).astype("float64")
-    found["rise_gain"] = (above - found["expected_spend_per_customer"]).where(lambda gain: gain > 0)
+    gain = found["segment_id"].map(rise_gains(shop.customers, shop.later)).astype("float64")
+    found["rise_gain"] = gain.where(gain > 0)
     return found.round(6)
 
 

@@ -14,6 +14,7 @@ NOT_YET_ID = -1
 A_YEAR = timedelta(days=365)
 WHOLE_MONTH = 28
 Z95 = 1.959964
+LEAST_RISERS = 20
 
 
 def migration(segments: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame:
@@ -35,6 +36,29 @@ def migration(segments: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame:
         from_segment=found["from_segment_id"].map(named),
         to_segment=found["to_segment_id"].map(named),
     )
+
+
+def rise_gains(segments: pd.DataFrame, later: pd.DataFrame) -> dict[int, float]:
+    """What those who rose out of a segment spent more later than those who stayed, on average.
+
+    Spend is that in the horizon after they rose (`later`, by snapshot); segments with fewer than
+    LEAST_RISERS are left out.
+    """
+    if later.empty:
+        return {}
+    known = segments[["snapshot_date", "customer_id", "segment_id"]]
+    known = known.sort_values(["customer_id", "snapshot_date"])
+    before = known.groupby("customer_id")["segment_id"].shift()
+    joined = known.assign(before=before).dropna().merge(later, on=["snapshot_date", "customer_id"])
+    spend = joined["later_spend"].astype(float)
+    found = {}
+    for number in sorted(set(joined["before"].astype(int))):
+        mine = joined["before"] == number
+        rose = spend[mine & (joined["segment_id"] < number)]
+        stayed = spend[mine & (joined["segment_id"] == number)]
+        if len(rose) >= LEAST_RISERS and len(stayed):
+            found[number] = float(rose.mean() - stayed.mean())
+    return found
 
 
 def a_year_back(days: Sequence[date]) -> date:

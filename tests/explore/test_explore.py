@@ -268,13 +268,13 @@ def test_whole_months_are_those_that_the_days_cover():
     assert names == ["2011-01", "2011-02"]
 
 
-def test_retention_takes_only_cohorts_seen_for_whole_months():
-    cohorts = pd.DataFrame(
-        {"cohort": [1, 1, 1, 2, 2, 3], "since": [0, 1, 2, 0, 1, 0], "customers": [4, 1, 2, 6, 6, 9]}
-    )
-    assert retention(cohorts, 1, {1, 2}) == 0.25
-    assert retention(cohorts, 1, {1, 2, 3}) == 0.7
-    assert retention(cohorts, 3, {1, 2, 3}) is None
+def test_retention_takes_only_new_cohorts_seen_for_whole_months():
+    rows = [(9, 0, 99), (9, 1, 99)]  # whom the file's first month calls new
+    rows += [(12, 0, 4), (12, 1, 1), (12, 2, 2), (13, 0, 6), (13, 1, 6), (14, 0, 9)]
+    cohorts = pd.DataFrame(rows, columns=["cohort", "since", "customers"])
+    assert retention(cohorts, 1, {9, 10, 12, 13}) == 0.25
+    assert retention(cohorts, 1, {9, 10, 12, 13, 14}) == 0.7
+    assert retention(cohorts, 3, {9, 10, 12, 13, 14}) is None
 
 
 def test_bins_are_named_by_what_they_hold():

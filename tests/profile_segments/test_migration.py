@@ -13,6 +13,7 @@ from pipeline.profile_segments.migration import (
     a_year_back,
     mean_retention,
     migration,
+    rise_gains,
     segment_retention,
     where_fallers_go,
     where_risers_go,
@@ -87,3 +88,22 @@ def test_wilsons_interval_is_the_one_of_the_books():
     assert (low[0], high[0]) == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert low[1] == pytest.approx(0)
     assert high[1] == pytest.approx(0.4345, abs=1e-4)
+
+
+def test_a_rise_is_worth_what_those_who_rose_spent_more_than_those_who_stayed():
+    names = [f"c{n}" for n in range(60)]
+    rose = [n < 20 for n in range(60)]
+    segments = pd.concat(
+        [
+            pd.DataFrame({"snapshot_date": date(2011, 1, 31), "customer_id": names,
+                          "segment_id": 1}),
+            pd.DataFrame({"snapshot_date": date(2011, 2, 28), "customer_id": names,
+                          "segment_id": [0 if up else 1 for up in rose]}),
+        ]
+    )  # fmt: skip
+    later = pd.DataFrame(
+        {"snapshot_date": date(2011, 2, 28), "customer_id": names,
+         "later_spend": [50.0 if up else 20.0 for up in rose]}
+    )  # fmt: skip
+    assert rise_gains(segments, later) == {1: 30.0}
+    assert rise_gains(segments, later.iloc[1:]) == {}
