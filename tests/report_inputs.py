@@ -278,6 +278,7 @@ def _customer(i: int, n: int, chance: np.random.Generator) -> dict[str, Any]:
         "top_category_title": "Kitchen",
         "next_category": "lights",
         "next_category_title": "Lights & candles",
+        "next_products": "HEART MUG; LAMP",
         "buying_probability": 0.4,
         "expected_orders": 0.7,
         "expected_spend": 90.0,

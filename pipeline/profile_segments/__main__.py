@@ -77,6 +77,7 @@ from pipeline.profile_segments.facts import (
 from pipeline.profile_segments.forecast_check import ShopForecast, shop_forecast
 from pipeline.profile_segments.migration import migration, segment_retention
 from pipeline.profile_segments.next_category import hit_rate, next_best, popular_next
+from pipeline.profile_segments.next_products import offer_figures, offered
 from pipeline.profile_segments.notes import notes_on
 from pipeline.profile_segments.periods import shop_periods
 from pipeline.profile_segments.profiles import (
@@ -233,7 +234,8 @@ def describe(
         months=months,
     )
     power = params.power
-    customers = customer_rows(shop, forecast, since)
+    offers = offered(lines.bought, shop.day.toordinal(), shop.products)
+    customers = customer_rows(shop, forecast, since).merge(offers, on="customer_id", how="left")
     strategies = strategy_rows(
         facts,
         customers,
@@ -271,6 +273,7 @@ def describe(
         "changes": change_figures(since, latest),
         "rules": rule_figures(shop, rules),
         "next_category": next_category_figures(shop, horizon_days),
+        "next_products": offer_figures(lines.bought, shop.day.toordinal()),
         "forecast": {"currency": currency, "horizon_days": horizon_days, **forecast.figures},
         "segments": segment_figures(facts),
     }

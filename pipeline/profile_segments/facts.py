@@ -20,6 +20,7 @@ from pipeline.core.tables.contract import MONEY, Table
 from pipeline.profile_segments.forecast_check import ShopForecast
 from pipeline.profile_segments.from_lines import (
     customer_months,
+    first_days,
     first_order_categories,
     first_orders,
     gap_counts,
@@ -37,6 +38,7 @@ from pipeline.profile_segments.migration import (
     where_risers_go,
 )
 from pipeline.profile_segments.next_category import next_best
+from pipeline.profile_segments.next_products import Bought
 from pipeline.profile_segments.profiles import SHARE_PREFIX, home_countries, top_category
 from pipeline.profile_segments.purchases import Purchases
 from pipeline.profile_segments.rules_in_words import segment_rule
@@ -67,6 +69,7 @@ class Shop:
     names: pd.DataFrame
     titles: dict[str, str]
     in_season: frozenset[str]
+    products: dict[str, str]
 
     @property
     def day(self) -> date:
@@ -97,6 +100,7 @@ class FromLines:
     first_orders: pd.DataFrame
     first_categories: pd.DataFrame
     purchases: Purchases
+    bought: Bought
     first_day: date
     last_day: date
 
@@ -141,7 +145,10 @@ def join_shop(
         "next_category": next_categories(last, offered),
     }
     titled = {f"{name}_title": [title_of[key] for key in each] for name, each in found.items()}
-    return Shop(joined, last.assign(**found, **titled), later, names, titles, in_season)
+    described = categories[categories["description"].notna()]
+    products = dict(zip(described["stock_code"], described["description"], strict=True))
+    last = last.assign(**found, **titled)
+    return Shop(joined, last, later, names, titles, in_season, products)
 
 
 def out_of_season(months: pd.DataFrame, day: date, horizon_days: int) -> set[str]:
@@ -201,6 +208,7 @@ def collect_lines(
         first_orders=engine.collect(first),
         first_categories=engine.collect(first_order_categories(lines, first, categories)),
         purchases=Purchases.of(events.assign(amount=events["amount"] / 10_000)),
+        bought=Bought.of(engine.collect(first_days(lines))),
         first_day=pd.Timestamp(reach["first"].iloc[0]).date(),
         last_day=pd.Timestamp(reach["last"].iloc[0]).date(),
     )

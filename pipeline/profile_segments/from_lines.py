@@ -71,6 +71,14 @@ def order_events(lines: Lines, returned_units: Lines, day: date) -> Lines:
     )
 
 
+def first_days(lines: Lines) -> Lines:
+    """Return customer_id, stock_code and the day on which it was first bought and kept."""
+    kept = lines.filter(nw.col("net") > 0).with_columns(
+        day_number(nw.col("sold_at").dt.date()).alias("day")
+    )
+    return kept.group_by("customer_id", "stock_code").agg(nw.col("day").min().cast(nw.Int64))
+
+
 def order_countries(lines: Lines) -> Lines:
     """Return customer_id, country and the number of orders that went there."""
     return (

@@ -21,8 +21,8 @@ FORECASTS = (
 MAILING_LIST_COLUMNS = (
     "customer_id", "segment", "previous_segment", "segment_since", "months_in_segment", "moved_by",
     "recency_days", "frequency", "monetary", "recency_score", "frequency_score", "monetary_score",
-    "top_category", "next_best_category", *FORECASTS, "next_order_from", "next_order_until", "play",
-    "suggested_action",
+    "top_category", "next_best_category", "next_products", *FORECASTS, "next_order_from",
+    "next_order_until", "play", "suggested_action",
 )  # fmt: skip
 
 
@@ -36,8 +36,9 @@ def mailing_list(customers: pd.DataFrame, writer: Writer) -> str:
                 row["months_in_segment"], row["moved_by"], _whole(row["recency_days"]),
                 row["frequency"], f"{row['monetary']:.2f}", row["recency_score"],
                 row["frequency_score"], row["monetary_score"], row["top_category_title"],
-                row["next_category_title"], *(_rounded(row[name]) for name in FORECASTS),
-                row["next_order_from"], row["next_order_until"], row["play"],
+                row["next_category_title"], row["next_products"],
+                *(_rounded(row[name]) for name in FORECASTS), row["next_order_from"],
+                row["next_order_until"], row["play"],
                 writer.customer_action(row).replace(SPACE, " "),
             )
             for row in rows_of(customers.sort_values("customer_id"))

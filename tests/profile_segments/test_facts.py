@@ -60,7 +60,7 @@ def shop(**columns) -> Shop:
             "play": ["thank", "leave"],
         }
     )
-    return Shop(last, last, pd.DataFrame(), names, TITLES, frozenset({"bags", "lights"}))
+    return Shop(last, last, pd.DataFrame(), names, TITLES, frozenset({"bags", "lights"}), {})
 
 
 def lines(**parts) -> FromLines:
@@ -94,6 +94,7 @@ def lines(**parts) -> FromLines:
             columns=["customer_id", "category", "gross"],
         ),
         "purchases": None,
+        "bought": None,
         "first_day": date(2011, 1, 3),
         "last_day": date(2011, 3, 28),
     }  # fmt: skip
@@ -249,7 +250,14 @@ def test_customers_and_segments_of_one_run_are_joined_and_told_apart_by_day():
     segments = customers[["snapshot_date", "customer_id"]].assign(
         segment_id=[1, 0, 0, 1], confidence=0.9, more=1
     )
-    categories = pd.DataFrame({"category": list(TITLES), "category_title": list(TITLES.values())})
+    categories = pd.DataFrame(
+        {
+            "category": list(TITLES),
+            "category_title": list(TITLES.values()),
+            "stock_code": list("xyz"),
+            "description": [None, "MUG", "LAMP"],
+        }
+    )
     tables = {
         "names": shop().names, "later": pd.DataFrame(), "categories": categories,
         "category_months": pd.DataFrame(columns=["category", "month", "season_index"]),

@@ -68,7 +68,11 @@ PROFILES = Table(
         text("next_category_title", "its name", null=True),
         text("rise_to", "segment that most of those who rise within a month go to", null=True),
         number("rise_share", "share of members who rise within a month", null=True),
-        amount("rise_gain", "what those who rose spent more in the horizon after than those who stayed", null=True),
+        amount(
+            "rise_gain",
+            "what those who rose spent more in the horizon after than those who stayed",
+            null=True,
+        ),
         text("fall_to", "segment that most of those who fall within a month go to", null=True),
         number("fall_share", "share of members who fall within a month", null=True),
         number("mean_confidence", "how clearly members belong, 0 to 1"),
@@ -366,6 +370,12 @@ CUSTOMER_FORECASTS = Table(
             null=True,
         ),
         text("next_category_title", "its name", null=True),
+        text(
+            "next_products",
+            "up to three products never bought, which buyers of the own ones bought; null where "
+            "none is left or nothing was kept",
+            null=True,
+        ),
         share(
             "buying_probability",
             "of an order within the horizon (null, as all that is forecast, where the file is too "

@@ -1,0 +1,62 @@
+"""Offers of products never bought: those whose buyers are the buyers of the own ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pipeline.profile_segments.next_products import (
+    Bought,
+    best_unbought,
+    offer_figures,
+    offered,
+    popular_unbought,
+)
+
+DAY = 1000
+
+
+def baskets(size: int = 300, seed: int = 1) -> pd.DataFrame:
+    """Customers of two tastes, products 0-9 and 10-19; both buy more within the last month."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(size):
+        taste = 10 * (number % 2)
+        own = taste + rng.permutation(10)[:6]
+        days = DAY - np.array([90, 80, 70, 60, 10, 5])
+        rows += [(f"c{number:03}", f"p{p:02}", d) for p, d in zip(own, days, strict=True)]
+        rows.append((f"c{number:03}", "p99", DAY - 95))
+    return pd.DataFrame(rows, columns=["customer_id", "stock_code", "day"])
+
+
+def test_each_taste_is_offered_its_own_and_nothing_that_was_bought():
+    bought = Bought.of(baskets())
+    owned = bought.owned(0, DAY)
+    best = best_unbought(owned)
+    taste = np.array([int(name[1:]) % 2 for name in bought.customers])
+    codes = np.array([int(code[1:]) for code in bought.products])
+    assert (codes[best] // 10 == taste[:, None]).all()
+    assert not np.take_along_axis(owned.toarray(), best, axis=1).any()
+
+
+def test_offers_beat_the_popular_ones_where_there_are_tastes():
+    found = offer_figures(Bought.of(baskets()), DAY)
+    assert found["customers"] == 300
+    assert found["hit_rate"] > found["hit_rate_of_the_most_popular"] + 2 * found["error"]
+
+
+def test_the_popular_ones_are_those_with_most_buyers_of_the_unbought():
+    owned = Bought.of(baskets()).owned(0, DAY)
+    counts = np.asarray(owned.sum(axis=0)).ravel()
+    first = popular_unbought(owned)[0]
+    unbought = np.flatnonzero(owned[0].toarray().ravel() == 0)
+    assert counts[first[0]] == counts[unbought].max()
+
+
+def test_who_bought_all_is_offered_nothing_and_names_are_told():
+    rows = [("a", "x", 1), ("a", "y", 1), ("b", "x", 2)]
+    bought = Bought.of(pd.DataFrame(rows, columns=["customer_id", "stock_code", "day"]))
+    found = offered(bought, DAY, {"x": "LAMP", "y": "HEART MUG"})
+    assert found["next_products"].tolist()[1] == "HEART MUG"
+    assert pd.isna(found["next_products"][0])
+    assert offer_figures(bought, DAY) == {"is_checked": False}
