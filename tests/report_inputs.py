@@ -32,14 +32,12 @@ from pipeline.core.tables.profile_segments import (
     PROFILES,
     SEGMENT_CATEGORIES,
     SEGMENT_CHANGES,
-    SEGMENT_COUNTRIES,
     SEGMENT_FEATURES,
     SEGMENT_MONTHS,
     SEGMENT_RETENTION,
     SEGMENT_RULES,
     SHOP_PERIODS,
     STRATEGIES,
-    TYPICAL_CUSTOMERS,
 )
 from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
@@ -95,7 +93,6 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
         SEGMENT_CATEGORIES: [
             _category(i, rank, key) for i in range(4) for rank, key in enumerate(CATEGORIES, 1)
         ],
-        SEGMENT_COUNTRIES: [_country(i, c) for i in range(5) for c in ("United Kingdom", "France")],
         SEGMENT_MONTHS: [_month(i, m) for i in range(5) for m in MONTHS],
         SEGMENT_RETENTION: [
             _retention(i, a, b)
@@ -116,7 +113,6 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
             for d in SNAPSHOTS for i, size in enumerate(SIZES) for n in range(size)
         ],
         CAMPAIGNS: [] if bare else _campaigns(),
-        TYPICAL_CUSTOMERS: [_typical(i) for i in range(5)],
         FORECAST_CHECK: [
             _check(g, p) for g, n in (("all", 1), ("segment", 5), ("decile", 10)) for p in range(n)
         ],
@@ -332,18 +328,6 @@ def _category(i: int, rank: int, key: str) -> dict[str, Any]:
         "lift_high": 1.9 / rank,
         "verdict": ["over", "like the rest", "under"][rank - 1],
         "rank": rank,
-    }
-
-
-def _country(i: int, country: str) -> dict[str, Any]:
-    is_home = country == "United Kingdom"
-    return _segment(i) | {
-        "country": country,
-        "customers": 3 if is_home else 1,
-        "customer_share": 0.75 if is_home else 0.25,
-        "rest_share": 0.9 if is_home else 0.1,
-        "spend": Decimal(300 if is_home else 40),
-        "spend_share": 0.88 if is_home else 0.12,
     }
 
 

@@ -45,14 +45,12 @@ from pipeline.core.tables.profile_segments import (
     PROFILES,
     SEGMENT_CATEGORIES,
     SEGMENT_CHANGES,
-    SEGMENT_COUNTRIES,
     SEGMENT_FEATURES,
     SEGMENT_MONTHS,
     SEGMENT_RETENTION,
     SEGMENT_RULES,
     SHOP_PERIODS,
     STRATEGIES,
-    TYPICAL_CUSTOMERS,
 )
 from pipeline.core.tables.read_campaigns import MEASURED_LIFTS
 from pipeline.profile_segments.changes import (
@@ -83,9 +81,7 @@ from pipeline.profile_segments.periods import shop_periods
 from pipeline.profile_segments.profiles import (
     FEATURES,
     SHARE_PREFIX,
-    medoids,
     segment_categories,
-    segment_countries,
     segment_features,
 )
 from pipeline.profile_segments.rules_in_words import Rule, fidelity, judged_rules, learn_rules
@@ -120,7 +116,6 @@ class Params(StageParams):
     """Section `profile` of params.yaml."""
 
     seed: int = Field(ge=0)
-    typical_customers: int = Field(ge=1, le=20)
     rules: Tree
     forecast: Forecasting
     power: Power
@@ -213,9 +208,6 @@ def describe(
     since = both_days(shop.customers)
     latest = latest_moves(since, shop.name_of)
     goods = segment_categories(last, segment, shop.titles)
-    places = segment_countries(
-        segment, last["country"].tolist(), last["monetary"].to_numpy(dtype=float)
-    )
     months = months_of_segments(shop, lines)
     drifted = drift(
         shop.customers,
@@ -246,16 +238,13 @@ def describe(
         alpha=power.alpha,
         power=power.power,
     )
-    typical = typical_rows(medoids(last, segment, params.typical_customers), last)
     notes = notes_on(shop, lines, forecast, horizon_days)
     rows: dict[Table, pd.DataFrame] = {
         PROFILES: facts,
         SEGMENT_FEATURES: segment_features(last, segment),
         SEGMENT_CATEGORIES: goods,
-        SEGMENT_COUNTRIES: places,
         SEGMENT_MONTHS: months,
         SEGMENT_RULES: judged,
-        TYPICAL_CUSTOMERS: typical,
         CUSTOMER_FORECASTS: customers,
         CUSTOMER_MONTHS: month_rows(lines.customer_months),
         FORECAST_CHECK: forecast.check,
@@ -296,18 +285,6 @@ def customer_rows(shop: Shop, forecast: ShopForecast, since: pd.DataFrame) -> pd
         return found.assign(segment_before=None)
     before = since.set_index("customer_id")["from_segment_id"].map(shop.name_of)
     return found.assign(segment_before=found["customer_id"].map(before))
-
-
-def typical_rows(typical: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
-    """Each typical customer with what is known of them.
-
-    `typical` has segment_id, rank and row, a position in `customers`.
-    """
-    rows = customers.iloc[typical["row"]].reset_index(drop=True)
-    found = rows.assign(
-        segment_id=typical["segment_id"].to_numpy(), rank=typical["rank"].to_numpy()
-    )
-    return found.assign(monetary=found["monetary"].astype("float64"))
 
 
 def later_spends(shop: Shop) -> dict[int, NDArray[np.float64]]:

@@ -148,26 +148,6 @@ def ratio_of_means(inside: Array, outside: Array) -> tuple[float, float, float]:
     return float(ratio), float(ratio * np.exp(-margin)), float(ratio * np.exp(margin))
 
 
-def medoids(customers: pd.DataFrame, segment: NDArray[np.int64], count: int) -> pd.DataFrame:
-    """Return segment_id, rank and the row position of each segment's most typical members.
-
-    The least total city-block distance to the other members, on standings (0 to 1) in recency,
-    frequency, spend, tenure and order value; sorting makes it n log n. Ties: the earlier row.
-    """
-    columns = ("recency_days", "frequency", "monetary", "tenure_days", "average_order_value")
-    places = np.column_stack([standings(customers[c].to_numpy(dtype=float)) for c in columns])
-    rows = []
-    for number in np.unique(segment):
-        members = np.flatnonzero(segment == number)
-        total = np.sum([_total_distance(places[members, i]) for i in range(len(columns))], axis=0)
-        best = np.argsort(np.round(total, 9), kind="stable")[:count]
-        rows += [
-            {"segment_id": number, "rank": rank, "row": int(members[i])}
-            for rank, i in enumerate(best, start=1)
-        ]
-    return pd.DataFrame(rows)
-
-
 def standings(values: Array) -> Array:
     """Mid-rank of each value among all, 0 to 1; a missing value stands above all others."""
     filled = np.where(np.isnan(values), np.inf, values)
@@ -183,29 +163,6 @@ def home_countries(order_countries: pd.DataFrame) -> pd.Series[str]:
     return ordered.drop_duplicates("customer_id").set_index("customer_id")["country"]
 
 
-def segment_countries(
-    segment: NDArray[np.int64], country: Sequence[str], spend: Array
-) -> pd.DataFrame:
-    """Return one row per segment and country in it: customers, spend and their shares."""
-    frame = pd.DataFrame({"segment_id": segment, "country": country, "spend": spend})
-    found = (
-        frame.groupby(["segment_id", "country"])["spend"].agg(["size", "sum"]).reset_index()
-    ).rename(columns={"size": "customers", "sum": "spend"})
-    sizes = frame.groupby("segment_id").size()
-    spends = frame.groupby("segment_id")["spend"].sum()
-    size, everywhere = (
-        found["segment_id"].map(sizes),
-        found["country"].map(frame.groupby("country").size()),
-    )
-    rest = len(frame) - size
-    spent = found["segment_id"].map(spends)
-    return found.assign(
-        customer_share=(found["customers"] / size).round(6),
-        rest_share=((everywhere - found["customers"]) / rest.where(rest > 0)).fillna(0.0).round(6),
-        spend_share=(found["spend"] / spent.where(spent > 0)).fillna(0.0).round(6),
-    )
-
-
 def top_category(customers: pd.DataFrame, categories: Sequence[str]) -> list[str | None]:
     """The category that took most of each customer's spend; None where nothing was kept."""
     if not categories:
@@ -213,18 +170,6 @@ def top_category(customers: pd.DataFrame, categories: Sequence[str]) -> list[str
     shares = customers[[SHARE_PREFIX + c for c in categories]].to_numpy(dtype=float)
     best = shares.argmax(axis=1)
     return [categories[i] if row[i] > 0 else None for i, row in zip(best, shares, strict=True)]
-
-
-def _total_distance(values: Array) -> Array:
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    below = np.concatenate([[0.0], np.cumsum(ordered)[:-1]])
-    position = np.arange(len(values))
-    total = ordered * position - below
-    total += (ordered.sum() - below - ordered) - ordered * (len(values) - 1 - position)
-    back: Array = np.empty(len(values))
-    back[order] = total
-    return back
 
 
 def _or_nan(values: Array, statistic: Any) -> float:

@@ -32,7 +32,6 @@ from pipeline.core.tables.profile_segments import (
     SEGMENT_RULES,
     SHOP_PERIODS,
     STRATEGIES,
-    TYPICAL_CUSTOMERS,
 )
 from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
@@ -77,7 +76,6 @@ class Inputs:
     selection_reasons: pd.DataFrame
     shop_periods: pd.DataFrame
     strategies: pd.DataFrame
-    typical_customers: pd.DataFrame
     forecast_check: pd.DataFrame
     metrics: dict[str, dict[str, Any]]
     params: dict[str, Any]
@@ -89,7 +87,7 @@ TABLES = (
     EXPLORATION, FORECAST_CHECK, LATEST_MOVES, MIGRATION, PRODUCT_CATEGORIES, PROFILE_NOTES,
     PROFILES, SEGMENT_CATEGORIES, SEGMENT_CHANGES, SEGMENT_FEATURES, SEGMENT_MONTHS, SEGMENT_NAMES,
     SEGMENT_RETENTION, SEGMENT_RULES, SEGMENTS, SELECTION_REASONS, SHOP_PERIODS, STRATEGIES,
-    TYPICAL_CUSTOMERS, CAMPAIGNS,
+    CAMPAIGNS,
 )  # fmt: skip
 
 

@@ -11,7 +11,6 @@ from pipeline.render_report.inputs import Inputs
 from pipeline.render_report.rows import Row, of_segment, rows_of, spread_evenly
 from pipeline.render_report.sentences import Writer, segment_figures
 
-APART = ("like the rest", "none")
 FEATURES = 7  # that are drawn
 CATEGORIES = 6
 
@@ -62,7 +61,6 @@ def segment_pages(
                 "categories": categories[:CATEGORIES],
                 "season": _season(of_segment(inputs.segment_months, number), writer),
                 "members": _members(inputs, segment, writer),
-                "typical": of_segment(inputs.typical_customers, number),
                 "moves": _moves(inputs, number),
             }
         )

@@ -32,20 +32,18 @@ from pipeline.core.tables.profile_segments import (
     PROFILES,
     SEGMENT_CATEGORIES,
     SEGMENT_CHANGES,
-    SEGMENT_COUNTRIES,
     SEGMENT_MONTHS,
     SEGMENT_RETENTION,
     SEGMENT_RULES,
     STRATEGIES,
-    TYPICAL_CUSTOMERS,
 )
 from pipeline.profile_segments import __main__ as profile_segments
 
 START = datetime(2011, 1, 3, 10)  # noqa: DTZ001 - a shop's own time
 CATEGORIES = {"baking": "Baking", "toys": "Toys & =games", "other": "Other"}
 TABLES = (
-    PROFILES, SEGMENT_CATEGORIES, SEGMENT_COUNTRIES, SEGMENT_MONTHS, SEGMENT_RULES,
-    TYPICAL_CUSTOMERS, CUSTOMER_FORECASTS, FORECAST_CHECK, MIGRATION, SEGMENT_RETENTION, STRATEGIES,
+    PROFILES, SEGMENT_CATEGORIES, SEGMENT_MONTHS, SEGMENT_RULES,
+    CUSTOMER_FORECASTS, FORECAST_CHECK, MIGRATION, SEGMENT_RETENTION, STRATEGIES,
     PROFILE_NOTES, LATEST_MOVES, SEGMENT_CHANGES,
 )  # fmt: skip
 
@@ -181,7 +179,6 @@ def test_everything_adds_up_to_the_whole_shop():
     assert profiles["revenue_share"].sum() == pytest.approx(1, abs=1e-5)
     assert sum(read_table(SEGMENT_MONTHS)["spend"]) == revenue
     assert read_table(SEGMENT_MONTHS)["orders"].sum() == last["frequency"].sum()
-    assert float(sum(read_table(SEGMENT_COUNTRIES)["spend"])) == pytest.approx(float(revenue))
     assert float(sum(read_table(SEGMENT_CATEGORIES)["spend"])) == pytest.approx(
         float(revenue), abs=0.2
     )
@@ -189,7 +186,6 @@ def test_everything_adds_up_to_the_whole_shop():
     assert len(read_table(CUSTOMER_FORECASTS)) == len(last)
     outlook = read_table(CUSTOMER_FORECASTS)
     assert outlook["expected_spend"].sum() == pytest.approx(profiles["expected_spend"].sum(), abs=1)
-    assert set(read_table(TYPICAL_CUSTOMERS)["customer_id"]) <= set(last["customer_id"])
     assert set(read_table(STRATEGIES)["segment_id"]) == set(profiles["segment_id"])
 
 

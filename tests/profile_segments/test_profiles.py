@@ -15,12 +15,9 @@ from pipeline.profile_segments.profiles import (
     cliffs_deltas,
     effect_in_words,
     home_countries,
-    medoids,
     ratio_of_means,
     segment_categories,
-    segment_countries,
     segment_features,
-    standings,
     top_category,
 )
 
@@ -112,22 +109,6 @@ def test_a_ratio_needs_two_on_each_side_and_something_to_compare():
     assert np.isnan(ratio_of_means(np.array([1.0, 1.0]), np.zeros(3))).all()
 
 
-def test_the_medoid_is_what_counting_all_distances_gives():
-    frame, segment = customers(40), np.repeat([0, 1], 20)
-    columns = ["recency_days", "frequency", "monetary", "tenure_days", "average_order_value"]
-    places = np.column_stack([standings(frame[c].to_numpy()) for c in columns])
-    found = medoids(frame, segment, 2)
-    for number in (0, 1):
-        rows = np.flatnonzero(segment == number)
-        total = np.abs(places[rows][:, None] - places[rows][None]).sum(axis=(1, 2))
-        best = rows[np.argsort(np.round(total, 9), kind="stable")[:2]]
-        assert found.loc[found["segment_id"] == number, "row"].tolist() == best.tolist()
-
-
-def test_a_segment_of_one_is_its_own_medoid():
-    assert medoids(customers(1), np.array([4]), 3)["row"].tolist() == [0]
-
-
 def test_home_is_where_most_orders_went_and_of_equals_the_first_by_name():
     orders = pd.DataFrame(
         {
@@ -137,16 +118,6 @@ def test_home_is_where_most_orders_went_and_of_equals_the_first_by_name():
         }
     )
     assert home_countries(orders).to_dict() == {"x": "B", "y": "A"}
-
-
-def test_shares_of_countries_add_up():
-    found = segment_countries(
-        np.array([0, 0, 1, 1]), ["A", "B", "A", "A"], np.array([1.0, 3.0, 0.0, 0.0])
-    ).set_index(["segment_id", "country"])
-    assert found.loc[(0, "B"), "spend_share"] == 0.75
-    assert found.loc[(0, "A"), "rest_share"] == 1.0
-    assert found.loc[(1, "A"), "spend_share"] == 0.0
-    assert found.loc[(0, "B"), "rest_share"] == 0.0
 
 
 def test_who_kept_nothing_has_no_top_category():

@@ -256,24 +256,6 @@ SEGMENT_CATEGORIES = Table(
     order=("segment_id", "rank"),
 )
 
-SEGMENT_COUNTRIES = Table(
-    "segment_countries",
-    row="one country in one segment; a customer counts where most of the orders went",
-    path=FOLDER / "segment_countries.parquet",
-    columns=(
-        integer("segment_id", "0 = the most valuable", least=0),
-        text("segment", "the segment's name"),
-        text("country", "the country's name, `unknown` where the lines say none"),
-        count("customers", "members there", least=1),
-        number("customer_share", "of the segment's members"),
-        number("rest_share", "share of all other customers that are there"),
-        money("spend", "what they spent and kept"),
-        number("spend_share", "of the segment's spend"),
-    ),
-    key=("segment_id", "country"),
-    order=("segment_id", "customers", "country"),
-)
-
 SEGMENT_MONTHS = Table(
     "segment_months",
     row="one month of the file in one segment (its members at the last snapshot), zeros included",
@@ -307,26 +289,6 @@ SEGMENT_RULES = Table(
     ),
     key=("rule_id",),
     order=("segment_id", "rule_id"),
-)
-
-TYPICAL_CUSTOMERS = Table(
-    "typical_customers",
-    row="one typical customer of one segment: least total distance to the other members",
-    path=FOLDER / "typical_customers.parquet",
-    columns=(
-        integer("segment_id", "0 = the most valuable", least=0),
-        text("segment", "the segment's name"),
-        integer("rank", "1 = the medoid, then the next most typical", least=1),
-        text("customer_id", "the customer"),
-        integer("recency_days", "days since the last kept order", unit="days", null=True),
-        integer("frequency", "kept orders", unit="orders"),
-        amount("monetary", "spend so far"),
-        integer("tenure_days", "days since the first order", unit="days"),
-        amount("average_order_value", "mean order"),
-        text("top_category_title", "category with most spend", null=True),
-        text("country", "where most of the orders went"),
-    ),
-    key=("segment_id", "rank"),
 )
 
 LIKE_OTHERS = "interval that holds 80 % of past customers with such a forecast; null without a past"
