@@ -137,3 +137,10 @@ def run(*command: str, cwd: Path, check: bool = True, **env: str) -> subprocess.
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs Spark or the real shop is slow."""
+    for item in items:
+        if {"spark", "real_data"} & {marker.name for marker in item.iter_markers()}:
+            item.add_marker(pytest.mark.slow)

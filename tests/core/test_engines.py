@@ -9,6 +9,8 @@ from pipeline.core.engines.base import open_engine
 from pipeline.core.engines.duckdb import open_duckdb
 from pipeline.core.run.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 def test_pandas_writes_the_tables_that_duckdb_writes(tmp_path):
     prepare(tmp_path)

@@ -16,7 +16,7 @@ import pytest
 from conftest import REAL_DATA, skip_unless
 from line_stages import STAGES, copy_inputs, differences, prepare, run_stage
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 LOOPBACK = "127.0.0.1"
 DEPLOY = "org.apache.spark.deploy"
 

@@ -12,7 +12,7 @@ from conftest import run, scratch_clone
 
 from pipeline.make_sample.__main__ import write_sample
 
-pytestmark = pytest.mark.dvc
+pytestmark = [pytest.mark.dvc, pytest.mark.slow]
 
 
 def set_params(clone: Path, folder: Path) -> None:

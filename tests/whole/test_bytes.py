@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from line_stages import copy_inputs, prepare, run_stage
 
+pytestmark = pytest.mark.slow
+
 STAGES = ("ingest", "clean", "explore", "aggregate_rfm")
 LINES = ("invoice_lines", "sales", "returned_units")
 ABOUT_CUSTOMERS = ("exploration", "customers", "later_purchases")

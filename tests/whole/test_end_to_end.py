@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from conftest import run, scratch_clone
 
-pytestmark = pytest.mark.dvc
+pytestmark = [pytest.mark.dvc, pytest.mark.slow]
 
 
 def metrics(clone: Path, stage: str) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from pipeline.select_model.candidates import Family, Origin, Snapshot, fit_famil
 from pipeline.select_model.history import in_order_of_history
 from pipeline.select_model.stability import structure_of
 
+pytestmark = pytest.mark.slow
+
 CUT = "2011-09-30"
 FAMILIES = (("kmeans", "log"), ("kmeans", "expected_curve"), ("steps", "expected_curve"))
 

@@ -19,6 +19,8 @@ from pipeline.profile_segments import __main__ as profile_segments
 from pipeline.render_report import __main__ as render_report
 from pipeline.render_report.language import WORDS, read_language
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 TEXTS = (
     "<script>window.hacked=1</script> MUG",

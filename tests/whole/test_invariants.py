@@ -30,6 +30,8 @@ from whole_dag import (
 
 from pipeline.make_sample.__main__ import write_sample
 
+pytestmark = pytest.mark.slow
+
 WITH_REPORT = (*TO_SEGMENTS, "render_report")
 CLEAN = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["clean"]
 NO_GOODS = re.compile("|".join(CLEAN["not_goods_patterns"].values()))

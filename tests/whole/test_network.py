@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, run, scratch_clone, skip_unless
 from whole_dag import write_params
 
-pytestmark = pytest.mark.dvc
+pytestmark = [pytest.mark.dvc, pytest.mark.slow]
 
 # Runs a command and says what its process group, a namespace of its own, asked of the network:
 # the kernel counts each packet and each connection for which there was no route.

@@ -33,6 +33,8 @@ STALE = {
     "select": {"select_model", "render_report"},
     "prices": {"measure_prices", "render_report"},
     "profile": {"profile_segments", "render_report"},
+    "prices": {"measure_prices", "render_report"},
+    "alerts": {"render_report"},
     "report": {"render_report"},
 }
 
@@ -50,14 +52,9 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which the pipeline has run on a sample of 6,000 lines."""
-    clone = scratch_clone(tmp_path_factory.mktemp("reruns"))
-    params = yaml.safe_load((clone / "params.yaml").read_text(encoding="utf-8"))
-    params["sample"]["lines"] = 6000
-    (clone / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    run("dvc", "repro", cwd=clone)
-    return clone
+def reproduced(small_shop: Path) -> Path:
+    """A clone in which the pipeline has run on a small shop."""
+    return small_shop
 
 
 def changed(value: Any) -> Any:
@@ -142,6 +139,7 @@ def test_a_comment_in_clean_reruns_clean_alone(reproduced):
         run("dvc", "repro", cwd=reproduced)
 
 
+@pytest.mark.slow
 def test_two_clones_and_two_thread_counts_give_the_same_lock(reproduced, tmp_path):
     second = scratch_clone(tmp_path)
     shutil.copy2(reproduced / "params.yaml", second / "params.yaml")

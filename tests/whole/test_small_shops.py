@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from whole_way import go, rows_of_a_shop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("shop", "answer"),

@@ -1,0 +1,55 @@
+"""What README and docs name exists: files, parameters, commands, make's targets, links."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from pipeline.__main__ import COMMANDS
+
+PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+TARGETS = set(re.findall(r"(?m)^([a-z_-]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
+FOLDERS = "pipeline|tests|docs|bench|metrics"
+
+
+def pages() -> list[pytest.param]:
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_what_a_page_names_exists(page: Path):
+    text = page.read_text(encoding="utf-8")
+    missing = [
+        link
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+        if not (page.parent / link).exists()
+    ]
+    prose = re.sub(r"(?ms)^```(?:diff|python|text|csv).*?^```", "", text)
+    missing += [
+        name
+        for name in re.findall(rf"(?<![\w./-])((?:{FOLDERS})/[\w./-]*\.(?:py|md|yaml))", prose)
+        if not (ROOT / name).exists()
+    ]
+    missing += [f"make {n}" for n in re.findall(r"`make ([a-z_-]+)", text) if n not in TARGETS]
+    named = re.findall(r"python -m pipeline ([a-z]\w*)", text)
+    missing += [f"python -m pipeline {name}" for name in named if name not in COMMANDS]
+    sections = "|".join(PARAMS)
+    for key in re.findall(rf"`((?:{sections})\.[\w.]+)(?:[:=][^`]*)?`", text):
+        at = PARAMS
+        for part in key.split("."):
+            at = at.get(part) if isinstance(at, dict) else None
+        is_metric = page.name == "metrics.md"
+        if at is None and not is_metric and key.split(".")[-1] not in text_of_params():
+            missing.append(key)
+    assert not missing
+
+
+def text_of_params() -> set[str]:
+    """Every key, those without a value too."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    return set(re.findall(r"(?m)^ *(\w+):", text))
