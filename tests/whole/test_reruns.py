@@ -33,8 +33,6 @@ STALE = {
     "select": {"select_model", "render_report"},
     "prices": {"measure_prices", "render_report"},
     "profile": {"profile_segments", "render_report"},
-    "prices": {"measure_prices", "render_report"},
-    "alerts": {"render_report"},
     "report": {"render_report"},
 }
 
