@@ -31,8 +31,8 @@ def prepare(folder: Path, source: Path | None = None, lines: int = 3000) -> None
     if source is None:
         source = folder / "sample.csv"
         write_sample(source, lines, 352)
-    assert "  path: data/raw/sample.csv" in params
-    changed = params.replace("  path: data/raw/sample.csv", f"  path: {source}", 1)
+    assert "  path: data/sample/sample.csv" in params
+    changed = params.replace("  path: data/sample/sample.csv", f"  path: {source}", 1)
     (folder / "params.yaml").write_text(changed, encoding="utf-8")
     run_stage(folder, "ingest", "duckdb")
     rows = pq.read_table(folder / "data/invoice_lines.parquet", columns=["stock_code"])

@@ -1,8 +1,8 @@
 """Make the sample: a deterministic gift shop with every quirk of a real one, and its truth.
 
 Reads   nothing
-Writes  data/raw/sample.csv; the truth, which no stage reads: data/raw/sample_truth.parquet,
-        data/raw/sample_later.parquet
+Writes  data/sample/sample.csv; the truth, which no stage reads: data/sample/sample_truth.parquet,
+        data/sample/sample_later.parquet
 
 Example: python -m pipeline.make_sample
 """
@@ -33,7 +33,7 @@ from pipeline.make_sample.catalogue import MILLS
 from pipeline.make_sample.customers import COUNTRIES, DAY, FIRST_DAY, TYPES
 from pipeline.make_sample.lines import FIRST_INVOICE, NO_TEXT, Lines, Shop, invoice_numbers
 
-SAMPLE = Path("data/raw/sample.csv")
+SAMPLE = Path("data/sample/sample.csv")
 TEXT = pa.dictionary(pa.int32(), pa.string())
 PARQUET = pa.schema(
     [

@@ -45,7 +45,7 @@ from pipeline.render_report.lists import mailing_list
 from pipeline.render_report.sentences import read_writer
 from pipeline.select_model import __main__ as select_model
 
-SAMPLE = "data/raw/sample.csv"
+SAMPLE = "data/sample/sample.csv"
 Score = Callable[..., tuple[int, pd.DataFrame, str]]
 
 

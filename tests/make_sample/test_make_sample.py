@@ -285,17 +285,17 @@ def test_the_stage_writes_the_sample_and_its_truth(tmp_path, monkeypatch):
     params.write_text(params.read_text("utf-8").replace("lines: 60000", "lines: 500"), "utf-8")
     monkeypatch.chdir(tmp_path)
     make_sample.main()
-    truth = pd.read_parquet("data/raw/sample_truth.parquet")
+    truth = pd.read_parquet("data/sample/sample_truth.parquet")
     assert set(truth["kind"]) == {"customer", "product"}
-    assert len(read(Path("data/raw/sample.csv"))) == pytest.approx(500, rel=0.3)
-    assert not list(Path("data/raw").glob(".*unfinished"))
+    assert len(read(Path("data/sample/sample.csv"))) == pytest.approx(500, rel=0.3)
+    assert not list(Path("data/sample").glob(".*unfinished"))
 
 
 def test_the_sample_is_the_one_whose_results_are_committed(folder, truths):
     locked = yaml.safe_load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     made = locked["make_sample"]
     assert made["params"]["params.yaml"]["sample"] == {"lines": max(truths), "seed": 352}
-    wanted = {out["path"]: out["md5"] for out in made["outs"]}["data/raw/sample.csv"]
+    wanted = {out["path"]: out["md5"] for out in made["outs"]}["data/sample/sample.csv"]
     found = hashlib.md5((folder / f"{max(truths)}.csv").read_bytes()).hexdigest()
     assert found == wanted
 

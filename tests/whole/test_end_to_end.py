@@ -118,7 +118,7 @@ def test_a_broken_input_is_an_error_and_the_earlier_outputs_come_back(tmp_path):
     before = (clone / "data" / "segments.parquet").read_bytes()
 
     (clone / "broken.csv").write_text("InvoiceNo;StockCode\n1;2\n")
-    replace_in(clone / "params.yaml", "path: data/raw/sample.csv", "path: broken.csv")
+    replace_in(clone / "params.yaml", "path: data/sample/sample.csv", "path: broken.csv")
     failed = run("dvc", "repro", cwd=clone, check=False)
     assert failed.returncode != 0
     assert "broken.csv" in failed.stderr

@@ -13,15 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
 from line_stages import prepare, run_stage
-from segmentation_shop import DATES, EFFORT, in_time, snapshots, write_shop
+from segmentation_shop import DATES, SETTING, in_time, snapshots, write_shop
 from sklearn.metrics import adjusted_rand_score
 
+from pipeline.core.model.money_unit import money_unit
 from pipeline.core.run.params import load_params
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.contract import read_table
 from pipeline.select_model import __main__ as select_model
-from pipeline.select_model.candidates import Family, Origin, Snapshot, fit_family, value_of_parts
+from pipeline.select_model.candidates import Family, fit_family, value_of_clusters
 from pipeline.select_model.history import in_order_of_history
+from pipeline.select_model.snapshots import Origin, Snapshot, snapshots_of
 from pipeline.select_model.stability import structure_of
 
 pytestmark = pytest.mark.slow
@@ -51,8 +53,8 @@ def test_planted_groups_are_structure_and_are_found(seed):
     logs = 2 + centres[planted] + rng.normal(scale=0.2, size=(600, 3))
     assert structure_of(logs, seed) == "4 clusters"
     shop = Snapshot("2011-12-10", {"rfm": np.expm1(logs)}, np.full(600, -1), np.arange(600))
-    (found,) = fit_family(Family("kmeans", "rfm", "log", (4,), False), shop, (), EFFORT, seed)
-    assert adjusted_rand_score(planted, found.parts(shop)) > 0.99
+    (found,) = fit_family(Family("kmeans", "rfm", "log", (4,), False), shop, (), SETTING, seed)
+    assert adjusted_rand_score(planted, found.labels(shop)) > 0.99
 
 
 @pytest.mark.parametrize(("algorithm", "transform"), FAMILIES)
@@ -65,10 +67,10 @@ def test_what_customers_buy_after_a_cut_moves_neither_segments_nor_their_order(
     family = Family(algorithm, "rfm", transform, (4,), False)
     learnt = []
     for each in (origin, told):
-        (fitted,) = fit_family(family, each.cut, each.past, EFFORT, 1)
-        known, size = each.past[-1], fitted.partition.size + 2
-        values = value_of_parts(fitted.parts(known), known.outcomes, size)
-        learnt.append((fitted.parts(each.cut), values))
+        (fitted,) = fit_family(family, each.cut, each.past, SETTING, 1)
+        known, size = each.past[-1], fitted.clustering.size + 2
+        values = value_of_clusters(fitted.labels(known), known.outcomes, size)
+        learnt.append((fitted.labels(each.cut), values))
     assert not np.array_equal(origin.cut.outcomes, told.cut.outcomes)
     np.testing.assert_array_equal(learnt[0][0], learnt[1][0])
     np.testing.assert_array_equal(learnt[0][1], learnt[1][1])
@@ -147,16 +149,18 @@ def test_what_selection_learns_at_a_cut_knows_nothing_that_came_after_it(shop):
     *tellings, cut = shop
     learnt = []
     for customers, later in tellings:
-        found = select_model.snapshots_of(in_order_of_history(customers), later, params)
-        _, _, origins = select_model.in_time(found, params)
+        rows, unit = in_order_of_history(customers), money_unit(customers, 90)
+        found = snapshots_of(rows, later, params.feature_sets, params.wholesale, unit)
+        families = select_model.declared_families(params)
+        _, _, origins = select_model.timed(found, families, params, 90)
         (origin,) = (o for o in origins if o.cut.date == str(cut))
         learnt.append([origin.cut.features["rfm"], origin.cut.group, len(origin.past)])
         for algorithm, transform in FAMILIES:
             family = Family(algorithm, "rfm", transform, (3,), False)
-            (fitted,) = fit_family(family, origin.cut, origin.past, EFFORT, 1)
-            known, size = origin.past[-1], fitted.partition.size + 2
-            values = value_of_parts(fitted.parts(known), known.outcomes, size)
-            learnt[-1] += [fitted.parts(origin.cut), values]
+            (fitted,) = fit_family(family, origin.cut, origin.past, SETTING, 1)
+            known, size = origin.past[-1], fitted.clustering.size + 2
+            values = value_of_clusters(fitted.labels(known), known.outcomes, size)
+            learnt[-1] += [fitted.labels(origin.cut), values]
         learnt[-1].append(origin.cut.outcomes)
     *before, outcomes = learnt[0]
     *after, other_outcomes = learnt[1]

@@ -67,7 +67,7 @@ def asked(tmp_path: Path) -> tuple[Path, dict[str, str]]:
 
 def test_the_whole_dag_runs_without_a_network_and_asks_for_none(without_network, asked, tmp_path):
     clone = scratch_clone(tmp_path)
-    write_params(clone, "data/raw/sample.csv", sample={"lines": 4000})
+    write_params(clone, "data/sample/sample.csv", sample={"lines": 4000})
     file, settings = asked
     done = run(*without_network, "dvc", "repro", "--force", cwd=clone, **settings)
     for made in ("data/segments.parquet", "reports/segments.csv", "reports/segments.html"):

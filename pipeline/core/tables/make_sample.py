@@ -7,7 +7,7 @@ from pipeline.core.tables.contract import Table, amount, count, day, text
 SAMPLE_TRUTH = Table(
     "sample_truth",
     row="one customer or one product of the sample",
-    path=Path("data/raw/sample_truth.parquet"),
+    path=Path("data/sample/sample_truth.parquet"),
     columns=(
         text("kind", "customer or product", among=("customer", "product")),
         text("id", "the customer's id, or the product's code in upper case"),
@@ -19,7 +19,7 @@ SAMPLE_TRUTH = Table(
 SAMPLE_LATER = Table(
     "sample_later",
     row="one customer of the sample on one day after its end, in two years; no stage reads it",
-    path=Path("data/raw/sample_later.parquet"),
+    path=Path("data/sample/sample_later.parquet"),
     columns=(
         text("customer_id", "the customer"),
         day("day", "the day of the orders"),
