@@ -37,7 +37,7 @@ SIZES = (1, 10, 108)
 REPEATS = 3  # of what ends within SHORT; the median counts
 SHORT = 20.0  # seconds
 
-CSV, LINES, SALES = "data/raw/sample.csv", "data/invoice_lines.parquet", "data/sales.parquet"
+CSV, LINES, SALES = "data/sample/sample.csv", "data/invoice_lines.parquet", "data/sales.parquet"
 CATEGORIES = "data/product_categories.parquet"
 CUSTOMERS = f"""
 select customer_id, count(distinct invoice_id), count(distinct stock_code), max(sold_at),

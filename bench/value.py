@@ -183,7 +183,7 @@ def samples() -> Iterator[tuple[str, Purchases, int]]:
     params = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-            params["sample"]["seed"], params["source"]["path"] = seed, "data/raw/sample.csv"
+            params["sample"]["seed"], params["source"]["path"] = seed, "data/sample/sample.csv"
             PARAMS_FILE.write_text(yaml.safe_dump(params), encoding="utf-8")
             for stage in ("make_sample", "ingest", "clean"):
                 importlib.import_module(f"pipeline.{stage}.__main__").main()

@@ -26,7 +26,6 @@ from pipeline.render_report.sentences import Writer
 from pipeline.render_report.shop import decisions, how_it_is_doing, totals
 
 HERE = Path(__file__).parent
-PAGES = ("segments", "method")
 
 
 @dataclass(frozen=True)
