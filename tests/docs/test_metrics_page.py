@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 from conftest import ROOT
 
 A_ROW = re.compile(r"\| `(?P<name>[^`]+)` \| (?P<meaning>.+) \| (?P<better>.+) \|")
@@ -119,46 +118,3 @@ def test_every_row_is_one_sentence_and_says_which_way_is_better():
     assert [str(r) for r in rows if not re.fullmatch(r"[A-Z`].+[^.]\.", r.meaning)] == []
     tables = [line for line in committed_page().splitlines() if line.startswith("| `")]
     assert len(tables) == len(rows), "a row of a table is not written as the others are"
-
-
-PAGE = """
-## metrics/assign.json
-
-| metric | what it means | better |
-| --- | --- | --- |
-| `segments` | Number of segments. | neither |
-| `by.<segment>.size` | Customers in the segment. | neither |
-| `month_<n>` | Only in a long file: share in month n. | higher |
-"""
-
-
-@pytest.mark.parametrize(
-    ("figures", "named"),
-    [
-        ({"segments": 7, "by": {"St. Tropez": {"size": 1}, "lost": {"size": 2}}}, []),
-        ({"segments": 7, "month_3": 0.1}, []),
-        ({"segments": 7, "rows": 9}, ["metrics/assign.json: rows"]),
-        ({"by": {"lost": {"spend": 1}}}, ["metrics/assign.json: by.lost.spend"]),
-        ({"segments": {"lost": 2}}, ["metrics/assign.json: segments.lost"]),
-    ],
-)
-def test_a_metric_without_a_row_is_named(figures, named):
-    assert unexplained(PAGE, {"metrics/assign.json": figures}) == named
-
-
-def test_a_row_of_another_file_explains_nothing():
-    assert unexplained(PAGE, {"metrics/select.json": {"segments": 7}}) == [
-        "metrics/select.json: segments"
-    ]
-
-
-def test_a_row_without_a_metric_is_named():
-    metrics = {"metrics/assign.json": {"by": {"lost": {"size": 2}}}}
-    assert without_a_metric(PAGE, metrics, code='{f"month_{k}": share}') == [
-        "metrics/assign.json: segments"
-    ]
-
-
-def test_a_row_of_some_runs_is_named_when_no_code_knows_it():
-    metrics = {"metrics/assign.json": {"segments": 1, "by": {"lost": {"size": 2}}}}
-    assert without_a_metric(PAGE, metrics, code="") == ["metrics/assign.json: month_<n>"]
