@@ -405,14 +405,6 @@ def _campaigns() -> list[dict[str, Any]]:
     return [{"is_kpi": row["measure"] == "buyers", **row} for row in rows]
 
 
-def _typical(i: int) -> dict[str, Any]:
-    return _segment(i) | {
-        "rank": 1, "customer_id": f"C{i}000", "recency_days": None if i == 4 else 12,
-        "frequency": 5, "monetary": 900.0, "tenure_days": 150, "average_order_value": 180.0,
-        "top_category_title": "Kitchen", "country": "United Kingdom",
-    }  # fmt: skip
-
-
 def _check(grouping: str, position: int) -> dict[str, Any]:
     label = {"all": "all", "decile": f"decile {position + 1}"}.get(grouping) or NAMES[position]
     expected = 40.0 * (position + 1)

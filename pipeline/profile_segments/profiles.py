@@ -148,13 +148,6 @@ def ratio_of_means(inside: Array, outside: Array) -> tuple[float, float, float]:
     return float(ratio), float(ratio * np.exp(-margin)), float(ratio * np.exp(margin))
 
 
-def standings(values: Array) -> Array:
-    """Mid-rank of each value among all, 0 to 1; a missing value stands above all others."""
-    filled = np.where(np.isnan(values), np.inf, values)
-    found: Array = (rankdata(filled) - 0.5) / max(len(filled), 1)
-    return found
-
-
 def home_countries(order_countries: pd.DataFrame) -> pd.Series[str]:
     """Each customer's country: where most of the orders went, of equals the first by name."""
     ordered = order_countries.sort_values(
