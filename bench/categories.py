@@ -291,24 +291,7 @@ def ways(
             )
         ),
     }
-    try:
-        embedded = embedding(products["description"].tolist())
-    except ImportError:
-        print("wordllama is not installed: the rivals with an embedding are left out\n")
-        return found
-    vectors = copurchase_vectors(pairs, settings.dimensions, settings.seed)
-    found["rival: static embedding + k-means"] = lambda: k_means(embedded)
-    found["rival: embedding with co-purchase"] = lambda: k_means(np.hstack([embedded, vectors]))
     return found
-
-
-def embedding(texts: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Static word vectors that ship inside the wordllama wheel; nothing is downloaded."""
-    import wordllama  # noqa: PLC0415 (not a dependency: it did not earn its weight)
-
-    folder = Path(wordllama.__file__).parent
-    model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
-    return unit_rows(np.asarray(model.embed([text.lower() for text in texts]), dtype=np.float64))
 
 
 def seeds_alone(products: pd.DataFrame, taxonomy: Taxonomy) -> Labels:
