@@ -23,6 +23,9 @@ def segment_names(definition: Definition, playbook: Playbook) -> pd.DataFrame:
                 f"playbook.yaml: the definition has a segment {segment.play!r}, which is none of "
                 f"its plays: {', '.join(playbook.plays)}"
             )
+        if segment.name:
+            rows.append((number, segment.name, segment.group, segment.play, segment.condition))
+            continue
         seen[segment.play] = rank = seen.get(segment.play, 0) + 1
         names = playbook.plays[segment.play].names
         name = names[rank - 1] if rank <= len(names) else f"{names[0]} {rank}"

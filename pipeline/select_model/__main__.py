@@ -12,7 +12,7 @@ Example: python -m pipeline.select_model
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from threadpoolctl import threadpool_limits
 
-from pipeline.core.model.clusterings import ALGORITHMS
+from pipeline.core.model.clusterings import ALGORITHMS, OWN, OwnRules, RfmRules
 from pipeline.core.model.definition import Definition, load_definition, save_definition
 from pipeline.core.model.grid import COLUMNS
 from pipeline.core.model.groups import Wholesale
@@ -43,6 +43,7 @@ from pipeline.select_model.measuring import (
     measure_reference,
     structure_among,
 )
+from pipeline.select_model.own_rules import read_own_rules
 from pipeline.select_model.prediction import LaterFigures
 from pipeline.select_model.selection import (
     Choice,
@@ -75,6 +76,7 @@ class Params(StageParams):
     """Section `select` of params.yaml."""
 
     definition: Path | None
+    own_rules: Path | None
     seed: int = Field(ge=0)
     k_from: int = Field(ge=2)
     k_to: int = Field(ge=2, le=50)
@@ -112,8 +114,12 @@ def main() -> None:
         kept = None if params.definition is None else load_definition(params.definition)
         customers, later = read_sampled(params.effort.customers, params.seed)
         unit = kept.money_unit if kept else money_unit(customers, horizon_days)
-        families = declared_families(params)
-        snapshots = snapshots_of(customers, later, params.feature_sets, params.wholesale, unit)
+        families, feature_sets = declared_families(params), dict(params.feature_sets)
+        own: OwnRules | RfmRules | None = None
+        if params.own_rules is not None:
+            feature_sets[OWN], own = read_own_rules(params.own_rules, unit)
+            families.append(Family(OWN, OWN, "raw", (own.size,)))
+        snapshots = snapshots_of(customers, later, feature_sets, params.wholesale, unit)
         now, past, origins = timed(snapshots, families, params, horizon_days)
         setting = Setting(
             seed=params.seed,
@@ -121,6 +127,7 @@ def main() -> None:
             minimum_share=params.gates.minimum_share,
             effort=params.effort,
             days=(params.stages.recent_days, params.stages.lapsed_days),
+            own=own,
         )
         log.info(
             "%d candidates in %d families, judged at %d cuts",
@@ -144,8 +151,9 @@ def main() -> None:
             last,
             now,
             past,
+            columns=feature_sets,
             unit=unit,
-            params=params,
+            wholesale=params.wholesale,
             setting=setting,
         )
         save_definition(kept or challenger)
@@ -157,8 +165,8 @@ def main() -> None:
         found["nested"] = nested_figures(candidates, spreads, among, params.gates)
         log.info("chosen: %s; %s", challenger.candidate, _reason(why))
         if kept:
-            own = {KEPT: tuple(kept.columns)}
-            in_kept = snapshots_of(customers, later, own, kept.wholesale, unit)
+            columns = {KEPT: tuple(kept.columns)}
+            in_kept = snapshots_of(customers, later, columns, kept.wholesale, unit)
             today, _, cuts = timed(in_kept, families, params, horizon_days)
             found["kept"] = compared(
                 kept,
@@ -236,8 +244,9 @@ def challenger_of(
     now: Snapshot,
     past: Sequence[Snapshot],
     *,
+    columns: Mapping[str, Sequence[str]],
     unit: float,
-    params: Params,
+    wholesale: Wholesale,
     setting: Setting,
 ) -> Definition:
     """The chosen candidate fitted on the last snapshot, as a definition."""
@@ -251,9 +260,9 @@ def challenger_of(
             customers,
             now,
             past,
-            columns=feature_columns(params.feature_sets[family.features], list(customers.columns)),
+            columns=feature_columns(columns[family.features], list(customers.columns)),
             unit=unit,
-            wholesale=params.wholesale,
+            wholesale=wholesale,
             setting=setting,
         )
 

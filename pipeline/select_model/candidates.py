@@ -19,6 +19,7 @@ from sklearn.metrics import (
 )
 
 from pipeline.core.model.clusterings import (
+    OWN,
     SUPERVISED_ALGORITHMS,
     WITHOUT_GAP,
     Clustering,
@@ -31,6 +32,7 @@ from pipeline.core.model.grid import Grid
 from pipeline.core.model.transforms import (
     SUPERVISED_TRANSFORMS,
     Lesson,
+    Raw,
     Transform,
     fit_transform,
 )
@@ -97,6 +99,7 @@ class Setting:
     minimum_share: float
     effort: Effort
     days: Days = (None, None)
+    own: Clustering | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,8 @@ def fit_family(
     `counts` (customers,) says how often each customer is taken, in every snapshot alike: a
     resample or a half.
     """
+    if family.algorithm == OWN and setting.own is not None:
+        return [Fitted(family.features, Raw(), setting.own)]
     own = now.features[family.features][now.rows(counts)]
     if family.algorithm == "kmeans_trimmed":  # the top 5% are left out of the fit
         own = own[(own <= np.quantile(own, 0.95, axis=0)).all(axis=1)]
@@ -306,7 +311,9 @@ def meaning_figures(
             later = value[each.labels(older)[older.rows(None)]]
             has_risen |= later > rank
             rank = later
-        share = float(table.max(axis=1).sum() / len(labels))
+        # What a shop declares means what it declares.
+        is_own = each.features == OWN
+        share = 1.0 if is_own else float(table.max(axis=1).sum() / len(labels))
         found.append({"same_stage": share, "rises_by_ageing": float(has_risen.mean())})
     return found
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core.model.clusterings import RFM_GROUPS, RfmRules
+from pipeline.core.model.clusterings import RFM_GROUPS, OwnRules, RfmRules
 from pipeline.core.model.definition import Definition, Segment, assign
 from pipeline.core.model.grid import NAMES, Grid
 from pipeline.core.model.groups import KEPT_NOTHING, Wholesale
@@ -68,7 +68,12 @@ def definition_of(
             )
         elif isinstance(fitted.clustering, Grid):
             condition = fitted.clustering.condition(play)
-        segments.append(Segment(play, int(cluster), group, condition))
+        name = ""
+        if not group and isinstance(fitted.clustering, OwnRules):
+            name, condition = (
+                each[cluster] for each in (fitted.clustering.names, fitted.clustering.conditions)
+            )
+        segments.append(Segment(play, int(cluster), group, condition, name))
     return Definition(
         candidate=candidate,
         snapshot_date=now.date,
@@ -89,6 +94,8 @@ def _plays(fitted: Fitted, names: Grid, now: Snapshot) -> list[str]:
         return list(fitted.clustering.names)
     if isinstance(fitted.clustering, RfmRules):
         return list(RFM_GROUPS)
+    if isinstance(fitted.clustering, OwnRules):
+        return fitted.clustering.plays
     free = now.rows(None)
     own = pd.Series(names.assign(now.rhythm[free])).groupby(fitted.labels(now)[free])
     most = own.agg(lambda each: int(each.mode().iloc[0]))

@@ -20,10 +20,11 @@ Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Days = tuple[int | None, int | None]
 
+OWN = "own_rules"  # declared, not fitted
 # Learns from later purchases itself; the others cluster what a transform gives them.
 SUPERVISED_ALGORITHMS = ("tree",)
 # Have no centres in their coordinates to compare with those of uniform noise.
-WITHOUT_GAP = ("tree", "tiers", "steps", "rfm_rules", "hdbscan", "grid")
+WITHOUT_GAP = ("tree", "tiers", "steps", "rfm_rules", "hdbscan", "grid", OWN)
 MIXTURES = {"mixture": "full", "mixture_diag": "diag", "mixture_tied": "tied"}
 AT_ALL_SIZES_AT_ONCE = ("ward", "tree", "hdbscan", "grid")
 OUTER_SHARE = 0.05  # steps: customers below the first and above the last edge, each
@@ -231,6 +232,39 @@ for _group, _cells in {
     "cannot_lose": [(1, 5), (2, 5)],
 }.items():
     RFM_CELLS[tuple(np.transpose(_cells))] = RFM_GROUPS.index(_group)
+
+
+@dataclass(frozen=True)
+class OwnRules:
+    """Declared segments: box b (columns, 2) holds what is from its first to below its second value.
+
+    `cluster` (boxes,) is the segment of each box; each has its name, play and condition in words.
+    """
+
+    names: list[str]
+    plays: list[str]
+    conditions: list[str]
+    boxes: Matrix
+    cluster: Labels
+
+    @property
+    def size(self) -> int:
+        """How many clusters there are."""
+        return len(self.names)
+
+    def fits(self, points: Matrix) -> NDArray[np.bool_]:
+        """Whether each point (n,) is in each box (n, boxes)."""
+        low, high = self.boxes[None, :, :, 0], self.boxes[None, :, :, 1]
+        inside = (points[:, None, :] >= low) & (points[:, None, :] < high)
+        return np.asarray(inside.all(axis=2))
+
+    def assign(self, points: Matrix) -> Labels:
+        """The segment whose conditions each point meets."""
+        return np.asarray(self.cluster[np.argmax(self.fits(points), axis=1)], dtype=np.int64)
+
+    def confidence(self, points: Matrix) -> Matrix:
+        """Rules are certain."""
+        return np.ones(len(points))
 
 
 def fit_clusterings(

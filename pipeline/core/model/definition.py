@@ -38,13 +38,15 @@ class Segment:
     """One segment: its play in the playbook, which names it, and the number of its cluster.
 
     `group` is its key if it is declared and not found by the clustering; `condition` says in
-    words what it asks of a customer, empty where no words can.
+    words what it asks of a customer, empty where no words can; `name` is the shop's own, empty
+    where the playbook names it.
     """
 
     play: str
     cluster: int
     group: str = ""
     condition: str = ""
+    name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +157,8 @@ KINDS: Mapping[str, Any] = {
     kind.__name__: kind
     for kind in (
         Definition, Segment, Wholesale, Grid, clusterings.Centroids, clusterings.Edges,
-        clusterings.Mixture, clusterings.Tree, clusterings.RfmRules, transforms.Raw,
+        clusterings.Mixture, clusterings.Tree, clusterings.RfmRules, clusterings.OwnRules,
+        transforms.Raw,
         transforms.Logged, transforms.Turned, transforms.Power, transforms.Scores,
         transforms.Expected,
     )
