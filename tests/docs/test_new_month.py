@@ -21,8 +21,9 @@ def set_params(clone: Path, folder: Path) -> None:
     params = yaml.safe_load(file.read_text(encoding="utf-8"))
     params["sample"]["lines"] = 200
     params["source"]["path"] = str(folder)
-    params["select"] |= {"k_from": 4, "k_to": 4, "candidates": params["select"]["candidates"][:1]}
-    params["select"]["effort"] |= {"resamples": 2, "splits": 2, "gap_references": 0}
+    params["select"] |= {"candidates": ["grid/rhythm/raw/5-8"], "baselines": []}
+    few = {"resamples": 2, "splits": 2, "final_resamples": 4, "final_splits": 2}
+    params["select"]["effort"] |= few | {"gap_references": 0}
     file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
@@ -40,6 +41,9 @@ def test_a_delivery_reruns_the_pipeline_and_the_versions_are_told_apart(tmp_path
     set_params(clone, folder)
     lines[october].to_csv(folder / "to_2011-10.csv", index=False)
     run("dvc", "repro", cwd=clone)
+    assert "kept as" in run("python", "-m", "pipeline", "keep", cwd=clone).stdout
+    run("dvc", "repro", cwd=clone)
+    run("git", "add", "--all", cwd=clone)
     commit(clone, "To the end of October")
 
     lines[november].to_csv(folder / "2011-11.csv", index=False)
@@ -53,3 +57,16 @@ def test_a_delivery_reruns_the_pipeline_and_the_versions_are_told_apart(tmp_path
     assert found["customers"]["only_after"] > 0
     assert found["stages"][0] == {"stage": "ingest", "why": f"input {folder}"}
     assert found["params"] == []
+    # The definition is kept: every move is the customer's own or time's, and time lifts nobody.
+    causes = pd.DataFrame(found["causes"])
+    assert set(causes["cause"]) == {"time passing", "own behaviour"}
+    moved = sum(n for row, each in found["moves"].items() for to, n in each.items() if to != row)
+    assert causes["customers"].sum() == moved
+    figures = json.loads((clone / "metrics/select.json").read_text(encoding="utf-8"))["kept"]
+    assert figures["since"] == after[0].strftime("%Y-%m-%d")
+    segments = pd.read_parquet(clone / "data/segments.parquet")
+    order = segments.groupby("segment")["segment_id"].first()
+    by_time = segments[segments["moved_by"] == "time"]
+    assert (by_time["segment_id"] > by_time["previous_segment"].map(order)).all()
+    then = run("python", "-m", "pipeline", "keep", "--dry-run", cwd=clone).stdout
+    assert "customers keep their name" in then
