@@ -1,6 +1,6 @@
 """What choosing and assigning cost and are worth: each figure beside its limit and its rivals.
 
-Reads the tables of the last run in data/ (any shop). `quality` prints the candidates and rivals
+Reads the tables of the last run in data/ (any shop). `quality` prints the best candidates
 on the rolling origins, `growth` the cost on 1,000 to a million made-up customers, `truth` how
 much of the sample's planted types the segments find.
 
@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,25 +31,19 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.preprocessing import scale
 
-from pipeline.core.model.money_unit import money_unit
 from pipeline.core.model.transforms import feature_matrix
 from pipeline.core.run.errors import InputError
-from pipeline.core.run.params import ShopParams, load_params
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.assign_segments import SEGMENTS
 from pipeline.core.tables.contract import read_table
 from pipeline.core.tables.make_sample import SAMPLE_TRUTH
 from pipeline.core.tables.select_model import CANDIDATES
-from pipeline.select_model.__main__ import Params, declared_families, timed
-from pipeline.select_model.prediction import LaterFigures, later_figures
-from pipeline.select_model.snapshots import Origin, read_sampled, snapshots_of
 
 Matrix = NDArray[np.float64]
 
 GOAL = "goal: every gate of params.yaml passed with at most 8 segments"
 LIMITS = {1_000: (20, 4), 4_300: (30, 4), 100_000: (180, 4), 1_000_000: (180, 4)}  # seconds, GB
 SNAPSHOTS = 8
-HORIZON_WEEKS = 90 / 7
 
 
 def main() -> None:
@@ -65,7 +58,7 @@ def main() -> None:
 
 
 def quality() -> None:
-    """The chosen candidate beside the best of each family and rivals from elsewhere."""
+    """The chosen candidate beside the best of each family and the baselines."""
     candidates = read_table(CANDIDATES)
     best = candidates.sort_values("eta_squared", ascending=False)
     is_good = best["failed_gates"] == ""
@@ -76,53 +69,6 @@ def quality() -> None:
     columns += ["r_squared", "gini", "top20_capture", "auc"]
     print(shown.drop_duplicates("candidate")[columns].round(3).to_string(index=False))
     print(GOAL)
-    params = load_params("select", Params)
-    horizon = load_params("shop", ShopParams).horizon_days
-    customers, later = read_sampled(params.effort.customers, params.seed)
-    unit = money_unit(customers, horizon)
-    snapshots = snapshots_of(customers, later, params.feature_sets, params.wholesale, unit)
-    _, _, origins = timed(snapshots, declared_families(params), params, horizon)
-    try:
-        rows = [bg_nbd(customers, origin) for origin in origins]
-    except ImportError:
-        print("BG/NBD x Gamma-Gamma: not measured; pip install lifetimes")
-        return
-    mean = pd.DataFrame([vars(row) for row in rows]).mean().round(3).to_dict()
-    print(f"BG/NBD x Gamma-Gamma (lifetimes), by expected spend: {mean}")
-
-
-def bg_nbd(customers: pd.DataFrame, origin: Origin) -> LaterFigures:
-    """Expected spend by Fader & Hardie's models, fitted at the cut."""
-    lifetimes = importlib.import_module("lifetimes")  # for this comparison only
-
-    rows = customers[customers["snapshot_date"].astype(str) == origin.cut.date]
-    kept = (rows["frequency"] > 0).to_numpy()
-    buyers = rows[kept]
-    # In weeks, which keep its series finite; at age 0 the model is undefined.
-    age = buyers["tenure_days"].clip(lower=1) / 7
-    last = (age - buyers["recency_days"].astype(float) / 7).clip(lower=0)
-    again = (buyers["frequency"] > 1) & (last > 0)  # a second order on the first day is none
-    repeats, last = (buyers["frequency"] - 1.0).where(again, 0.0), last.where(again, 0.0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        orders = lifetimes.BetaGeoFitter(penalizer_coef=0.001).fit(repeats, last, age)
-        amount = lifetimes.GammaGammaFitter(penalizer_coef=0.001)
-        average = buyers.loc[again, "average_order_value"]
-        amount.fit(repeats[again], average)
-        number = orders.conditional_expected_number_of_purchases_up_to_time(
-            HORIZON_WEEKS, repeats, last, age
-        )
-        # Where its series fails, who bought once has not left: gamma-Poisson, its limit for that.
-        rate = (orders.params_["r"] + repeats) / (orders.params_["alpha"] + age)
-        number = number.fillna(rate * HORIZON_WEEKS)
-        # Its mean over all customers is infinite on such data: who bought once gets the mean of
-        # what is expected of the others.
-        spend = amount.conditional_expected_average_profit(repeats[again], average)
-        spend = spend.reindex(buyers.index).fillna(spend.mean())
-    expected = np.zeros(len(rows))
-    expected[kept] = (number * spend).to_numpy()
-    outcomes = origin.cut.outcomes
-    return later_figures(expected, outcomes, np.expm1(outcomes))
 
 
 def truth() -> None:
