@@ -836,7 +836,7 @@ def _date_hint(layout: Layout) -> str:
 
 
 def _number_hint(value: str, layout: Layout) -> str:
-    text = value.strip()
+    text = re.sub(r"^[^\d.,+-]+|[^\d.,]+$", "", value)  # without a currency: 10,90 €
     if (
         layout.decimal == "."
         and re.fullmatch(r"[+-]?\d+,\d+", text)
