@@ -140,22 +140,6 @@ def test_the_forecast_of_a_day_knows_nothing_that_came_after_it(gift_shop):
     )
 
 
-def test_names_and_currency_do_not_matter(gift_shop, made):
-    purchases, end = gift_shop
-    frame = pd.DataFrame(
-        {
-            "customer_id": [f"z{900_000 - n}" for n in purchases.customer[purchases.order]],
-            "invoice_id": purchases.order,
-            "day": purchases.day[purchases.order],
-            "known": purchases.known,
-            "amount": purchases.amount * 100,
-        }
-    ).sample(frac=1, random_state=1)
-    other = forecast(Purchases.of(frame), end, HORIZON)
-    np.testing.assert_allclose(other.near.spend, made.near.spend * 100, rtol=1e-3)
-    np.testing.assert_allclose(other.year.active, made.year.active, rtol=1e-3)
-
-
 def test_every_figure_lies_in_its_range_and_the_interval_of_the_shop_round_its_sum(made):
     for horizon in (made.near, made.year):
         assert ((horizon.active >= 0) & (horizon.active <= 1)).all()

@@ -10,7 +10,6 @@ from pipeline.profile_segments.next_products import (
     best_unbought,
     offer_figures,
     offered,
-    popular_unbought,
 )
 
 DAY = 1000
@@ -43,14 +42,6 @@ def test_offers_beat_the_popular_ones_where_there_are_tastes():
     found = offer_figures(Bought.of(baskets()), DAY)
     assert found["customers"] == 300
     assert found["hit_rate"] > found["hit_rate_of_the_most_popular"] + 2 * found["error"]
-
-
-def test_the_popular_ones_are_those_with_most_buyers_of_the_unbought():
-    owned = Bought.of(baskets()).owned(0, DAY)
-    counts = np.asarray(owned.sum(axis=0)).ravel()
-    first = popular_unbought(owned)[0]
-    unbought = np.flatnonzero(owned[0].toarray().ravel() == 0)
-    assert counts[first[0]] == counts[unbought].max()
 
 
 def test_who_bought_all_is_offered_nothing_and_names_are_told():
