@@ -36,7 +36,7 @@ def test_the_schema_is_current_and_editors_find_it():
     assert TEXT.startswith(f"# yaml-language-server: $schema={SCHEMA.name}\n")
     assert SCHEMA.read_text(encoding="utf-8") == schema(), "run `make docs`"
     parameters().model_validate(PARAMS)
-    assert list(SECTIONS) == list(PARAMS)
+    assert set(SECTIONS) == set(PARAMS)
 
 
 def other(value: Any) -> str:
@@ -45,7 +45,7 @@ def other(value: Any) -> str:
         case bool():
             return str(not value).lower()
         case int() | float():
-            return str(value * 2)
+            return str(value + 1)
         case list():
             return "[1, 2]"
         case _:
@@ -64,7 +64,7 @@ def test_setting_a_key_by_dvc_changes_its_line_alone(key: str, tmp_path: Path):
     apply_overrides(file, [change])
     before, after = TEXT.splitlines(), file.read_text(encoding="utf-8").splitlines()
     changed = before[alike(before, after) : len(before) - alike(before[::-1], after[::-1])]
-    if isinstance(LEAVES[key], list):
+    if LEAVES[key] and isinstance(LEAVES[key], list):
         assert changed
         assert all(line.lstrip().startswith("- ") for line in changed)
     else:
