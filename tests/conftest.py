@@ -83,7 +83,7 @@ SMALL = (
     "select.candidates=[kmeans/rfm/log,kmeans/rfm/power,steps/rfm/expected_curve]",
     "select.baselines=[tiers/spend/raw/5]",
     "select.effort={resamples: 4, splits: 2, gap_references: 1, later_resamples: 20}",
-    "profile.value={origins: 2, resamples: 40}",
+    "profile.forecast.origins=2",
 )
 
 

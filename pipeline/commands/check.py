@@ -554,10 +554,10 @@ def write_section(source: Mapping[str, Any]) -> None:
     """Put these keys into section source of params.yaml; its comments and other keys stay."""
     if not PARAMS_FILE.exists():
         raise InputError(f"{PARAMS_FILE} is missing here; run the command in the project's folder")
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    params = yaml.load(PARAMS_FILE.read_text(encoding="utf-8"))
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 4096
+    params = editor.load(PARAMS_FILE.read_text(encoding="utf-8"))
     section = params.setdefault("source", {})
     for key, default in UNSET.items():
         if key in source:
@@ -566,7 +566,7 @@ def write_section(source: Mapping[str, Any]) -> None:
             section[key] = default if default != () else None
     section.setdefault("on_bad_rows", "fail")
     with whole_file(PARAMS_FILE) as unfinished, unfinished.open("w", encoding="utf-8") as out:
-        yaml.dump(params, out)
+        editor.dump(params, out)
     print(f"section source of {PARAMS_FILE} is written")
 
 

@@ -20,7 +20,7 @@ import gzip
 import hashlib
 import io
 import re
-import subprocess
+import subprocess  # nosec B404 - git and dvc, no shell
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -175,7 +175,7 @@ def cache_folder() -> Path:
 
 def _said(*command: str) -> list[str]:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # nosec B603
     except FileNotFoundError:
         return []
     return done.stdout.split("\n")[:-1] if done.returncode == 0 else []

@@ -66,8 +66,7 @@ def test_a_mistake_is_one_message_without_a_traceback(command, tmp_path):
     assert done.stdout == ""
     assert done.stderr.count("error: ") == 1
     (at,) = (n for n, line in enumerate(done.stderr.splitlines()) if line.startswith("error: "))
-    # It is the last line; `check` goes on with what can be done about it.
-    assert (at == len(done.stderr.splitlines()) - 1) == (command != "pipeline check")
+    assert at == len(done.stderr.splitlines()) - 1
     assert "Traceback" not in done.stderr
     assert ESCAPE not in done.stderr
 

@@ -397,14 +397,14 @@ def test_an_unknown_encoding_is_named(shop):
 
 def test_a_date_that_could_mean_two_days_is_never_guessed(shop):
     log = "customer,date,amount\nann,01/02/2011,10\nbob,03/04/2011,5\n"
-    message = refused(shop, log, "'01/02/2011' fits %m/%d/%Y and %d/%m/%Y", layout="order_log")
+    message = refused(shop, log, "'01/02/2011' fits %d/%m/%Y and %m/%d/%Y", layout="order_log")
     assert "set source.date_format" in message
     rows = shop.read(layout="order_log", date_format="%d/%m/%Y")
     assert rows[0]["sold_at"] == moment(2011, 2, 1)
 
 
 def test_one_row_may_settle_how_dates_are_written(shop):
-    late = "".join(f"c{n},01/02/2011,10\n" for n in range(3000)) + "ann,25/12/2011,10\n"
+    late = "".join(f"c{n},01/02/2011,10\n" for n in range(3000)) + "ann,25/03/2011,10\n"
     shop.write("customer,date,amount\n" + late)
     assert shop.read(layout="order_log")[0]["sold_at"] == moment(2011, 2, 1)
 

@@ -149,7 +149,9 @@ def test_28_years_later_everything_is_the_same_but_the_dates(told, tmp_path):
     run_dag(tmp_path)
     for name in ("customers", "later_purchases", "segments", "migration", "drift"):
         before, after = table(told, name), table(tmp_path, name)
-        for column in before.columns[before.columns.str.endswith("_date")]:
+        for column in before.columns[
+            before.columns.str.endswith("_date") | (before.columns == "since")
+        ]:
             before[column] += pd.Timedelta(days=DAYS_OF_28_YEARS)
         assert_frame_equal(before, after, obj=name)
     before, after = (table(folder, "customer_forecasts") for folder in (told, tmp_path))

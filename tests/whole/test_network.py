@@ -72,7 +72,7 @@ def test_the_whole_dag_runs_without_a_network_and_asks_for_none(without_network,
     done = run(*without_network, "dvc", "repro", "--force", cwd=clone, **settings)
     for made in ("data/segments.parquet", "reports/segments.csv", "reports/segments.html"):
         assert (clone / made).stat().st_size > 0
-    assert done.stdout.count("Running stage") == 10
+    assert done.stdout.count("Running stage") == 12
     assert file.read_text() == ""
     assert done.stderr.splitlines()[-1] == "without a route: 0"
 

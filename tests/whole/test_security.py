@@ -59,7 +59,7 @@ def test_ruffs_rules_of_security_are_on_for_the_pipeline():
 def test_make_check_runs_every_check():
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\ncheck:")[1].split("\n\n")[0]
     for tool in ("ruff check .", "ruff format --check .", "mypy", "bandit"):
-        assert f"@{tool}" in recipe
+        assert f"@$(BIN)/{tool}" in recipe
 
 
 def test_nothing_is_unpickled_evaluated_or_told_to_a_shell():
