@@ -439,7 +439,7 @@ def test_lines_that_cannot_be_read_are_left_out_and_told_where_that_is_asked_for
         read = engine.collect(read_lines(engine, reading, tmp_path, log))
     assert read["invoice_id"].tolist() == ["536365"]
     assert [r.message for r in caplog.records if r.levelno == logging.WARNING] == [
-        f"left out: {file}, row 3, column Quantity: 'six' is not a whole number",
+        f"left out: {file}, row 3, column Quantity: 'six' is not a number below 10^10",
         "1 lines cannot be read and are left out (source.on_bad_rows)",
     ]
 

@@ -7,7 +7,6 @@ from datetime import date
 import pytest
 
 from pipeline.core.text import words
-from pipeline.render_report.page import sentence
 
 NAN = float("nan")
 
@@ -142,11 +141,3 @@ def test_another_language_writes_its_own_figures():
 )
 def test_a_figure_is_written_in_its_contracts_unit(unit, text):
     assert words.quantity(12, unit, "£") == text
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [("  ", ""), (" ends here", "Ends here."), ("why?", "Why?"), ("two:", "Two:")],
-)
-def test_a_sentence_has_a_capital_and_a_stop_and_nothing_stays_nothing(text, told):
-    assert sentence(text) == told

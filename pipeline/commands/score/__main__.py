@@ -160,7 +160,12 @@ def request_of(arguments: argparse.Namespace) -> Request:
     own: dict[str, Any] = {"path": arguments.file, "files": None}
     if arguments.layout is not None:
         kept = {"path", "layout", "on_bad_rows"}
-        own = {name: None for name in Reading.model_fields if name not in kept} | own
+        fields = {n: f for n, f in Reading.model_fields.items() if n not in kept}
+        unset = {
+            n: None if f.is_required() else f.get_default(call_default_factory=True)
+            for n, f in fields.items()
+        }
+        own = unset | own
         own |= {"layout": arguments.layout, "columns": {}}
     own |= dict(setting(text) for text in arguments.set)
     return Request(
