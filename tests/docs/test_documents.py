@@ -15,6 +15,7 @@ PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 TARGETS = set(re.findall(r"(?m)^([a-z_-]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
 FOLDERS = "pipeline|tests|docs|bench|metrics"
+MADE = {"pipeline/settings/definitions/kept.yaml"}  # by `python -m pipeline keep`
 
 
 def pages() -> list[pytest.param]:
@@ -33,7 +34,7 @@ def test_what_a_page_names_exists(page: Path):
     missing += [
         name
         for name in re.findall(rf"(?<![\w./-])((?:{FOLDERS})/[\w./-]*\.(?:py|md|yaml))", prose)
-        if not (ROOT / name).exists()
+        if not (ROOT / name).exists() and name not in MADE
     ]
     missing += [f"make {n}" for n in re.findall(r"`make ([a-z_-]+)", text) if n not in TARGETS]
     named = re.findall(r"python -m pipeline ([a-z]\w*)", text)
