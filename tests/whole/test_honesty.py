@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -52,7 +53,10 @@ def test_planted_groups_are_structure_and_are_found(seed):
     centres = np.array([[0, 0, 0], [3, 3, 0], [0, 3, 3], [3, 0, 3]])
     logs = 2 + centres[planted] + rng.normal(scale=0.2, size=(600, 3))
     assert structure_of(logs, seed) == "4 clusters"
-    shop = Snapshot("2011-12-10", {"rfm": np.expm1(logs)}, np.full(600, -1), np.arange(600))
+    everyone = np.arange(600)
+    shop = Snapshot(
+        "2011-12-10", {"rfm": np.expm1(logs)}, np.ones((600, 4)), np.full(600, -1), everyone
+    )
     (found,) = fit_family(Family("kmeans", "rfm", "log", (4,), False), shop, (), SETTING, seed)
     assert adjusted_rand_score(planted, found.labels(shop)) > 0.99
 
@@ -79,7 +83,7 @@ def test_what_customers_buy_after_a_cut_moves_neither_segments_nor_their_order(
 def with_signal(cut: Snapshot) -> Snapshot:
     """The cut with other outcomes: every second customer buys for a thousand."""
     spend = np.where(np.arange(len(cut.group)) % 2 == 0, 1000.0, 0.0)
-    return Snapshot(cut.date, cut.features, cut.group, cut.customer, spend)
+    return replace(cut, spend=spend)
 
 
 def test_lines_after_a_cut_change_no_customer_of_a_snapshot_up_to_it(tmp_path):

@@ -103,7 +103,7 @@ def test_other_names_of_customers_and_products_change_nothing_but_the_names(told
         assert_frame_equal(before, after, obj=name)
     # Beside these tables names stand in lists of best and typical ones, where of equals the
     # first by name is taken, and in what is sorted by name; ingest fingerprints the file.
-    by_name = {"exploration", "products_to_review", "ingest"}
+    by_name = {"exploration", "products_to_review", "ingest", "summary"}
     assert {Path(name).stem for name in different(told, tmp_path)} <= named | by_name
 
 
