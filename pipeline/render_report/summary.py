@@ -17,7 +17,7 @@ FIGURES = {
     "explained_se": "select.chosen.eta_squared_se",
     "stability": "select.chosen.jaccard",
     "auc": "select.chosen.auc",
-    "forecast": "profile.value.expected.spend",
+    "forecast": "profile.forecast.expected.spend",
     "retention": "profile.monthly_retention",
     "rules": "profile.rules.fidelity",
     "next_category": "profile.next_category.hit_rate",

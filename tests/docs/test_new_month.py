@@ -62,7 +62,8 @@ def test_a_delivery_reruns_the_pipeline_and_the_versions_are_told_apart(tmp_path
     assert set(causes["cause"]) == {"time passing", "own behaviour"}
     moved = sum(n for row, each in found["moves"].items() for to, n in each.items() if to != row)
     assert causes["customers"].sum() == moved
-    figures = json.loads((clone / "metrics/select.json").read_text(encoding="utf-8"))["kept"]
+    (measured,) = json.loads((clone / "metrics/select.json").read_text(encoding="utf-8"))
+    figures = measured["kept"]
     assert figures["since"] == after[0].strftime("%Y-%m-%d")
     segments = pd.read_parquet(clone / "data/segments.parquet")
     order = segments.groupby("segment")["segment_id"].first()

@@ -73,7 +73,7 @@ def test_shuffled_rows_in_many_files_and_a_file_without_rows_change_no_byte(told
         write_rows(tmp_path / "shop" / f"{part}.csv", header, rows[part::7])
     write_rows(tmp_path / "shop" / "9 nothing sold.csv", header, [])
     write_params(tmp_path, "shop")
-    run_dag(tmp_path)
+    run_dag(tmp_path, WITH_REPORT)
     # The figures of ingest count the files.
     assert set(different(told, tmp_path)) <= {"metrics/ingest.json"}
 
@@ -91,14 +91,22 @@ def test_other_names_of_customers_and_products_change_nothing_but_the_names(told
 
     retold(told / "shop.csv", tmp_path / "shop.csv", tell)
     write_params(tmp_path, "shop.csv")
-    run_dag(tmp_path)
-    named = {"customers", "later_purchases", "segments", "customer_forecasts", "product_categories"}
+    run_dag(tmp_path, WITH_REPORT)
+    named = {
+        "customers",
+        "later_purchases",
+        "segments",
+        "customer_forecasts",
+        "customer_months",
+        "customer_prices",
+        "product_categories",
+    }
     for name in named:
         before, after = table(told, name), table(tmp_path, name)
         for column, names in (("customer_id", customers), ("stock_code", codes)):
             if column in before:
                 before[column] = before[column].map(names).fillna(before[column])
-        key = [c for c in ("snapshot_date", "customer_id", "stock_code") if c in before]
+        key = [c for c in ("snapshot_date", "month", "customer_id", "stock_code") if c in before]
         before, after = (t.sort_values(key, ignore_index=True) for t in (before, after))
         assert_frame_equal(before, after, obj=name)
     # Beside these tables names stand in lists of best and typical ones, where of equals the
@@ -125,11 +133,11 @@ def test_prices_in_another_currency_give_the_same_segments(told, tmp_path, times
 
     retold(told / "shop.csv", tmp_path / "shop.csv", tell)
     write_params(tmp_path, "shop.csv", explore={"basket_value_edges": [0, 7]})
-    run_dag(tmp_path)
+    run_dag(tmp_path, WITH_REPORT)
     columns = ["snapshot_date", "customer_id", "segment_id", "segment"]
     assert_frame_equal(table(told, "segments")[columns], table(tmp_path, "segments")[columns])
     assert_frame_equal(
-        table(told, "segments"), table(tmp_path, "segments"), check_exact=False, atol=2e-6
+        table(told, "segments"), table(tmp_path, "segments"), check_exact=False, atol=1e-4
     )
     one, other = table(told, "candidates"), table(tmp_path, "candidates")
     assert_frame_equal(one, other, check_exact=False, rtol=1e-4, atol=2e-5)
@@ -146,7 +154,7 @@ def test_28_years_later_everything_is_the_same_but_the_dates(told, tmp_path):
         lambda row: moved(row, timedelta(days=DAYS_OF_28_YEARS)),
     )
     write_params(tmp_path, "shop.csv")
-    run_dag(tmp_path)
+    run_dag(tmp_path, WITH_REPORT)
     for name in ("customers", "later_purchases", "segments", "migration", "drift"):
         before, after = table(told, name), table(tmp_path, name)
         for column in before.columns[
@@ -155,8 +163,10 @@ def test_28_years_later_everything_is_the_same_but_the_dates(told, tmp_path):
             before[column] += pd.Timedelta(days=DAYS_OF_28_YEARS)
         assert_frame_equal(before, after, obj=name)
     before, after = (table(folder, "customer_forecasts") for folder in (told, tmp_path))
-    before["since"] += pd.Timedelta(days=DAYS_OF_28_YEARS)
-    assert_frame_equal(before, after, obj="customer_forecasts")
+    for column in before.columns[before.columns.str.contains("since|next_order")]:
+        before[column] += pd.Timedelta(days=DAYS_OF_28_YEARS)
+    # The clock of forecasts counts days from year 1: the last digit may be rounded otherwise.
+    assert_frame_equal(before, after, obj="customer_forecasts", check_exact=False, atol=1e-4)
     assert table(told, "candidates").equals(table(tmp_path, "candidates"))
 
 
