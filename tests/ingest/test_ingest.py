@@ -438,14 +438,13 @@ def test_what_may_be_meant_by_a_price_is_said(shop, price, source, hint):
     assert message.splitlines()[0].endswith(hint)
 
 
-def test_points_in_a_file_of_decimal_commas_are_asked_about(shop):
+def test_points_and_a_comma_can_be_read_in_one_way_only(shop):
     content = (
         GOOD.replace("2.55", '"2,55"').replace("27.50", '"27,50"').replace("3.39", '"1.003,39"')
     )
-    refused(
-        shop, content, "x.csv, row 4, column UnitPrice: '1.003,39' is not a number below 10^10; if "
-        'points part thousands, set source.thousands: "."\n', decimal=",",
-    )  # fmt: skip
+    shop.write(content)
+    prices = [row["unit_price"] for row in shop.read(decimal=",")]
+    assert Decimal("1003.39") in prices
 
 
 def test_one_mark_cannot_part_both_thousands_and_decimals(shop):

@@ -138,9 +138,10 @@ def test_the_sample_ends_with_segments_in_the_terminal_and_the_path_of_the_repor
     shown = run("python", "-m", "pipeline", "show", cwd=clone).stdout
     assert "reports/segments.html" in shown
     with duckdb.connect() as database:
+        table = f"'{clone}/data/segments.parquet'"
         names = database.execute(
-            f"select distinct segment from '{clone}/data/segments.parquet' "
-            f"where snapshot_date = (select max(snapshot_date) from '{clone}/data/segments.parquet')"
+            f"select distinct segment from {table} "
+            f"where snapshot_date = (select max(snapshot_date) from {table})"
         )
         assert all(name in shown.lower() for (name,) in names.fetchall())
     shutil.rmtree(clone / "reports")
