@@ -372,14 +372,14 @@ def test_a_real_clone_compares_head_with_the_workspace(tmp_path: Path, monkeypat
     run("dvc", "repro", cwd=clone)
     run("git", "add", "--all", cwd=clone)
     run("git", "-c", "user.name=T", "-c", "user.email=t@e", "commit", "-qm", "Run", cwd=clone)
-    text = text.replace("maximum_segments: 8", "maximum_segments: 6", 1)
+    text = text.replace("    recent_days:\n", "    recent_days: 20\n", 1)
     params.write_text(text, encoding="utf-8")
     run("dvc", "repro", cwd=clone)
 
     shown = run("python", "-m", "pipeline", "compare", "--json", cwd=clone)
     content = json.loads(shown.stdout)
-    key = "select.gates.maximum_segments"
-    assert {"key": key, "before": 8, "after": 6} in content["params"]
+    key = "select.stages.recent_days"
+    assert content["params"] == [{"key": key, "before": None, "after": 20}]
     assert "select_model" in {row["stage"] for row in content["stages"]}
     assert content["customers"]["in_both"] > 0
     assert {row["cause"] for row in content["causes"]} == {"changed definition"}
