@@ -8,11 +8,13 @@ import socket
 import sqlite3
 import subprocess
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from conftest import skip_unless
 
 from pipeline.commands.download import take_query
 from pipeline.core.run.errors import InputError
@@ -27,11 +29,9 @@ ROWS = (
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory):
     """The address of a server of its own, started as a user who is not root."""
-    if not BINARIES:
-        pytest.skip("no PostgreSQL here")
-    pytest.importorskip("adbc_driver_postgresql")
-    if os.getuid() == 0 and shutil.which("runuser") is None:
-        pytest.skip("PostgreSQL does not run as root, and there is no runuser")
+    skip_unless(BINARIES, "Debian's postgresql")
+    skip_unless(find_spec("adbc_driver_postgresql"), "the ADBC driver of PostgreSQL")
+    skip_unless(os.getuid() or shutil.which("runuser"), "runuser: PostgreSQL refuses root")
     folder = tmp_path_factory.mktemp("postgres")
     user = ["runuser", "-u", "nobody", "--"] if os.getuid() == 0 else []
     for parent in (folder, *list(folder.parents)[:3]):
