@@ -50,7 +50,7 @@ HOSTILE = (
 AS_OF = date(2011, 12, 10)
 MONTHS = [date(2011, m, 1) for m in range(1, 13)]
 SNAPSHOTS = [date(2011, 9, 30), date(2011, 10, 31), date(2011, 11, 30), AS_OF]
-NAMES = ["champions", "loyal", "at risk", "wholesale", "kept nothing"]
+NAMES = ["champions", "loyal", "at risk", "wholesale", "returned everything"]
 SIZES = [20, 30, 40, 6, 4]
 CATEGORIES = {"kitchen": "Kitchen", "lights": "Lights & candles", "party": "Party <fun>"}
 FEATURES = {
@@ -177,7 +177,7 @@ def _profile(i: int) -> dict[str, Any]:
     nothing = i == 4
     spend = [9000.0, 5000.0, 800.0, 7000.0, 0.0][i]
     return _segment(i) | {
-        "group": ["", "", "", "wholesale", "kept_nothing"][i],
+        "group": ["", "", "", "wholesale", "returned_everything"][i],
         "play": NAMES[i].replace(" ", "_"),
         "snapshot_date": AS_OF,
         "customers": SIZES[i],

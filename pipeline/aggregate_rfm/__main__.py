@@ -128,11 +128,13 @@ def uncategorized_product(sales: Lines, product_categories: Lines) -> Lines:
 def snapshot_figures(customers: Lines) -> Lines:
     """Return one row per snapshot with its totals."""
     return (
-        customers.with_columns((nw.col("frequency") == 0).cast(nw.Int64).alias("kept_nothing"))
+        customers.with_columns(
+            (nw.col("frequency") == 0).cast(nw.Int64).alias("returned_everything")
+        )
         .group_by("snapshot_date")
         .agg(
             nw.len().alias("customers"),
-            nw.col("kept_nothing").sum(),
+            nw.col("returned_everything").sum(),
             nw.col("frequency").sum().alias("orders"),
             nw.col("amount").sum(),
             nw.col("recency_days").median().alias("median_recency_days"),
@@ -161,7 +163,7 @@ def figures(snapshots: pd.DataFrame, later: pd.DataFrame) -> dict[str, Any]:
         "last_snapshot": {
             "date": str(last["snapshot_date"]),
             "customers": int(last["customers"]),
-            "kept_nothing": int(last["kept_nothing"]),
+            "returned_everything": int(last["returned_everything"]),
             "orders": int(last["orders"]),
             "monetary": int(last["amount"]) * MONEY_UNIT,
             "median_recency_days": float(last["median_recency_days"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -250,19 +251,18 @@ def coverage(check: pd.DataFrame, checked: Sequence[HeldOut]) -> dict[str, Any]:
             "width": float((width / rows["expected_spend"]).median()),
             "naive_width": float((rows["naive_width"] / rows["expected_spend"]).median()),
         }
-    within: dict[str, list[NDArray[np.bool_]]] = {"spend": [], "orders": []}
+    within: defaultdict[str, list[NDArray[np.bool_]]] = defaultdict(list)
     for h in checked:
         near = h.forecast.near
         for name, ends, actual in (
-            ("spend", near.spend_interval, h.spend),
-            ("orders", near.orders_interval, h.orders),
+            ("spend_within_80", near.spend_interval, h.spend),
+            ("orders_within_80", near.orders_interval, h.orders),
         ):
             if ends is not None:
                 within[name].append((ends[0] <= actual) & (actual <= ends[1]))
-    if within["spend"]:
+    if within:
         found["customers"] = {
-            f"{name}_within_80": float(np.concatenate(parts).mean())
-            for name, parts in within.items()
+            name: float(np.concatenate(parts).mean()) for name, parts in within.items()
         }
     return {"coverage": found}
 

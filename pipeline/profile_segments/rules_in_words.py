@@ -27,7 +27,7 @@ COLUMNS = (
     "units_per_line",
 )
 WHOLE = {"recency_days", "frequency", "tenure_days"}
-KEPT_NOTHING = "kept nothing of what was ordered"
+RETURNED_EVERYTHING = "returned everything that was ordered"
 EVERYBODY = "every customer"
 FIRST_LEAST = 4  # customers in the smallest leaf of a small shop
 SMALLEST_LEAF = 100  # elsewhere a leaf has at least 1 in so many customers
@@ -51,7 +51,7 @@ class Rule:
     low: tuple[float, ...]
     high: tuple[float, ...]
     segment_id: int
-    kept_nothing: bool = False
+    returned_everything: bool = False
 
 
 def learn_rules(
@@ -69,7 +69,7 @@ def learn_rules(
     of units on a line tells apart exactly; then the leaves of a tree, which cover the rest.
     """
     kept = customers["frequency"].to_numpy() > 0
-    rules = [] if kept.all() else [_kept_nothing(segment[~kept])]
+    rules = [] if kept.all() else [_returned_everything(segment[~kept])]
     if not kept.any():
         return rules
     points, given = _points(customers[kept]), segment[kept]
@@ -96,7 +96,7 @@ def apply_rules(rules: Sequence[Rule], customers: pd.DataFrame) -> NDArray[np.in
     points = _points(customers)
     found = np.full(len(customers), -1)
     for position, rule in enumerate(rules):
-        if rule.kept_nothing:
+        if rule.returned_everything:
             found[~kept] = position
         else:
             found[kept & (found < 0) & _inside(points, rule.low, rule.high)] = position
@@ -152,8 +152,8 @@ def segment_rule(judged: pd.DataFrame, segment_id: int) -> dict[str, Any]:
 
 def rule_in_words(rule: Rule, currency: str) -> str:
     """Such as: last order at most 60 days ago, at least 4 orders and spent more than £1,200."""
-    if rule.kept_nothing:
-        return KEPT_NOTHING
+    if rule.returned_everything:
+        return RETURNED_EVERYTHING
     parts = [
         _range_in_words(column, low, high, currency)
         for column, low, high in zip(COLUMNS, rule.low, rule.high, strict=True)
@@ -187,9 +187,9 @@ def _value(column: str, value: float, currency: str) -> str:
     return words.number(float(value))
 
 
-def _kept_nothing(segment: NDArray[np.int64]) -> Rule:
+def _returned_everything(segment: NDArray[np.int64]) -> Rule:
     none = (math.nan,) * len(COLUMNS)
-    return Rule(none, none, _most_frequent(segment), kept_nothing=True)
+    return Rule(none, none, _most_frequent(segment), returned_everything=True)
 
 
 def _least_box(points: NDArray[np.float64], members: NDArray[np.bool_]) -> Box | None:

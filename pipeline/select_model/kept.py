@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.core.model.clusterings import RFM_GROUPS, OwnRules, RfmRules
 from pipeline.core.model.definition import Definition, Segment, assign
 from pipeline.core.model.grid import NAMES, Grid
-from pipeline.core.model.groups import KEPT_NOTHING, Wholesale
+from pipeline.core.model.groups import RETURNED_EVERYTHING, Wholesale
 from pipeline.core.model.transforms import feature_matrix
 from pipeline.select_model.candidates import (
     Fitted,
@@ -49,9 +49,9 @@ def definition_of(
     """
     size = fitted.clustering.size
     value = segment_values(fitted, past)
-    groups = [g for g in GROUPS if g == KEPT_NOTHING or wholesale.is_apart]
+    groups = [g for g in GROUPS if g == RETURNED_EVERYTHING or wholesale.is_apart]
     value = value[: size + len(groups)]
-    value[size + groups.index(KEPT_NOTHING)] = -np.inf  # who returned everything comes last
+    value[size + groups.index(RETURNED_EVERYTHING)] = -np.inf  # who returned everything comes last
     names = Grid.fitted(now.rhythm[now.rows(None)], max(NAMES), *setting.days)
     plays = _plays(fitted, names, now)
     segments = []
@@ -59,7 +59,7 @@ def definition_of(
         group = groups[cluster - size] if cluster >= size else ""
         play = group or plays[cluster]
         condition = ""
-        if group == KEPT_NOTHING:
+        if group == RETURNED_EVERYTHING:
             condition = "returned everything that they ordered"
         elif group:
             condition = (

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.core.model.clusterings import sample_rows
 from pipeline.core.model.definition import aged
 from pipeline.core.model.grid import COLUMNS
-from pipeline.core.model.groups import KEPT_NOTHING, WHOLESALE, Wholesale, declared_group
+from pipeline.core.model.groups import RETURNED_EVERYTHING, WHOLESALE, Wholesale, declared_group
 from pipeline.core.model.transforms import feature_columns, feature_matrix
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
@@ -24,7 +24,7 @@ from pipeline.select_model.history import KEY, in_order_of_history
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-GROUPS = (KEPT_NOTHING, WHOLESALE)
+GROUPS = (RETURNED_EVERYTHING, WHOLESALE)
 # Stability is judged on halves and on resamples: fewer than these, and clusters of it are empty.
 CUSTOMERS_PER_SEGMENT = 5
 # The name of the feature set of every feature at once, for the reference model.

@@ -303,7 +303,7 @@ def test_shuffled_lines_and_renamed_customers_give_the_same_answer(sales, random
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_equal_customers_get_equal_scores_and_kept_nothing_gets_the_lowest(engine):
+def test_equal_customers_get_equal_scores_and_returned_everything_gets_the_lowest(engine):
     sales = [sale(i, str(i), "P1", 1, 0, f"C{i}") for i in range(1, 9)]
     sales += [sale(20, "20", "P1", 1, 1, "D"), sale(21, "21", "P1", 1, 1, "E", returns=((1, 1),))]
     rows = {row["customer_id"]: row for row in features(engine, sales, SNAPSHOTS[:1])}
@@ -459,7 +459,7 @@ def test_the_figures_are_those_of_the_last_snapshot_and_of_what_came_later(engin
     assert found["last_snapshot"] == {
         "date": "2011-02-28",
         "customers": 2,
-        "kept_nothing": 1,
+        "returned_everything": 1,
         "orders": 2,
         "monetary": Decimal(9),
         "median_recency_days": 20.0,

@@ -220,7 +220,7 @@ def test_a_new_customer_and_a_product_never_sold_get_a_segment_and_a_category(
     assert "too few customers to tell" in messages
 
 
-def test_what_was_taken_back_whole_leaves_a_customer_who_kept_nothing(
+def test_what_was_taken_back_whole_leaves_a_customer_who_returned_everything(
     trained: Path, score: Score, tmp_path: Path
 ) -> None:
     header, lines = header_and_lines(trained)
@@ -231,7 +231,11 @@ def test_what_was_taken_back_whole_leaves_a_customer_who_kept_nothing(
     file = write_csv(tmp_path / "back.csv", header, [bought, back, only_back])
     _, rows, messages = score(file)
     (row,) = rows.to_dict("records")
-    assert (row["customer_id"], row["segment"], row["confidence"]) == ("NOBODY", "kept nothing", 1)
+    assert (row["customer_id"], row["segment"], row["confidence"]) == (
+        "NOBODY",
+        "returned everything",
+        1,
+    )
     assert pd.isna(row["recency_days"])
     assert "1 customer of the file is not scored" in messages
     _, rows, _ = score(file, "--as-of", "2011-12-08")

@@ -49,7 +49,8 @@ def defined(algorithm: str = "grid", transform: str = "raw") -> Definition:
     clustering = fit_clusterings(algorithm, points, [5], 0, later)[0]
     size = clustering.size
     groups = [
-        Segment(g, size + n, g, "declared") for n, g in enumerate(("wholesale", "kept_nothing"))
+        Segment(g, size + n, g, "declared")
+        for n, g in enumerate(("wholesale", "returned_everything"))
     ]
     condition = "a condition" if algorithm == "grid" else ""
     names = Grid.fitted(features, 11)
@@ -71,9 +72,9 @@ def defined(algorithm: str = "grid", transform: str = "raw") -> Definition:
 
 def test_who_returned_everything_and_who_buys_by_the_box_are_declared_groups():
     rows = pd.DataFrame({"frequency": [0, 5, 2, 5], "units_per_line": [900.0, 100, 900, 99]})
-    assert list(declared_group(rows, RULE)) == ["kept_nothing", "wholesale", "", ""]
+    assert list(declared_group(rows, RULE)) == ["returned_everything", "wholesale", "", ""]
     off = RULE.model_copy(update={"is_apart": False})
-    assert list(declared_group(rows, off)) == ["kept_nothing", "", "", ""]
+    assert list(declared_group(rows, off)) == ["returned_everything", "", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_a_definition_comes_back_and_gives_each_row_alone_the_same_segment(
     pd.testing.assert_frame_equal(together, assign(definition, rows))
     alone = pd.concat([assign(back, rows.iloc[[n]]) for n in range(40)])
     pd.testing.assert_frame_equal(alone, together[:40])
-    assert together["play"].iloc[:2].tolist() == ["kept_nothing", "wholesale"]
+    assert together["play"].iloc[:2].tolist() == ["returned_everything", "wholesale"]
     assert together["segment_id"].iloc[:2].tolist() == [definition.size - 1, 0]
     assert together["confidence"].between(0, 1).all()
 

@@ -27,7 +27,7 @@ def test_it_is_taken_within_a_horizon_of_the_first_snapshot():
     assert money_unit(rows, 30) == pytest.approx(0.01)
 
 
-def test_who_kept_nothing_does_not_count_and_where_nobody_did_it_is_one():
+def test_who_returned_everything_does_not_count_and_where_nobody_did_it_is_one():
     nothing = shop(0.0, 0.0, frequency=0)
     assert money_unit(pd.concat([nothing, shop(900.0)]), 90) == 3.0
     assert money_unit(nothing, 90) == 1.0

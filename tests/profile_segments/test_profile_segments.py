@@ -128,7 +128,7 @@ def shop(days: int = 300, customers: int = 80, products: int = 6, parts: int = 3
         .reindex(range(parts + 2))  # the last one is an empty group
     )
     names = medians.reset_index().fillna({"frequency": 0.0, "monetary": 0.0})
-    groups = ["kept_nothing", "wholesale"]
+    groups = ["returned_everything", "wholesale"]
     plays = ["champions", "loyal", "need_attention", "about_to_sleep", "at_risk", "lost"]
     names["play"] = [*plays[: parts - 1], "lost", *groups]
     names["group"] = [""] * parts + groups
@@ -193,12 +193,12 @@ def test_everything_adds_up_to_the_whole_shop():
 def test_who_sent_everything_back_has_a_profile_and_a_play():
     shop()
     profile_segments.main()
-    kept_nothing = read_table(PROFILES).set_index("segment").loc["kept nothing"]
-    assert kept_nothing["return_rate"] == 1
-    assert kept_nothing["revenue"] == 0
+    returned_everything = read_table(PROFILES).set_index("segment").loc["returned everything"]
+    assert returned_everything["return_rate"] == 1
+    assert returned_everything["revenue"] == 0
     (row,) = read_table(CUSTOMER_FORECASTS).query("customer_id == '=0'").to_dict("records")
     assert np.isnan(row["recency_days"])
-    assert row["play"] == "kept_nothing"
+    assert row["play"] == "returned_everything"
 
 
 def test_the_same_inputs_give_the_same_bytes_on_any_number_of_threads(folder, monkeypatch):

@@ -120,6 +120,6 @@ def test_home_is_where_most_orders_went_and_of_equals_the_first_by_name():
     assert home_countries(orders).to_dict() == {"x": "B", "y": "A"}
 
 
-def test_who_kept_nothing_has_no_top_category():
+def test_who_returned_everything_has_no_top_category():
     frame = pd.DataFrame({"spend_share_a": [0.0, 0.4], "spend_share_b": [0.0, 0.6]})
     assert top_category(frame, ["a", "b"]) == [None, "b"]

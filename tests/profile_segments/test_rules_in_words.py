@@ -73,11 +73,11 @@ def test_thresholds_are_said_as_people_say_them_and_judged_as_said():
     ]
 
 
-def test_who_kept_nothing_has_a_rule_of_its_own():
+def test_who_returned_everything_has_a_rule_of_its_own():
     frame = customers(40)
     frame.loc[:4, ["frequency", "recency_days"]] = [0, np.nan]
     segment = np.where(frame["frequency"] == 0, 3, 0)
-    assert words_of(frame, segment)[3] == "kept nothing of what was ordered"
+    assert words_of(frame, segment)[3] == "returned everything that was ordered"
     nobody = frame.assign(frequency=0)
     assert len(learnt(nobody, np.full(40, 3))) == 1
 

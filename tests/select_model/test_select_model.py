@@ -62,7 +62,7 @@ def test_a_shop_with_habits_is_segmented_and_everyone_is_in_one_segment(tmp_path
     names = read_table(SEGMENT_NAMES).set_index("segment_id")
     assert (segments["segment"] == segments["segment_id"].map(names["segment"])).all()
     assert names["segment"].is_unique
-    assert names.index[-1] == names.index[names["group"] == "kept_nothing"][0]
+    assert names.index[-1] == names.index[names["group"] == "returned_everything"][0]
     nothing = segments[customers["frequency"] == 0]
     assert set(nothing["segment"]) == {names.loc[names.index[-1], "segment"]}
 
@@ -74,7 +74,7 @@ def test_segments_are_numbered_by_what_their_customers_bought_later(tmp_path, mo
     joined = joined[joined["snapshot_date"].isin(newest)]
     later = np.log1p(joined["later_spend"].astype(float)).groupby(joined["segment_id"]).mean()
     group = read_table(SEGMENT_NAMES).set_index("segment_id")["group"]
-    assert later[group != "kept_nothing"].is_monotonic_decreasing
+    assert later[group != "returned_everything"].is_monotonic_decreasing
 
 
 def test_independent_columns_have_no_structure_and_predict_nothing(tmp_path, monkeypatch):

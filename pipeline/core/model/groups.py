@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pipeline.core.run.params import StageParams
 
-KEPT_NOTHING = "kept_nothing"
+RETURNED_EVERYTHING = "returned_everything"
 WHOLESALE = "wholesale"
 
 
@@ -23,11 +23,11 @@ class Wholesale(StageParams):
 
 def declared_group(customers: pd.DataFrame, wholesale: Wholesale) -> NDArray[np.str_]:
     """The declared group of each row, or an empty text where the clustering decides."""
-    group = np.full(len(customers), "", dtype="<U12")
+    group = np.full(len(customers), "", dtype=f"<U{len(RETURNED_EVERYTHING)}")
     orders = customers["frequency"].to_numpy()
     if wholesale.is_apart:
         units = customers["units_per_line"].to_numpy(float)
         is_large = units >= wholesale.minimum_units_per_line
         group[is_large & (orders >= wholesale.minimum_orders)] = WHOLESALE
-    group[orders == 0] = KEPT_NOTHING
+    group[orders == 0] = RETURNED_EVERYTHING
     return group

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.core.model.grid import NAMES
-from pipeline.core.model.groups import KEPT_NOTHING, WHOLESALE
+from pipeline.core.model.groups import RETURNED_EVERYTHING, WHOLESALE
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import StageParams, parse_params
 from pipeline.core.run.yaml_text import YAMLError, load_yaml
@@ -82,7 +82,7 @@ def read_playbook(path: Path = PLAYBOOK) -> Playbook:
     problems = list(_name_problems(playbook.plays))
     for where, there, wanted in (
         ("rules", playbook.rules, NAMES[max(NAMES)]),
-        ("groups", playbook.groups, (WHOLESALE, KEPT_NOTHING)),
+        ("groups", playbook.groups, (WHOLESALE, RETURNED_EVERYTHING)),
     ):
         problems += [f"{where}.{key} is missing" for key in wanted if key not in there]
     if problems:

@@ -26,7 +26,7 @@ PROFILES = Table(
     columns=(
         integer("segment_id", "0 = the most valuable", least=0),
         text("segment", "the segment's name"),
-        text("group", "declared group's key (wholesale, kept_nothing), else empty"),
+        text("group", "declared group's key (wholesale, returned_everything), else empty"),
         text("play", "key of the play in pipeline/settings/playbook.yaml"),
         day("snapshot_date", "the last snapshot, that all of this describes"),
         count("customers", "members", least=1),
