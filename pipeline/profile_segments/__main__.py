@@ -226,7 +226,10 @@ def describe(
         months=months,
     )
     power = params.power
-    offers = offered(lines.bought, shop.day.toordinal(), shop.products)
+    day = shop.day.toordinal()
+    offer_check = offer_figures(lines.bought, day)
+    by_neighbours = offer_check.get("beats_the_most_popular", False)
+    offers = offered(lines.bought, day, shop.products, by_neighbours=by_neighbours)
     customers = customer_rows(shop, forecast, since).merge(offers, on="customer_id", how="left")
     strategies = strategy_rows(
         facts,
@@ -262,7 +265,7 @@ def describe(
         "changes": change_figures(since, latest),
         "rules": rule_figures(shop, rules),
         "next_category": next_category_figures(shop, horizon_days),
-        "next_products": offer_figures(lines.bought, shop.day.toordinal()),
+        "next_products": offer_check,
         "forecast": {"currency": currency, "horizon_days": horizon_days, **forecast.figures},
         "segments": segment_figures(facts),
     }

@@ -2,7 +2,8 @@
 
 Products are neighbours as far as the same customers bought them: cosine of their columns in the
 table of customers and products, a customer of many products counting less (TF-IDF). A customer's
-products each vote for their neighbours.
+products each vote for their neighbours. Where that does not beat the most popular products by two
+standard errors on the days just over, the most popular ones are offered instead.
 """
 
 from __future__ import annotations
@@ -58,10 +59,13 @@ class Bought:
         return csr_matrix((np.ones(int(rows.sum())), place), shape)
 
 
-def best_unbought(owned: csr_matrix, offers: int = OFFERS) -> NDArray[np.int64]:
+def best_unbought(
+    owned: csr_matrix, offers: int = OFFERS, *, by_neighbours: bool = True
+) -> NDArray[np.int64]:
     """The products (columns) to offer to each customer (row), best first; −1 where none is left.
 
-    Products without a neighbour among the customer's own follow by the number of their buyers.
+    Products without a neighbour among the customer's own follow by the number of their buyers,
+    which alone decides where it is not `by_neighbours`.
     """
     buyers = np.asarray(owned.sum(axis=0)).ravel()
     step = -(-owned.shape[0] // MOST_LEARNT_FROM)
@@ -72,20 +76,13 @@ def best_unbought(owned: csr_matrix, offers: int = OFFERS) -> NDArray[np.int64]:
     found = np.full((owned.shape[0], offers), -1)
     for start in range(0, owned.shape[0], BLOCK):
         mine = owned[start : start + BLOCK]
-        scores = np.round(normalize(mine, norm="l1") @ alike + usual, 9)
+        votes = normalize(mine, norm="l1") @ alike if by_neighbours else np.zeros(mine.shape)
+        scores = np.round(votes + usual, 9)
         scores[mine.nonzero()] = -1
         best = _highest(scores, offers)
         kept = np.take_along_axis(scores, best, axis=1) >= 0
         found[start : start + BLOCK, : best.shape[1]] = np.where(kept, best, -1)
     return found
-
-
-def popular_unbought(owned: csr_matrix, offers: int = OFFERS) -> NDArray[np.int64]:
-    """The rival: the products with most buyers, of those that each customer never bought."""
-    buyers = np.asarray(owned.sum(axis=0)).ravel()
-    scores = np.tile(buyers, (owned.shape[0], 1))
-    scores[owned.nonzero()] = -1
-    return _highest(scores, offers)
 
 
 def offer_figures(bought: Bought, day: int) -> dict[str, Any]:
@@ -102,19 +99,27 @@ def offer_figures(bought: Bought, day: int) -> dict[str, Any]:
         name: np.take_along_axis(new, offers.clip(0), axis=1).any(axis=1)
         for name, offers in (
             ("hit_rate", best_unbought(owned)[rows]),
-            ("hit_rate_of_the_most_popular", popular_unbought(owned[rows])),
+            ("hit_rate_of_the_most_popular", best_unbought(owned, by_neighbours=False)[rows]),
         )
     }
     apart = hits["hit_rate"].astype(float) - hits["hit_rate_of_the_most_popular"]
     error = float(apart.std() / np.sqrt(len(rows)))
-    rates = {name: float(hit.mean()) for name, hit in hits.items()}
-    return {"is_checked": True, "days": CHECK_DAYS, "customers": len(rows), **rates, "error": error}
+    return {
+        "is_checked": True,
+        "days": CHECK_DAYS,
+        "customers": len(rows),
+        **{name: float(hit.mean()) for name, hit in hits.items()},
+        "error": error,
+        "beats_the_most_popular": bool(apart.mean() > 2 * error),
+    }
 
 
-def offered(bought: Bought, day: int, titles: dict[str, str]) -> pd.DataFrame:
+def offered(
+    bought: Bought, day: int, titles: dict[str, str], *, by_neighbours: bool
+) -> pd.DataFrame:
     """One row per customer: customer_id and next_products, their descriptions joined by "; "."""
     names = [titles.get(str(code)) or str(code) for code in bought.products]
-    best = best_unbought(bought.owned(0, day))
+    best = best_unbought(bought.owned(0, day), by_neighbours=by_neighbours)
     texts = ["; ".join(names[i] for i in row if i >= 0) or None for row in best]
     return pd.DataFrame({"customer_id": bought.customers, "next_products": texts})
 

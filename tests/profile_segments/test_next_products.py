@@ -42,12 +42,25 @@ def test_offers_beat_the_popular_ones_where_there_are_tastes():
     found = offer_figures(Bought.of(baskets()), DAY)
     assert found["customers"] == 300
     assert found["hit_rate"] > found["hit_rate_of_the_most_popular"] + 2 * found["error"]
+    assert found["beats_the_most_popular"]
+
+
+def test_without_tastes_the_most_popular_are_offered():
+    rows = baskets()
+    rng = np.random.default_rng(2)
+    rows["stock_code"] = [f"p{p:02}" for p in np.minimum(rng.geometric(0.2, len(rows)), 20)]
+    bought = Bought.of(rows.drop_duplicates(["customer_id", "stock_code"]))
+    assert not offer_figures(bought, DAY)["beats_the_most_popular"]
+    owned = bought.owned(0, DAY)
+    (first, *_), *_ = best_unbought(owned, by_neighbours=False)
+    mine, buyers = owned.toarray()[0] > 0, owned.toarray().sum(axis=0)
+    assert buyers[first] == buyers[~mine].max()
 
 
 def test_who_bought_all_is_offered_nothing_and_names_are_told():
     rows = [("a", "x", 1), ("a", "y", 1), ("b", "x", 2)]
     bought = Bought.of(pd.DataFrame(rows, columns=["customer_id", "stock_code", "day"]))
-    found = offered(bought, DAY, {"x": "LAMP", "y": "HEART MUG"})
+    found = offered(bought, DAY, {"x": "LAMP", "y": "HEART MUG"}, by_neighbours=True)
     assert found["next_products"].tolist()[1] == "HEART MUG"
     assert pd.isna(found["next_products"][0])
     assert offer_figures(bought, DAY) == {"is_checked": False}

@@ -334,8 +334,8 @@ CUSTOMER_FORECASTS = Table(
         text("next_category_title", "its name", null=True),
         text(
             "next_products",
-            "up to three products never bought, which buyers of the own ones bought; null where "
-            "none is left or nothing was kept",
+            "up to three products never bought, which buyers of the own ones bought (or the most "
+            "popular, where these are bought as often); null where none is left",
             null=True,
         ),
         share(
