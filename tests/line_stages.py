@@ -39,7 +39,7 @@ def prepare(folder: Path, source: Path | None = None, lines: int = 3000) -> None
     products = rows.group_by("stock_code").aggregate([]).to_pandas()
     shelf = products["stock_code"].str[-1].isin(list("02468")).map({True: "even", False: "odd"})
     columns = {"category": shelf, "category_title": shelf, "description": "", "confidence": 1.0}
-    columns |= {"runner_up": None, "decided_by": "override", "map_x": 0.0, "map_y": 0.0}
+    columns |= {"runner_up": None, "decided_by": "override"}
     here = replace(PRODUCT_CATEGORIES, path=folder / PRODUCT_CATEGORIES.path)
     write_table(here, products.assign(**columns))
 

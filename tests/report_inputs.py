@@ -137,7 +137,7 @@ def tables(*, hostile: bool, bare: bool) -> dict[Table, list[dict[str, Any]]]:
         CATEGORY_MONTHS: [
             _category_month(month, i, key) for i, key in enumerate(CATEGORIES) for month in MONTHS
         ],
-        PRODUCT_CATEGORIES: [_product(n, chance) for n in range(60)],
+        PRODUCT_CATEGORIES: [_product(n) for n in range(60)],
     }  # fmt: skip
     if bare:
         for table in (
@@ -547,13 +547,12 @@ def _category_facts(key: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _product(n: int, chance: np.random.Generator) -> dict[str, Any]:
+def _product(n: int) -> dict[str, Any]:
     key = list(CATEGORIES)[n % 3]
     return {
         "stock_code": f"P{n}", "description": f"PRODUCT {n}", "category": key,
         "category_title": CATEGORIES[key], "confidence": 0.8, "runner_up": "party",
-        "decided_by": "seed", "map_x": float(chance.normal() + 3 * (n % 3)),
-        "map_y": float(chance.normal()),
+        "decided_by": "seed",
     }  # fmt: skip
 
 

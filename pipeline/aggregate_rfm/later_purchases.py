@@ -27,16 +27,10 @@ def later_purchases(
 ) -> Lines:
     """Return orders and spend on days D+1 to D+horizon for every row of `customers` at D.
 
-    What was returned within the horizon does not count; what was returned after it does.
+    What was returned within the horizon does not count; what was returned after it does. Without a
+    snapshot there is no row.
     """
-    if not snapshots:
-        return customers.filter(nw.col("frequency") < 0).select(
-            "snapshot_date",
-            "customer_id",
-            nw.col("frequency").alias("later_orders"),
-            nw.col("monetary").alias("later_spend"),
-        )
-    windows = snapshots_frame(customers, snapshots).select(
+    windows = snapshots_frame(customers, snapshots or (date.min,)).select(
         "snapshot_date",
         nw.col("snapshot_day").alias("start"),
         (nw.col("snapshot_day") + horizon_days).alias("end"),

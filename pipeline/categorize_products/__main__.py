@@ -72,7 +72,7 @@ def main() -> None:
             if params.overrides
             else {}
         )
-        labels, categorized = categorized_products(products, fit, overrides, pairs)
+        labels, categorized = categorized_products(products, fit, overrides)
         write_table(PRODUCT_CATEGORIES, categorized)
         write_table(CATEGORY_WORDS, text_model(fit, labels, params))
         facts, months = category_facts(engine.database, SALES.path, categorized, fit, labels)

@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from scipy import sparse
 
 from pipeline.categorize_products.fit import Fit
-from pipeline.categorize_products.product_map import product_map
 from pipeline.categorize_products.quality import telling_words
 from pipeline.core.tables.contract import parquet_glob
 from pipeline.core.text.spreadsheet import safe_csv
@@ -23,7 +21,7 @@ Positions = npt.NDArray[np.int64]
 
 
 def categorized_products(
-    products: pd.DataFrame, fit: Fit, overrides: dict[str, str], pairs: sparse.csr_array
+    products: pd.DataFrame, fit: Fit, overrides: dict[str, str]
 ) -> tuple[Positions, pd.DataFrame]:
     """Each product's category as a position, and the rows of product_categories."""
     keys = np.array(list(fit.categories), dtype=object)
@@ -38,7 +36,6 @@ def categorized_products(
             chosen = int(np.flatnonzero(keys == overrides[code])[0])
             runner_up[row] = labels[row] if labels[row] != chosen else runner_up[row]
             labels[row], confidence[row], decided[row] = chosen, 1.0, "override"
-    places = product_map(labels, pairs, confidence).round(4)
     rows = pd.DataFrame(
         {
             "stock_code": products["stock_code"],
@@ -48,8 +45,6 @@ def categorized_products(
             "confidence": confidence.round(4).clip(0, 1),
             "runner_up": keys[runner_up],
             "decided_by": decided,
-            "map_x": places[:, 0],
-            "map_y": places[:, 1],
         }
     )
     return labels, rows

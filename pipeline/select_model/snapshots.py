@@ -185,6 +185,6 @@ def in_time(
         raise InputError(
             f"{LATER_PURCHASES.path} has {len(known)} snapshots with outcomes of at least "
             f"{fewest} customers, which do not span two horizons of {horizon_days} days: "
-            "give a longer history, a shorter shop.horizon_days, or rfm.snapshots: month_ends"
+            "give a longer history or a shorter shop.horizon_days"
         )
     return now, tuple(known[-past_snapshots:]), found[-origins:]

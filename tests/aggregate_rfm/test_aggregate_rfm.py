@@ -10,38 +10,25 @@ from typing import Any
 
 import duckdb
 import narwhals as nw
-import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shops import paid
 
-from pipeline.aggregate_rfm.__main__ import (
-    Params,
-    days_of_sales,
-    figures,
-    later_figures,
-    sales_span,
-    snapshot_dates,
-    snapshot_figures,
-    uncategorized_product,
-)
-from pipeline.aggregate_rfm.calendar import month_ends, period_of
+from pipeline.aggregate_rfm.__main__ import SPAN, TOTALS, days_of_sales, snapshot_dates
+from pipeline.aggregate_rfm.calendar import period_of
 from pipeline.aggregate_rfm.features import customer_features
 from pipeline.aggregate_rfm.later_purchases import later_purchases, whole_horizons
 from pipeline.aggregate_rfm.movements import movements
 from pipeline.aggregate_rfm.rfm_scores import with_scores
 from pipeline.core.engines.expressions import day_number
 from pipeline.core.run.errors import InputError
-from pipeline.core.run.params import parse_params
 from pipeline.core.tables.clean import RETURNED_UNITS, SALES
 
 START = date(2011, 1, 30)
 CATEGORIES = {"P1": "kitchen", "P2": "kitchen", "P3": "party"}
-ENGINES = ("pandas", "duckdb")
 NEXT_YEAR = date(2012, 12, 31)
-PARAMS = {"as_of": None, "snapshots": "month_ends"}
 
 
 def sale(  # noqa: PLR0917, a line reads as a row
@@ -74,14 +61,12 @@ def sale(  # noqa: PLR0917, a line reads as a row
     )
 
 
-def lazy(engine: str, table: pa.Table) -> nw.LazyFrame[Any]:
-    if engine == "pandas":
-        return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
+def lazy(table: pa.Table) -> nw.LazyFrame[Any]:
     return nw.from_native(duckdb.from_arrow(table))
 
 
-def frames(engine: str, sales: list[dict[str, Any]]) -> tuple[nw.LazyFrame[Any], ...]:
-    """Sales, returned units and product categories on an engine."""
+def frames(sales: list[dict[str, Any]]) -> tuple[nw.LazyFrame[Any], ...]:
+    """Sales, returned units and product categories."""
     lines = [{k: v for k, v in row.items() if k != "returns"} for row in sales]
     returned = [
         {
@@ -97,49 +82,38 @@ def frames(engine: str, sales: list[dict[str, Any]]) -> tuple[nw.LazyFrame[Any],
     ]
     categories = {"stock_code": list(CATEGORIES), "category": list(CATEGORIES.values())}
     return (
-        lazy(engine, pa.Table.from_pylist(lines, schema=SALES.schema)),
-        lazy(engine, pa.Table.from_pylist(returned, schema=RETURNED_UNITS.schema)),
-        lazy(engine, pa.table(categories)),
+        lazy(pa.Table.from_pylist(lines, schema=SALES.schema)),
+        lazy(pa.Table.from_pylist(returned, schema=RETURNED_UNITS.schema)),
+        lazy(pa.table(categories)),
     )
 
 
 def collected(frame: nw.LazyFrame[Any]) -> list[dict[str, Any]]:
-    native = frame.collect().to_native()
-    table = native if isinstance(native, pa.Table) else pa.Table.from_pandas(native)
-    rows = [{k: v for k, v in row.items() if k[:2] != "__"} for row in table.to_pylist()]
-    return sorted(
-        rows, key=lambda row: tuple(str(row[k]) for k in ("snapshot_date", "customer_id"))
-    )
+    rows = frame.collect().to_native().to_pylist()
+    return sorted(rows, key=lambda row: (row["snapshot_date"], row["customer_id"]))
 
 
-def features(
-    engine: str, sales: list[dict[str, Any]], snapshots: tuple[date, ...]
-) -> list[dict[str, Any]]:
-    return collected(scored(engine, sales, snapshots))
+def features(sales: list[dict[str, Any]], snapshots: tuple[date, ...]) -> list[dict[str, Any]]:
+    return collected(scored(sales, snapshots))
 
 
-def kept_in_duckdb(frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    return nw.from_native(duckdb.from_arrow(frame.to_native().to_arrow_table()))
+def keep(frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    return lazy(frame.to_native().to_arrow_table())
 
 
-kept_on = {"pandas": lambda frame: frame, "duckdb": kept_in_duckdb}
+def moved(sales: list[dict[str, Any]], last: date = NEXT_YEAR) -> nw.LazyFrame[Any]:
+    lines, returned, _ = frames(sales)
+    return movements(lines, returned, last, keep)
 
 
-def moved(engine: str, sales: list[dict[str, Any]], last: date = NEXT_YEAR) -> nw.LazyFrame[Any]:
-    lines, returned, _ = frames(engine, sales)
-    return movements(lines, returned, last, kept_on[engine])
-
-
-def scored(
-    engine: str, sales: list[dict[str, Any]], snapshots: tuple[date, ...]
-) -> nw.LazyFrame[Any]:
+def scored(sales: list[dict[str, Any]], snapshots: tuple[date, ...]) -> nw.LazyFrame[Any]:
     return with_scores(
         customer_features(
-            moved(engine, sales, snapshots[-1]),
-            frames(engine, sales)[2],
+            moved(sales, snapshots[-1]),
+            frames(sales)[2],
             categories=("kitchen", "party"),
             snapshots=snapshots,
-            keep=kept_on[engine],
+            keep=keep,
         )
     )
 
@@ -229,46 +203,28 @@ def some_sales(draw: st.DrawFn) -> list[dict[str, Any]]:
 SNAPSHOTS = (date(2011, 1, 31), date(2011, 2, 28), date(2011, 3, 31), date(2011, 4, 12))
 
 
-def contract_columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    unlisted = ("amount", "last_kept_day")
-    return [{k: v for k, v in row.items() if k not in unlisted} for row in rows]
-
-
-def check_against_the_reference(engine: str, sales: list[dict[str, Any]]) -> None:
-    found = contract_columns(features(engine, sales, SNAPSHOTS))
-    expected = [row for snapshot in SNAPSHOTS for row in reference(sales, snapshot)]
-    assert found == expected
-
-
 @settings(max_examples=25, deadline=None)
 @given(some_sales())
 def test_every_snapshot_equals_a_recomputation_from_its_lines(sales):
-    check_against_the_reference("duckdb", sales)
+    found = collected(scored(sales, SNAPSHOTS).drop("amount", "last_kept_day"))
+    assert found == [row for snapshot in SNAPSHOTS for row in reference(sales, snapshot)]
 
 
-@settings(max_examples=10, deadline=None)
-@given(some_sales())
-def test_pandas_gives_the_same_values(sales):
-    check_against_the_reference("pandas", sales)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_an_invoice_of_two_days_counts_once_while_any_of_it_is_kept(engine):
+def test_an_invoice_of_two_days_counts_once_while_any_of_it_is_kept():
     sales = [
         # Its first line is taken back before the second is sold: for a while it is no order.
         sale(1, "1", "P1", 1, 0, "A", returns=((20, 1),)),
         sale(2, "1", "P2", 1, 40, "A"),
     ]
-    found = features(engine, sales, SNAPSHOTS)
+    found = features(sales, SNAPSHOTS)
     assert [row["frequency"] for row in found] == [1, 0, 1, 1]
     assert [row["recency_days"] for row in found] == [1, None, 20, 32]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_return_is_known_from_its_own_day_on(engine):
+def test_a_return_is_known_from_its_own_day_on():
     sales = [sale(1, "1", "P1", 2, 0, "A", "3", returns=((29, 1),)), sale(2, "2", "P3", 1, 1, "A")]
     days = (START + timedelta(days=28), START + timedelta(days=29))
-    found = features(engine, sales, days)
+    found = features(sales, days)
     assert [row["monetary"] for row in found] == [Decimal("7.5"), Decimal("4.5")]
     assert [row["return_rate"] for row in found] == [0, 0.4]
 
@@ -286,27 +242,26 @@ def test_nothing_after_a_snapshot_changes_it(sales):
 
     before = [known(row) for row in sales if row["sold_at"].date() <= last]
     late = [sale(99, "9", "P1", 100, 80, "A"), sale(98, "1", "P2", 7, 66, "B")]
-    with_more = features("duckdb", [*sales, *late], SNAPSHOTS)
+    with_more = features([*sales, *late], SNAPSHOTS)
     upto = [row for row in with_more if row["snapshot_date"] <= last]
-    assert upto == (features("duckdb", before, SNAPSHOTS[:3]) if before else [])
+    assert upto == (features(before, SNAPSHOTS[:3]) if before else [])
 
 
 @settings(max_examples=5, deadline=None)
 @given(some_sales(), st.randoms(use_true_random=False))
 def test_shuffled_lines_and_renamed_customers_give_the_same_answer(sales, random):
     shuffled = random.sample(sales, len(sales))
-    assert features("duckdb", shuffled, SNAPSHOTS) == features("duckdb", sales, SNAPSHOTS)
+    assert features(shuffled, SNAPSHOTS) == features(sales, SNAPSHOTS)
     renamed = [r | {"customer_id": r["customer_id"] and f"x{r['customer_id']}"} for r in sales]
-    names = features("duckdb", renamed, SNAPSHOTS)
+    names = features(renamed, SNAPSHOTS)
     restored = [row | {"customer_id": row["customer_id"][1:]} for row in names]
-    assert restored == features("duckdb", sales, SNAPSHOTS)
+    assert restored == features(sales, SNAPSHOTS)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_equal_customers_get_equal_scores_and_returned_everything_gets_the_lowest(engine):
+def test_equal_customers_get_equal_scores_and_returned_everything_gets_the_lowest():
     sales = [sale(i, str(i), "P1", 1, 0, f"C{i}") for i in range(1, 9)]
     sales += [sale(20, "20", "P1", 1, 1, "D"), sale(21, "21", "P1", 1, 1, "E", returns=((1, 1),))]
-    rows = {row["customer_id"]: row for row in features(engine, sales, SNAPSHOTS[:1])}
+    rows = {row["customer_id"]: row for row in features(sales, SNAPSHOTS[:1])}
     assert {rows[f"C{i}"]["recency_score"] for i in range(1, 9)} == {1}
     assert {rows[f"C{i}"]["monetary_score"] for i in range(1, 9)} == {1}
     assert rows["D"]["recency_score"] == 5
@@ -338,133 +293,80 @@ def brute_force_later(
     return result
 
 
-def check_later(engine: str, sales: list[dict[str, Any]]) -> None:
+@settings(max_examples=12, deadline=None)
+@given(some_sales())
+def test_later_purchases_equal_a_recomputation(sales):
     snapshots = SNAPSHOTS[:2]
-    customers = scored(engine, sales, SNAPSHOTS)
-    found = collected(later_purchases(moved(engine, sales), customers, snapshots, 30))
-    expected = [
+    found = collected(later_purchases(moved(sales), scored(sales, SNAPSHOTS), snapshots, 30))
+    assert found == [
         row
         for snapshot in snapshots
         for row in brute_force_later(
             sales, snapshot, 30, [r["customer_id"] for r in reference(sales, snapshot)]
         )
     ]
-    assert found == expected
-
-
-@settings(max_examples=12, deadline=None)
-@given(some_sales())
-def test_later_purchases_equal_a_recomputation(sales):
-    check_later("duckdb", sales)
-
-
-@settings(max_examples=8, deadline=None)
-@given(some_sales())
-def test_later_purchases_are_the_same_in_pandas(sales):
-    check_later("pandas", sales)
 
 
 def test_without_a_whole_horizon_nothing_is_judged():
     sales = [sale(1, "1", "P1", 1, 0, "A")]
-    customers = scored("duckdb", sales, SNAPSHOTS[:1])
-    assert collected(later_purchases(moved("duckdb", sales), customers, (), 90)) == []
+    customers = scored(sales, SNAPSHOTS[:1])
+    assert collected(later_purchases(moved(sales), customers, (), 90)) == []
     assert whole_horizons(SNAPSHOTS, date(2011, 4, 1), 60) == SNAPSHOTS[:1]
     assert whole_horizons(SNAPSHOTS, date(2011, 4, 29), 60) == SNAPSHOTS[:2]
 
 
-def test_month_ends_stop_before_the_last_snapshot():
-    assert month_ends(date(2011, 11, 15), date(2012, 1, 31)) == (
-        date(2011, 11, 30),
-        date(2011, 12, 31),
-    )
-    assert month_ends(date(2011, 11, 15), date(2011, 11, 20)) == ()
-
-
 def test_snapshots_are_the_month_ends_and_the_day_after_the_last_sale():
-    params = parse_params("rfm", Params, PARAMS)
     first, last = date(2010, 12, 1), date(2011, 2, 9)
     ends = (date(2010, 12, 31), date(2011, 1, 31))
-    assert snapshot_dates(first, last, params) == (*ends, date(2011, 2, 10))
-    only = parse_params("rfm", Params, PARAMS | {"snapshots": "last"})
-    assert snapshot_dates(first, last, only) == (date(2011, 2, 10),)
-    cut = parse_params("rfm", Params, PARAMS | {"as_of": "2011-01-31"})
-    assert snapshot_dates(first, last, cut) == ends
+    assert snapshot_dates(first, last, None) == (*ends, date(2011, 2, 10))
+    assert snapshot_dates(first, last, date(2011, 1, 31)) == ends
+    assert snapshot_dates(first, last, date(2010, 12, 20)) == (date(2010, 12, 20),)
 
 
-@pytest.mark.parametrize("as_of", ["2010-11-30", "2099-01-01"])
+@pytest.mark.parametrize("as_of", [date(2010, 11, 30), date(2099, 1, 1)])
 def test_an_as_of_outside_the_data_says_what_the_data_span(as_of):
-    params = parse_params("rfm", Params, PARAMS | {"as_of": as_of})
     with pytest.raises(InputError, match=f"rfm.as_of: {as_of} .* 2010-12-01 to 2011-02-09"):
-        snapshot_dates(date(2010, 12, 1), date(2011, 2, 9), params)
+        snapshot_dates(date(2010, 12, 1), date(2011, 2, 9), as_of)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"snapshots": "weekly"}, r"rfm.snapshots: 'weekly'"),
-        ({"as_of": "soon"}, r"rfm.as_of: 'soon'"),
-        ({"asof": None}, r"rfm.asof: unknown key"),
-    ],
-)
-def test_wrong_parameters_are_named(wrong, message):
-    with pytest.raises(InputError, match=message):
-        parse_params("rfm", Params, PARAMS | wrong)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_the_span_of_sales_needs_a_known_customer(engine):
+def test_the_span_of_sales_needs_a_known_customer():
     sales = [sale(1, "1", "P1", 1, 0, None), sale(2, "2", "P1", 1, 3, "A")]
-    span = sales_span(frames(engine, sales)[0]).collect().to_pandas()
-    assert days_of_sales(span) == (START + timedelta(days=3), START + timedelta(days=3))
-    nobody = sales_span(frames(engine, sales[:1])[0]).collect().to_pandas()
+
+    def span(some: list[dict[str, Any]]) -> tuple[date, date]:
+        return days_of_sales(frames(some)[0].select(**SPAN).collect().to_pandas())
+
+    assert span(sales) == (START + timedelta(days=3), START + timedelta(days=3))
     with pytest.raises(InputError, match="no sale has a customer"):
-        days_of_sales(nobody)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_product_without_a_category_is_found(engine):
-    sales = [sale(1, "1", "P1", 1, 0, "A"), sale(2, "1", "ODD", 1, 0, "A")]
-    lines, _, categories = frames(engine, sales)
-    assert list(uncategorized_product(lines, categories).collect()["stock_code"]) == ["ODD"]
+        span(sales[:1])
 
 
 @given(st.dates(date(1900, 1, 1), date(2199, 12, 31)))
 @settings(max_examples=30, deadline=None)
 def test_day_numbers_are_python_s_ordinals(day):
-    frame = lazy("duckdb", pa.table({"day": pa.array([day], pa.date32())}))
+    frame = lazy(pa.table({"day": pa.array([day], pa.date32())}))
     assert frame.select(day_number(nw.col("day"))).collect()["day"].to_list() == [day.toordinal()]
 
 
 def test_the_period_of_a_day_is_the_first_end_not_before_it():
     days = [date(2011, 1, 31), date(2011, 2, 1), date(2011, 4, 12), date(2011, 4, 13)]
-    frame = lazy("duckdb", pa.table({"day": pa.array(days, pa.date32())}))
+    frame = lazy(pa.table({"day": pa.array(days, pa.date32())}))
     found = frame.select(period_of(nw.col("day"), SNAPSHOTS)).collect()
     assert found.to_native().column(0).to_pylist() == [0, 1, 3, 4]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_the_figures_are_those_of_the_last_snapshot_and_of_what_came_later(engine):
+def test_the_totals_are_sums_and_medians_of_customers():
     sales = [
         sale(1, "1", "P1", 2, 0, "A", returns=((1, 2),)),
         sale(2, "2", "P2", 4, 0, "B"),
         sale(3, "3", "P3", 2, 9, "B"),
     ]
-    customers = scored(engine, sales, SNAPSHOTS[:2])
-    later = later_purchases(moved(engine, sales), customers, SNAPSHOTS[:1], 20)
-    found = figures(
-        snapshot_figures(customers).collect().to_pandas(),
-        later_figures(later).collect().to_pandas(),
-    )
-    assert found["snapshots"] == 2
-    assert found["last_snapshot"] == {
-        "date": "2011-02-28",
+    (found,) = scored(sales, SNAPSHOTS[1:2]).select(**TOTALS).collect().to_native().to_pylist()
+    assert found == {
         "customers": 2,
         "returned_everything": 1,
         "orders": 2,
-        "monetary": Decimal(9),
-        "median_recency_days": 20.0,
-        "median_frequency": 1.0,
-        "median_monetary": 4.5,
+        "monetary": 90_000,
+        "median_recency_days": 20,
+        "median_frequency": 1,
+        "median_monetary": 45_000,
     }
-    assert found["later"]["snapshots_judged"] == 1
-    assert found["later"]["2011-01-31"] == {"share_buying_again": 0.5, "spend": Decimal(3)}

@@ -17,7 +17,6 @@ from pipeline.categorize_products.model import (
     model_table,
 )
 from pipeline.categorize_products.overrides import read_overrides
-from pipeline.categorize_products.product_map import product_map
 from pipeline.categorize_products.product_text import words_of
 from pipeline.categorize_products.quality import coherence, copurchase_lift
 from pipeline.categorize_products.seeds import Seeds, lexicon_of, seed_product
@@ -166,15 +165,6 @@ def test_coherence_is_high_where_telling_words_meet_in_baskets():
     wrong = coherence(rows, texts, np.array([0, 1, 0, 1]))
     assert right == pytest.approx(1.0)
     assert wrong == pytest.approx(-1.0)
-
-
-def test_every_product_has_its_own_place_and_islands_do_not_overlap():
-    labels = np.repeat([0, 1, 2], 30)
-    places = product_map(labels, sparse.csr_array((90, 90)), np.ones(90))
-    assert len(np.unique(places.round(6), axis=0)) == 90
-    centres = np.array([places[labels == g].mean(axis=0) for g in range(3)])
-    radii = [np.hypot(*(places[labels == g] - centres[g]).T).max() for g in range(3)]
-    assert np.hypot(*(centres[0] - centres[1])) > radii[0] + radii[1]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import random
-import shutil
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,20 +9,15 @@ from typing import Any, NamedTuple
 
 import duckdb
 import narwhals as nw
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from conftest import skip_unless
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shops import paid
 
 from pipeline.clean.returns import match_returns
-from pipeline.core.engines.spark import SparkEngine, open_spark
 from pipeline.core.tables.ingest import INVOICE_LINES
 
-ENGINES = ("duckdb", "pandas")
 START = datetime(2011, 1, 3, 9, 0)  # noqa: DTZ001, the shop's own time, of no zone
 
 
@@ -46,7 +38,7 @@ def numbered(lines: list[Line]) -> list[Line]:
     return [line._replace(line_id=line.line_id or n) for n, line in enumerate(lines, 1)]
 
 
-def lazy(engine: str | SparkEngine, lines: list[Line]) -> nw.LazyFrame[Any]:
+def lazy(lines: list[Line]) -> nw.LazyFrame[Any]:
     rows = [
         paid(
             {
@@ -64,20 +56,14 @@ def lazy(engine: str | SparkEngine, lines: list[Line]) -> nw.LazyFrame[Any]:
         for line in lines
     ]
     table = pa.Table.from_pylist(rows, schema=INVOICE_LINES.schema)
-    if engine == "pandas":
-        return nw.from_native(table.to_pandas(types_mapper=pd.ArrowDtype)).lazy()
-    if isinstance(engine, SparkEngine):
-        file = engine.folder / "lines.parquet"
-        pq.write_table(table, file)
-        return nw.from_native(engine.session.read.parquet(str(file)))
     return nw.from_native(duckdb.from_arrow(table))
 
 
 Taken = dict[tuple[int, int], int]  # units by sale line and return line
 
 
-def netted(engine: str | SparkEngine, lines: list[Line]) -> Taken:
-    rows = match_returns(lazy(engine, numbered(lines))).to_pylist()
+def netted(lines: list[Line]) -> Taken:
+    rows = match_returns(lazy(numbered(lines))).to_pylist()
     by_id = {line.line_id: line for line in numbered(lines)}
     for row in rows:
         came_back = START + timedelta(minutes=by_id[row["return_line_id"]].minute)
@@ -133,7 +119,7 @@ often = settings(max_examples=40, deadline=None)
 @often
 @given(lines=some_lines)
 def test_one_pass_gives_what_a_stack_of_units_gives(lines):
-    assert netted("duckdb", lines) == stacked(lines)
+    assert netted(lines) == stacked(lines)
 
 
 @often
@@ -142,10 +128,8 @@ def test_lines_up_to_a_moment_give_the_returns_up_to_it(lines, day):
     lines = numbered(lines)
     known = [line for line in lines if line.minute <= day]
     minute_of = {line.line_id: line.minute for line in lines}
-    whole = netted("duckdb", lines)
-    assert netted("duckdb", known) == {
-        key: units for key, units in whole.items() if minute_of[key[1]] <= day
-    }
+    whole = netted(lines)
+    assert netted(known) == {key: units for key, units in whole.items() if minute_of[key[1]] <= day}
 
 
 @often
@@ -157,7 +141,7 @@ def test_another_order_of_the_lines_changes_nothing_but_their_numbers(lines, cha
     def by_content(given_lines: list[Line]) -> Counter[tuple[Any, ...]]:
         content = {line.line_id: line._replace(line_id=0) for line in numbered(given_lines)}
         back: Counter[tuple[Any, ...]] = Counter()
-        for (line_id, return_line_id), units in netted("duckdb", given_lines).items():
+        for (line_id, return_line_id), units in netted(given_lines).items():
             back[content[line_id], line_id] += units
             back[content[return_line_id], return_line_id] += units
         return Counter((line, units) for (line, _), units in back.items())
@@ -168,67 +152,25 @@ def test_another_order_of_the_lines_changes_nothing_but_their_numbers(lines, cha
 def test_one_customer_and_product_may_have_many_returns():
     units = [3, 3, -4] * 20_000 + [-3] * 10_000
     lines = numbered([Line(minute, number) for minute, number in enumerate(units)])
-    assert netted("duckdb", lines) == stacked(lines)
+    assert netted(lines) == stacked(lines)
 
 
-def random_lines(seed: int, customers: int) -> list[Line]:
-    """Many small histories in one frame: what one run of a heavy engine can check."""
-    chance = random.Random(seed)
-    return numbered(
-        [
-            Line(
-                minute=chance.randint(0, 6),
-                units=chance.choice([-9, -4, -3, -2, -1, 1, 2, 3, 4, 12]),
-                customer=None if customer == 0 else f"C{customer}",
-                product=chance.choice(["CUP", "BOX"]),
-                invoice=chance.choice(["1", "2"]),
-                price=chance.choice(["2.50", "2.25"]),
-                country=chance.choice(["Malta", None]),
-            )
-            for customer in range(customers)
-            for _ in range(chance.randint(1, 12))
-        ]
-    )
+CHEAP, DEAR = Line(0, 2, price="1.00"), Line(0, 2, price="9.00")
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_many_customers_at_once_give_what_their_stacks_give(engine):
-    lines = random_lines(352, 400)
-    assert netted(engine, lines) == stacked(lines)
-
-
-@pytest.mark.spark
-def test_many_customers_on_spark_give_what_their_stacks_give(tmp_path, monkeypatch):
-    skip_unless(importlib.util.find_spec("pyspark"), "PySpark")
-    skip_unless(shutil.which("java"), "Java")
-    monkeypatch.setenv("SPARK_MASTER", "local[2]")
-    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-    monkeypatch.setenv("PIPELINE_SPILL", str(tmp_path))
-    lines = random_lines(353, 1_500)
-    with open_spark() as engine:
-        assert netted(engine, lines) == stacked(lines)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_return_takes_back_the_latest_purchase_first(engine):
-    lines = [Line(0, 5), Line(1, 3), Line(2, -4)]
-    assert netted(engine, lines) == {(2, 3): 3, (1, 3): 1}
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_return_in_the_minute_of_its_purchase_finds_it_wherever_it_stands(engine):
-    assert netted(engine, [Line(0, -2), Line(0, 5)]) == {(2, 1): 2}
-    assert netted(engine, [Line(0, 5), Line(0, -2)]) == {(1, 2): 2}
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_purchases_of_one_minute_are_ordered_by_their_content(engine):
-    cheap, dear = Line(0, 2, price="1.00"), Line(0, 2, price="9.00")
-    assert netted(engine, [cheap, dear, Line(1, -3)]) == {(2, 3): 2, (1, 3): 1}
-    assert netted(engine, [dear, cheap, Line(1, -3)]) == {(1, 3): 2, (2, 3): 1}
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_return_beyond_the_stack_leaves_no_debt_for_the_next_return(engine):
-    lines = [Line(0, 1), Line(1, -4), Line(2, 5), Line(3, -2)]
-    assert netted(engine, lines) == {(1, 2): 1, (3, 4): 2}
+@pytest.mark.parametrize(
+    ("lines", "taken"),
+    [
+        ([Line(0, 5), Line(1, 3), Line(2, -4)], {(2, 3): 3, (1, 3): 1}),  # the latest first
+        # in the minute of its purchase it finds it wherever it stands
+        ([Line(0, -2), Line(0, 5)], {(2, 1): 2}),
+        ([Line(0, 5), Line(0, -2)], {(1, 2): 2}),
+        # within a minute the content decides
+        ([CHEAP, DEAR, Line(1, -3)], {(2, 3): 2, (1, 3): 1}),
+        ([DEAR, CHEAP, Line(1, -3)], {(1, 3): 2, (2, 3): 1}),
+        # beyond the stack it leaves no debt for the next return
+        ([Line(0, 1), Line(1, -4), Line(2, 5), Line(3, -2)], {(1, 2): 1, (3, 4): 2}),
+    ],
+)
+def test_a_return_takes_back_what_was_bought_last(lines, taken):
+    assert netted(lines) == stacked(lines) == taken

@@ -1,4 +1,4 @@
-"""The patterns of a small shop, counted by hand, on DuckDB and pandas."""
+"""The patterns of a small shop, counted by hand."""
 
 from __future__ import annotations
 
@@ -196,15 +196,6 @@ def test_a_shop_without_known_customers_still_has_its_patterns():
         "product_by_returns",
     }
     assert "customers" not in read_metrics("explore")
-
-
-@pytest.mark.usefixtures("shop")
-def test_pandas_finds_the_same_table(monkeypatch):
-    explored()
-    before = EXPLORATION.path.read_bytes()
-    monkeypatch.setenv("PIPELINE_ENGINE", "pandas")
-    explored()
-    assert EXPLORATION.path.read_bytes() == before
 
 
 @pytest.mark.usefixtures("shop")

@@ -108,8 +108,6 @@ def shop(days: int = 300, customers: int = 80, products: int = 6, parts: int = 3
                 "confidence": 1.0,
                 "runner_up": None,
                 "decided_by": "seed",
-                "map_x": 0.0,
-                "map_y": 0.0,
             }
         ),
     )

@@ -1,1 +1,1 @@
-"""Where line-scale work runs: DuckDB by default, pandas in unit tests, Spark on a cluster."""
+"""Where line-scale work runs: DuckDB by default, Spark on a cluster."""

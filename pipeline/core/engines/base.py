@@ -1,7 +1,7 @@
 """The small door to the engines: scan a table, keep a frame, write a table.
 
 The engine changes the cost, never the result, so the environment chooses it and no parameter:
-PIPELINE_ENGINE=duckdb|pandas|spark, PIPELINE_THREADS, PIPELINE_MEMORY (such as 8GB).
+PIPELINE_ENGINE=duckdb|spark, PIPELINE_THREADS, PIPELINE_MEMORY (such as 8GB).
 """
 
 from __future__ import annotations
@@ -52,12 +52,8 @@ def _opened(name: str) -> AbstractContextManager[Engine]:
         from pipeline.core.engines.duckdb import open_duckdb
 
         return open_duckdb()
-    if name == "pandas":
-        from pipeline.core.engines.pandas import open_pandas
-
-        return open_pandas()
     if name == "spark":
         from pipeline.core.engines.spark import open_spark
 
         return open_spark()
-    raise InputError(f"PIPELINE_ENGINE={name!r}: expected duckdb, pandas or spark")
+    raise InputError(f"PIPELINE_ENGINE={name!r}: expected duckdb or spark")

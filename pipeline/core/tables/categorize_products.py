@@ -17,8 +17,6 @@ PRODUCT_CATEGORIES = Table(
             "what decided: override, seed, spread, cluster (no taxonomy) or prior (nothing known)",
             among=("override", "seed", "spread", "cluster", "prior"),
         ),
-        number("map_x", "position on the map of products"),
-        number("map_y", "position on the map of products"),
     ),
     key=("stock_code",),
 )
