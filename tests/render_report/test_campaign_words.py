@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
-from report_inputs import _campaigns
 
-from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.render_report.campaigns import campaigns
 from pipeline.render_report.language import read_language
 from pipeline.render_report.sentences import Writer
 
-WRITER = Writer(read_language("en"), "£")
+Told = Callable[..., dict[str, list[str]]]
 
 
-def told(**changes: object) -> dict[str, list[str]]:
-    rows = pd.DataFrame(_campaigns(), columns=CAMPAIGNS.schema.names).assign(**changes)
-    found = campaigns(rows.astype(object), WRITER)
-    return {c["head"].partition(":")[0]: c["texts"] for c in found}
+@pytest.fixture
+def told(campaign_table: pd.DataFrame) -> Told:
+    def tell(**changes: object) -> dict[str, list[str]]:
+        found = campaigns(campaign_table.assign(**changes), Writer(read_language("en"), "£"))
+        return {c["head"].partition(":")[0]: c["texts"] for c in found}
+
+    return tell
 
 
-def test_a_result_says_how_much_how_surely_and_what_it_was_worth():
+def test_a_result_says_how_much_how_surely_and_what_it_was_worth(told: Told):
     buyers, spend = (text.replace("\xa0", " ") for text in told()["autumn"])
     assert buyers == (
         "40% of the treated ordered, 34% of the held out. Adjusted for earlier orders the "
@@ -39,11 +42,11 @@ def test_a_result_says_how_much_how_surely_and_what_it_was_worth():
         ("too small to tell", "groups of this size show a rise of 10% or more."),
     ],
 )
-def test_each_verdict_has_its_sentence(verdict: str, says: str):
+def test_each_verdict_has_its_sentence(told: Told, verdict: str, says: str):
     assert says in told(verdict=verdict)["autumn"][0]
 
 
-def test_what_cannot_be_said_yet_or_at_all_is_said():
+def test_what_cannot_be_said_yet_or_at_all_is_said(told: Told):
     (waiting,) = told()["now"]
     assert waiting.startswith("Too early: orders are known until 10 December 2011")
     assert told()["bad"] == ["Not a valid test: the list was changed after the draw."]

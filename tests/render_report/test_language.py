@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from report_inputs import ROOT
+from conftest import ROOT
 
 from pipeline.core.model.naming import read_playbook
 from pipeline.core.run.errors import InputError

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_inputs import NAMES, write_inputs
 
-from pipeline.render_report import __main__ as render_report
+from pipeline.render_report.changes import move_anchor
+from pipeline.render_report.inputs import Inputs
+from pipeline.render_report.page import Report
+from pipeline.render_report.rows import anchor
+from pipeline.render_report.sentences import Writer
 
 pytestmark = pytest.mark.browser
 
@@ -40,13 +43,11 @@ AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pract
 
 
 @pytest.fixture(scope="module")
-def addresses(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("shop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_inputs(folder)
-        render_report.main()
-    return [(folder / f"reports/{name}.html").as_uri() for name in ("segments", "method")]
+def addresses(made: Report, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    files = [tmp_path_factory.mktemp("shop") / f"{name}.html" for name in ("segments", "method")]
+    for file in files:
+        file.write_text(getattr(made, file.stem), encoding="utf-8")
+    return [file.as_uri() for file in files]
 
 
 @pytest.fixture(scope="module")
@@ -102,35 +103,54 @@ def test_the_page_says_nothing_asks_nobody_and_is_not_taken_over(
     assert desk.page.evaluate("window.foreign") is None  # the page's own policy stops it
 
 
-def test_the_first_screen_says_how_the_shop_does_and_what_to_do_first(desk: Watched) -> None:
+def test_the_first_screen_says_how_the_shop_does_and_what_to_do_first(
+    desk: Watched, inputs: Inputs, writer: Writer
+) -> None:
     tiles = desk.page.locator(".tiles").inner_text().replace("\u00a0", " ")
-    assert "£123k" in tiles
-    assert "+23% against the 90 days before (£100k)" in tiles
-    assert "+25% in the last 9 days against those of last year (£16.0k)" in tiles
-    assert "−19% against the same days last year" in tiles
-    first = desk.page.locator(".decisions li").first
-    box = first.bounding_box()
+    periods = inputs.shop_periods.set_index("period")["revenue"]
+    style = writer.style
+    for now, was, words in (
+        ("latest", "before", "against the 90 days before"),
+        ("comparable", "comparable_year_before", "in the last 9 days against those of last year"),
+    ):
+        change = style.change(periods[now], periods[was])
+        assert f"{change} {words} ({writer.money(periods[was])})" in tiles
+    decisions = desk.page.locator(".decisions li")
+    box = decisions.first.bounding_box()
     assert box is not None
     assert box["y"] + box["height"] < DESK["height"]
-    assert "20\u00a0customers: Champions" in first.inner_text()
+    stakes = inputs.strategies.dropna(subset="decision").sort_values("decision")
+    for place, row in enumerate(stakes.itertuples()):
+        text = decisions.nth(place).inner_text()
+        assert f"{style.count(row.customers)}\u00a0" in text
+        assert writer.language.title(row.segment) in text
+        assert writer.money(row.value_at_stake) in text
 
 
-def test_a_list_is_one_click_from_a_decision_and_is_searched_and_sorted(desk: Watched) -> None:
-    page = desk.page
-    page.locator(".decisions").get_by_role("link", name="30 customers: Loyal").click()
+def test_a_list_is_one_click_from_a_decision_and_is_searched_and_sorted(
+    desk: Watched, inputs: Inputs
+) -> None:
+    page, customers = desk.page, inputs.customer_forecasts
+    second = inputs.strategies.set_index("decision").loc[2]
+    page.locator(".decisions li").nth(1).locator(".whom a").click()
     rows = page.locator("#finder tbody tr")
-    assert rows.count() == 30
-    assert page.locator("#finder caption").inner_text() == "Loyal: 30 of 30"
+    shown = min(second["customers"], 50)
+    assert rows.count() == shown
+    title = second["segment"].capitalize()
+    assert page.locator("#finder caption").inner_text() == (
+        f"{title}: {shown} of {second['customers']}"
+    )
     page.get_by_role("button", name="Spend", exact=True).press("Enter")
     head = page.locator("#finder th[aria-sort]")
     assert head.get_attribute("aria-sort") == "descending"
-    spends = [int(t.strip("£").replace(",", "")) for t in _column(page, 7)]
+    spends = [float(t.strip("£").replace(",", "")) for t in _column(page, 7)]
     assert spends == sorted(spends, reverse=True)
     page.get_by_role("button", name="Spend", exact=True).press("Enter")
-    assert _column(page, 7) == [f"£{spend:,}" for spend in sorted(spends)]
-    page.get_by_role("searchbox").fill("c1005")
-    assert _column(page, 0) == ["C1005"]
-    assert _column(page, 13) == ["Suggest “Lights & candles” to go with “Kitchen”."]
+    assert head.get_attribute("aria-sort") == "ascending"
+    someone = customers.loc[customers["segment"] == second["segment"], "customer_id"].iloc[-1]
+    page.get_by_role("searchbox").fill(someone)
+    assert _column(page, 0) == [someone]
+    assert _column(page, 13)[0].endswith(".")
     page.get_by_role("searchbox").fill("nobody of that name")
     assert page.get_by_text("No customer found.").first.is_visible()
 
@@ -140,45 +160,56 @@ def _column(page: Any, number: int) -> list[str]:
             page.locator("#finder tbody tr").all()]  # fmt: skip
 
 
-def test_a_list_is_downloaded_and_no_cell_of_it_executes(desk: Watched) -> None:
-    page = desk.page
-    page.evaluate("location.hash = 'list-loyal-to-champions'")
-    page.locator("#finder caption", has_text="Loyal → Champions").wait_for()
+def test_a_list_is_downloaded_and_no_cell_of_it_executes(desk: Watched, inputs: Inputs) -> None:
+    page, moves = desk.page, inputs.latest_moves
+    move = moves[moves["direction"] == "fell"].iloc[0]
+    list_name = move_anchor(move["from_segment"], move["to_segment"])
+    page.evaluate(f"location.hash = 'list-{list_name}'")
+    page.locator("#finder caption", has_text=" → ").wait_for()
     with page.expect_download() as waited:
         page.get_by_role("button", name="Download CSV").click()
     text = Path(waited.value.path()).read_text(encoding="utf-8-sig")
-    rows = list(csv.reader(text.splitlines()))
-    assert waited.value.suggested_filename == "loyal-to-champions.csv"
-    assert rows[0][:3] == ["Customer", "Segment", "Segment before"]
-    assert [row[:3] for row in rows[1:]] == [["C0005", "Champions", "Loyal"]]
+    head, *rows = csv.reader(text.splitlines())
+    assert waited.value.suggested_filename == f"{list_name}.csv"
+    assert head[:3] == ["Customer", "Segment", "Segment before"]
+    assert len(rows) == move["customers"]
+    assert {(row[1], row[2]) for row in rows} == {
+        (move["to_segment"].capitalize(), move["from_segment"].capitalize())
+    }
     page.get_by_role("button", name="Copy IDs").click()
-    page.get_by_role("button", name="1 IDs copied").wait_for()
+    page.get_by_role("button", name=f"{len(rows)} IDs copied").wait_for()
+    page.evaluate("location.hash = 'list-all'")
+    page.get_by_role("searchbox").fill("window.hacked")
+    page.locator("#finder tbody th", has_text="{{7*7}}").wait_for()
+    assert page.evaluate("window.hacked") is None
 
 
-def test_one_customer_has_an_address_with_past_and_months(desk: Watched) -> None:
-    page = desk.page
-    page.evaluate("location.hash = 'customer-C1005'")
-    finder = page.locator("#finder")
-    finder.get_by_role("heading", name="Customer C1005").wait_for()
-    assert "Segment over time" in finder.inner_text()
-    assert "30 September 2011: Loyal" in finder.inner_text()
-    assert "Feb 2011" in finder.inner_text()
+def test_one_customer_has_an_address_with_past_and_months(desk: Watched, inputs: Inputs) -> None:
+    someone = inputs.customer_forecasts.iloc[-1]
+    desk.page.evaluate(f"location.hash = 'customer-{someone['customer_id']}'")
+    finder = desk.page.locator("#finder")
+    finder.get_by_role("heading", name=f"Customer {someone['customer_id']}").wait_for()
+    past = inputs.segments[inputs.segments["customer_id"] == someone["customer_id"]]
+    assert f": {past['segment'].iloc[-1].capitalize()}" in finder.inner_text()
+    assert "Nov 2011" in finder.inner_text()
     finder.get_by_role("link", name="Back to the list").click()
-    page.locator("#finder caption").wait_for()
+    desk.page.locator("#finder caption").wait_for()
 
 
-def test_a_segments_address_unfolds_it_and_one_button_opens_all(desk: Watched) -> None:
-    page = desk.page
-    body = page.locator("#at-risk .body")
+def test_a_segments_address_unfolds_it_and_one_button_opens_all(
+    desk: Watched, inputs: Inputs
+) -> None:
+    page, names = desk.page, inputs.profiles["segment"]
+    body = page.locator(f"#{anchor(names.iloc[-1])} .body")
     assert body.is_hidden()
-    page.locator("#overview").get_by_role("link", name="At risk").click()
+    page.locator("#overview").get_by_role("link", name=names.iloc[-1].capitalize()).click()
     body.wait_for(state="visible")
     page.get_by_role("button", name="Open all").click()
     assert all(each.is_visible() for each in page.locator("article .body").all())
     page.get_by_role("button", name="Close all").click()
-    page.locator("article summary", has_text="Loyal").first.focus()
+    page.locator("article summary").first.focus()
     page.keyboard.press("Enter")
-    page.locator("#loyal .body").wait_for(state="visible")
+    page.locator(f"#{anchor(names.iloc[0])} .body").wait_for(state="visible")
 
 
 def test_the_keyboard_reaches_the_content_first(desk: Watched) -> None:
@@ -234,14 +265,16 @@ def test_axe_finds_no_barrier(
         watched.context.close()
 
 
-def test_without_scripts_all_but_the_lists_is_there(browser: Any, address: str) -> None:
+def test_without_scripts_all_but_the_lists_is_there(
+    browser: Any, address: str, inputs: Inputs
+) -> None:
     watched = Watched(browser, address, viewport=DESK, java_script_enabled=False)
     page = watched.page
     assert page.get_by_role("button", name="Open all").is_hidden()
     assert page.get_by_text("The lists need scripts").is_visible()
     while (shut := page.locator("main details:not([open]) > summary:visible")).count():
         shut.first.click()
-    for name in NAMES[:4]:
+    for name in inputs.profiles["segment"]:
         assert page.locator("article h3", has_text=name.capitalize()).is_visible()
     for picture in page.locator("main .picture").all():
         box = picture.bounding_box()
@@ -266,6 +299,6 @@ def test_paper_has_one_page_for_the_boss_and_at_most_twenty(
     assert box is not None
     assert box["y"] + box["height"] < PAPER["height"]
     assert watched.page.locator("#overview table").is_visible()
-    assert watched.page.locator("#at-risk .strategy").is_visible()
+    assert watched.page.locator("article .strategy").last.is_visible()
     assert watched.page.locator("#lists").is_hidden()
     watched.context.close()
