@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, run
+from dvc.cli.parser import get_main_parser
 
 from pipeline.__main__ import COMMANDS
 
@@ -54,3 +58,29 @@ def text_of_params() -> set[str]:
     """Every key, those without a value too."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     return set(re.findall(r"(?m)^ *(\w+):", text))
+
+
+def commands() -> list[str]:
+    """Each command line of a block for the shell, as it is typed."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = "".join(re.findall(r"(?ms)^```(?:sh|console)\n(.*?)^```", text))
+    lines = blocks.replace("\\\n", " ").splitlines()
+    typed = [part for line in lines for part in line.removeprefix("$ ").split(" && ")]
+    return sorted({line for line in typed if line.startswith(("dvc ", "python -m pipeline "))})
+
+
+@cache
+def help_of(*command: str) -> str:
+    return run(sys.executable, "-m", *command, "--help", cwd=ROOT).stdout
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_pages_is_one_that_its_program_takes(command: str):
+    program, *words = shlex.split(command, comments=True)
+    if program == "dvc":
+        assert get_main_parser().parse_args(words)
+        return
+    called = words[1 : 4 if words[2] == "campaign" else 3]
+    told = help_of(*called)
+    for option in (word for word in words if word.startswith("--")):
+        assert re.search(rf"{option}\b", told), f"{' '.join(called)} has no {option}"
