@@ -470,7 +470,7 @@ def show(found: Findings) -> None:
     out = console.print
     out(f"[bold]{escape(found.file)}[/bold] as {found.layout} ({escape(found.title)})")
     out(f"{counts['lines_read']:,} lines in {counts['files']} part{'s'[: counts['files'] > 1]}")
-    if counts["customer_ids"]:
+    if "customer_ids" in counts:
         out(f"{counts['customer_ids']:,} customer ids are {counts['persons']:,} persons")
     for note in found.notes:
         out(escape(note))

@@ -114,7 +114,8 @@ def measure(
     )
     figures = dict(zip(names, found, strict=True))
     counts = count_rows(database, source, figures["lines_kept"], bad)
-    return {**counts, **figures}
+    plain = dict.fromkeys(("customer_ids", "persons"), figures["customers"])
+    return {**counts, **{k: counts.get(k, v) for k, v in plain.items()}, **figures}
 
 
 def fingerprint(params: Params, source: Source) -> dict[str, Any]:

@@ -173,7 +173,23 @@ def _bad_rows_message(count: int, shown: list[BadRow]) -> str:
 def _write_all(
     database: duckdb.DuckDBPyConnection, source: Source, target: Path, params: Reading
 ) -> Source:
-    source = settled(database, source, params.rules)
+    source = _write_settled(database, settled(database, source, params.rules), target, params)
+    if source.facts is None and _ids_differ_by_case(database, target):
+        source = settled(database, source, params.rules, may_be_plain=False)
+        _write_settled(database, source, target, params)
+    return source
+
+
+def _ids_differ_by_case(database: duckdb.DuckDBPyConnection, file: Path) -> bool:
+    """Whether two customers' ids are one but for upper and lower case."""
+    ids = database.read_parquet(str(file))
+    counts = "count(distinct customer_id) > count(distinct lower(customer_id))"
+    return bool(ids.aggregate(counts).fetchall()[0][0])
+
+
+def _write_settled(
+    database: duckdb.DuckDBPyConnection, source: Source, target: Path, params: Reading
+) -> Source:
     if params.days:
         first, last = params.days
         within = f"sold_at >= date '{first}' and sold_at < date '{last}' + 1"

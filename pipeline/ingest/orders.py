@@ -408,7 +408,7 @@ class Orders:
 
     def _read_rates(self) -> bool:
         file = self.rules.currency_rates
-        rows = _small_table(self.database, file, "source.currency_rates") if file else []
+        rows = small_table(self.database, file, "source.currency_rates") if file else []
         self.database.execute(
             "create or replace temp table rates (currency varchar, day timestamp, rate double)"
         )
@@ -444,14 +444,12 @@ class Orders:
             f"{raw['phone']} as r_phone from {{cells}})"
         )
         self.database.execute("create or replace temp table aliases (id varchar, person varchar)")
-        if self.rules.customer_aliases:
-            for row in _small_table(
-                self.database, self.rules.customer_aliases, "source.customer_aliases"
-            ):
-                self.database.execute(
-                    f"insert into aliases select lower({clean_id('?')}), {clean_id('?')}",
-                    [row[0]] * clean_id("?").count("?") + [row[-1]] * clean_id("?").count("?"),
-                )
+        aliases = self.rules.customer_aliases
+        for row in small_table(self.database, aliases, "source.customer_aliases"):
+            self.database.execute(
+                f"insert into aliases select lower({clean_id('?')}), {clean_id('?')}",
+                [row[0]] * clean_id("?").count("?") + [row[-1]] * clean_id("?").count("?"),
+            )
         self.ask(
             "create or replace temp table persons_{cells} as with one as (select *, "
             "min(id) over (partition by lower(id)) as same from who_{cells}), "
@@ -703,9 +701,12 @@ def _columns(layout: Layout, *, several_shops: bool) -> dict[str, str]:
     return {column.name: columns[column.name] for column in INVOICE_LINES.columns[1:]}
 
 
-def _small_table(
-    database: duckdb.DuckDBPyConnection, file: Path, key: str
+def small_table(
+    database: duckdb.DuckDBPyConnection, file: Path | None, key: str
 ) -> list[tuple[str, ...]]:
+    """The rows of a small CSV file with a header, as text; none where there is no file."""
+    if file is None:
+        return []
     if not file.exists():  # the project's own tables, from any folder
         file = Path(__file__).parents[2] / file
     try:

@@ -22,7 +22,7 @@ from pipeline.core.run.errors import AmbiguousError, InputError, MisfitError
 from pipeline.core.tables.contract import Column
 from pipeline.core.tables.ingest import INVOICE_LINES
 from pipeline.ingest.layouts import FIELDS, MONEY, Layout, fit
-from pipeline.ingest.orders import Facts, Orders, Rules, clean_id, lines_of
+from pipeline.ingest.orders import Facts, Orders, Rules, clean_id, lines_of, small_table
 from pipeline.ingest.sources import (
     Part,
     dialect,
@@ -599,15 +599,21 @@ def _dates(source: Source, cell: str) -> str:
     return f"case {' '.join(cases)} end"
 
 
-def settled(database: duckdb.DuckDBPyConnection, source: Source, rules: Rules) -> Source:
-    """The source with what was found out about its orders, where its lines do not say all."""
+def settled(
+    database: duckdb.DuckDBPyConnection, source: Source, rules: Rules, *, may_be_plain: bool = True
+) -> Source:
+    """The source with what was found out about its orders, where its lines do not say all.
+
+    A plain source stays as it is where it may: its customers are the ids as they are written.
+    """
     used = _used(source.parts)
     knows = all(
         set(part.fields) >= {"invoice_id", "quantity", "unit_price"} for part in source.parts
     )
     columns = {name for part in source.parts for name in part.header if name.strip()}
     is_plain = source.layout.is_plain and knows and len(columns) == len(used)
-    if is_plain and not rules.customer_aliases and source.time_zone is None:
+    has_aliases = bool(small_table(database, rules.customer_aliases, "source.customer_aliases"))
+    if may_be_plain and is_plain and not has_aliases and source.time_zone is None:
         return source
     _refuse_mixed_offsets(database, source)
     shown = {f: _shown(source.parts[0], f) for f in used}
@@ -651,9 +657,10 @@ def _refuse_mixed_offsets(database: duckdb.DuckDBPyConnection, source: Source) -
 def are_numbered_by_reader(source: Source) -> bool:
     """Whether a line's number is its place in the stream, so that the scan need not number it.
 
-    Numbering in SQL takes the rows one after the other; without it all cores parse.
+    Numbering in SQL takes the rows one after the other; without it all cores parse. The stream of
+    several files is not always in their order.
     """
-    return source.facts is None and not _overlaps(source)
+    return source.facts is None and len(source.parts) == 1
 
 
 def unnumbered_sql(source: Source) -> str:
@@ -864,8 +871,6 @@ def count_rows(
         "lines_of_totals": 0,
         "lines_of_refunds": 0,
         "lines_not_sold": 0,
-        "customer_ids": 0,
-        "persons": 0,
     }
     if source.facts:
         counts |= source.facts.figures
