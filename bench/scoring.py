@@ -9,10 +9,8 @@ Example: python -m bench.scoring time lines
 
 from __future__ import annotations
 
-import math
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from scipy.stats import binomtest
 
 from pipeline.make_sample.__main__ import write_sample
 
@@ -73,23 +72,21 @@ def by_time(folder: Path) -> None:
     for name, rows in files.items():
         rows.to_csv(folder / f"{name}.csv", index=False, encoding="iso-8859-1")
     train(folder, "training.csv")
-    for history in (False, True):
-        options = ["--with-history"] if history else []
-        known = "with all that the shop knew before" if history else "from their lines there alone"
+    for known, options in (
+        ("from their lines there alone", ()),
+        ("with all that the shop knew before", ("--with-history",)),
+    ):
         print(f"\n   {known}")
-        end = score(folder, "there", END, options)
-        shares = end["segment"].value_counts()
-        print("   at the end: " + ", ".join(f"{name} {n}" for name, n in shares.items()))
+        end = score(folder, "there", END, options)["segment"]
         first = score(folder, "first orders", END, options)
-        show("from the first order", first["segment"], end["segment"])
-        if history:
-            new = first[first["segment_before"].isna()]
-            show("  of these, new customers", new["segment"], end["segment"])
-            old = first[first["segment_before"].notna()]
-            show("  of these, known customers", old["segment"], end["segment"])
-            show("  (the segment they had before)", old["segment_before"], end["segment"])
-        midway = score(folder, "october", MIDWAY, options)
-        show(f"all of October, as of {MIDWAY}", midway["segment"], end["segment"])
+        midway = score(folder, "october", MIDWAY, options)["segment"]
+        show("from the first order", first["segment"], end)
+        if options:
+            is_new = first["segment_before"].isna()
+            show("  of these, new customers", first.loc[is_new, "segment"], end)
+            show("  of these, known customers", first.loc[~is_new, "segment"], end)
+            show("  (the segment they had before)", first.loc[~is_new, "segment_before"], end)
+        show(f"all of October, as of {MIDWAY}", midway, end)
     print(f"\n   beside it: the best-known notebook, from all lines there: {BEST_NOTEBOOK:.1%}")
 
 
@@ -111,9 +108,7 @@ def train(folder: Path, source: str) -> None:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["source"]["path"] = source
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    if overrides := params["categorize"].get("overrides"):
-        (folder / overrides).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / overrides, folder / overrides)
+    (folder / "pipeline").symlink_to(ROOT / "pipeline")
     for stage in STAGES:
         command(folder, [f"pipeline.{stage}"])
 
@@ -135,29 +130,21 @@ def command(folder: Path, arguments: Sequence[str], **environment: str) -> str:
 
 def score(folder: Path, name: str, as_of: str, options: Sequence[str]) -> pd.DataFrame:
     """The scored customers of a file, by customer_id."""
-    asked = [f"{name}.csv", "--layout", "online_retail", "--as-of", as_of, "--out", "out.parquet"]
-    command(folder, ["pipeline.commands.score.__main__", *asked, *options])
-    return pd.read_parquet(folder / "out.parquet").set_index("customer_id")
+    asked = [f"{name}.csv", "--as-of", as_of, "--out", "out.csv", *options]
+    command(folder, ["pipeline.commands.score.__main__", *asked])
+    return pd.read_csv(folder / "out.csv", dtype=str).set_index("customer_id")
 
 
 def show(what: str, given: pd.Series, end: pd.Series) -> None:
     """Print how often the given segment is the one at the end, and the majority's rate."""
     both = pd.DataFrame({"given": given, "end": end}).loc[given.index].dropna()
-    right, n = int((both["given"] == both["end"]).sum()), len(both)
-    low, high = wilson(right, n)
-    majority = both["end"].value_counts().iloc[0] / n
+    right = binomtest(int((both["given"] == both["end"]).sum()), len(both))
+    low, high = right.proportion_ci(method="wilson")
+    majority = both["end"].value_counts(normalize=True).iloc[0]
     print(
-        f"   {what:<34} {right / n:6.1%} [{low:.1%}, {high:.1%}] of {n} customers; "
+        f"   {what:<34} {right.statistic:6.1%} [{low:.1%}, {high:.1%}] of {len(both)} customers; "
         f"naming the largest segment for all: {majority:.1%}"
     )
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, 1927)."""
-    z = 1.959964
-    middle = (right + z * z / 2) / (n + z * z)
-    half = z * math.sqrt(right * (n - right) / n + z * z / 4) / (n + z * z)
-    return middle - half, middle + half
 
 
 def by_lines(folder: Path, lines: int) -> None:

@@ -89,7 +89,6 @@ def definitions_at(
             found[day] = definition_of(
                 candidate,
                 fitted,
-                by_day[day],
                 now,
                 past,
                 columns=feature_columns(columns, list(by_day[day].columns)),

@@ -9,7 +9,7 @@ point is noise.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,30 @@ def decile_edges(values: Array) -> Array:
     return np.unique(np.quantile(known, np.arange(1, BINS) / BINS))
 
 
+def value_drift(values: Array, others: Array) -> dict[str, Any]:
+    """psi, noise and verdict of values against others, by the deciles of those."""
+    edges = decile_edges(others)
+    return _compared(binned(values, edges), binned(others, edges))
+
+
+def group_drift(groups: Iterable[int], others: Iterable[int]) -> dict[str, Any]:
+    """psi, noise and verdict of how two samples spread over the same groups, by number."""
+    counts = pd.DataFrame({"here": pd.Series(groups).value_counts(),
+                           "there": pd.Series(others).value_counts()}).fillna(0)  # fmt: skip
+    return _compared(counts["here"].to_numpy(dtype=float), counts["there"].to_numpy(dtype=float))
+
+
+def _compared(sample: Array, reference: Array) -> dict[str, Any]:
+    used = (sample + reference) > 0
+    index = psi(sample[used], reference[used])
+    noise = noise_level(int(used.sum()), sample.sum(), reference.sum())
+    return {
+        "psi": round(max(index, 0.0), 6),
+        "noise": round(noise, 6),
+        "verdict": verdict(index, noise),
+    }
+
+
 def drift(
     customers: pd.DataFrame, segment: NDArray[np.int64], features: Mapping[str, str]
 ) -> pd.DataFrame:
@@ -74,21 +98,13 @@ def drift(
     pairs = [("training", day, days[-1]) for day in days[:-1]]
     pairs += [("previous", b, a) for a, b in itertools.pairwise(days)]
     columns = {name: customers[name].to_numpy(dtype=float) for name in features}
-    size = int(segment.max()) + 1 if len(segment) else 1
     rows: list[dict[str, Any]] = []
     for reference, day, other in pairs:
         for name, title in {**features, SEGMENT_SHARES: "segment shares"}.items():
             if name == SEGMENT_SHARES:
-                counts = [
-                    np.bincount(segment[at[d]], minlength=size).astype(float) for d in (day, other)
-                ]
+                found = group_drift(segment[at[day]], segment[at[other]])
             else:
-                values = columns[name]
-                edges = decile_edges(values[at[other]])
-                counts = [binned(values[at[d]], edges) for d in (day, other)]
-            used = (counts[0] + counts[1]) > 0
-            index = psi(counts[0][used], counts[1][used])
-            noise = noise_level(int(used.sum()), counts[0].sum(), counts[1].sum())
+                found = value_drift(columns[name][at[day]], columns[name][at[other]])
             rows.append(
                 {
                     "snapshot_date": day,
@@ -96,9 +112,7 @@ def drift(
                     "reference_date": other,
                     "measure": name,
                     "measure_title": title,
-                    "psi": round(max(index, 0.0), 6),
-                    "noise": round(noise, 6),
-                    "verdict": verdict(index, noise),
+                    **found,
                 }
             )
     return pd.DataFrame(rows)

@@ -37,7 +37,7 @@ from pipeline.profile_segments.migration import (
     where_fallers_go,
     where_risers_go,
 )
-from pipeline.profile_segments.next_category import next_best
+from pipeline.profile_segments.next_category import learn_habits, next_best
 from pipeline.profile_segments.next_products import Bought
 from pipeline.profile_segments.profiles import SHARE_PREFIX, home_countries, top_category
 from pipeline.profile_segments.purchases import Purchases
@@ -172,13 +172,22 @@ def category_titles(categories: pd.DataFrame) -> dict[str, str]:
     return titles if len(titles) > 1 and len(categories) > 1 else {}
 
 
-def next_categories(customers: pd.DataFrame, keys: Sequence[str]) -> list[str | None]:
-    """The next best category of each customer, None where it cannot be told."""
+def next_categories(
+    customers: pd.DataFrame, keys: Sequence[str], others: pd.DataFrame | None = None
+) -> list[str | None]:
+    """The next best category of each customer, None where it cannot be told.
+
+    It is learnt from `others`, or from the customers themselves; both have a segment_id.
+    """
     if len(keys) < 2:
         return [None] * len(customers)
-    shares = customers[[SHARE_PREFIX + key for key in keys]].to_numpy(dtype=float)
-    best = next_best(shares, customers["segment_id"].to_numpy(dtype=np.int64))
-    return [keys[i] for i in best]
+    pairs = [
+        (rows[[SHARE_PREFIX + key for key in keys]].to_numpy(dtype=float),
+         rows["segment_id"].to_numpy(dtype=np.int64))
+        for rows in (customers, customers if others is None else others)
+    ]  # fmt: skip
+    size = int(max(segment.max(initial=0) for _, segment in pairs)) + 1
+    return [keys[i] for i in next_best(*pairs[0], learn_habits(*pairs[1], size))]
 
 
 def collect_lines(

@@ -257,7 +257,6 @@ def challenger_of(
         return definition_of(
             candidate,
             fitted,
-            customers,
             now,
             past,
             columns=feature_columns(columns[family.features], list(customers.columns)),

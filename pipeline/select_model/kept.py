@@ -13,7 +13,6 @@ from pipeline.core.model.clusterings import RFM_GROUPS, OwnRules, RfmRules
 from pipeline.core.model.definition import Definition, Segment, assign
 from pipeline.core.model.grid import NAMES, Grid
 from pipeline.core.model.groups import RETURNED_EVERYTHING, Wholesale
-from pipeline.core.model.transforms import feature_matrix
 from pipeline.select_model.candidates import (
     Fitted,
     Setting,
@@ -34,7 +33,6 @@ IN_A_ROW = 2  # cuts at which the challenger must be better before a switch is r
 def definition_of(
     candidate: str,
     fitted: Fitted,
-    customers: pd.DataFrame,
     now: Snapshot,
     past: Sequence[Snapshot],
     *,
@@ -45,7 +43,7 @@ def definition_of(
 ) -> Definition:
     """The definition by a fitted candidate, its segments in the order of value.
 
-    `customers` are those of the last snapshot, `past` those with outcomes.
+    `past` are the snapshots with outcomes.
     """
     size = fitted.clustering.size
     value = segment_values(fitted, past)
@@ -84,7 +82,6 @@ def definition_of(
         names=names,
         transform=fitted.transform,
         clustering=fitted.clustering,
-        training=_training(customers, columns, unit),
     )
 
 
@@ -100,18 +97,6 @@ def _plays(fitted: Fitted, names: Grid, now: Snapshot) -> list[str]:
     own = pd.Series(names.assign(now.rhythm[free])).groupby(fitted.labels(now)[free])
     most = own.agg(lambda each: int(each.mode().iloc[0]))
     return [names.names[most.get(cluster, 0)] for cluster in range(fitted.clustering.size)]
-
-
-def _training(rows: pd.DataFrame, columns: Sequence[str], unit: float) -> dict[str, Any]:
-    """Decile edges and shares of each feature, so that drift can be measured later."""
-    found = {}
-    matrix = feature_matrix(rows, columns, unit)
-    for number, name in enumerate(columns):
-        edges = np.unique(np.quantile(matrix[:, number], np.arange(1, 10) / 10))
-        bins = np.searchsorted(edges, matrix[:, number], side="right")
-        counts = np.bincount(bins, minlength=len(edges) + 1)
-        found[name] = {"edges": edges, "shares": counts / max(len(rows), 1)}
-    return found
 
 
 def compared(

@@ -66,7 +66,6 @@ def defined(algorithm: str = "grid", transform: str = "raw") -> Definition:
         names=names,
         transform=fitted,
         clustering=clustering,
-        training={"monetary": {"edges": np.array([1.0]), "shares": np.array([0.5, 0.5])}},
     )
 
 

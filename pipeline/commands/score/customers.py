@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -18,7 +17,6 @@ from pipeline.clean.ledger import NotGoods, net_sales, place_lines, returned_uni
 from pipeline.commands.score.scoring import categorize_new
 from pipeline.core.engines.duckdb import DuckDBEngine
 from pipeline.core.run.errors import InputError
-from pipeline.core.tables.aggregate_rfm import CUSTOMERS
 from pipeline.core.tables.categorize_products import CATEGORY_WORDS
 from pipeline.core.tables.contract import read_table
 from pipeline.core.tables.ingest import INVOICE_LINES
@@ -79,12 +77,12 @@ def after_history(engine: DuckDBEngine, past: Lines, lines: Lines) -> Lines:
 
 def check_date(engine: DuckDBEngine, sales: Lines, as_of: date) -> None:
     """Raise InputError where no known customer has bought by that day, or it is long after."""
-    known = sales.filter(~nw.col("customer_id").is_null())
-    span = known.select(
-        nw.col("sold_at").min().alias("first"), nw.col("sold_at").max().alias("last")
+    known = engine.collect(
+        sales.filter(~nw.col("customer_id").is_null()).select(
+            nw.col("sold_at").min().alias("first"), nw.col("sold_at").max().alias("last")
+        )
     )
-    moments = engine.collect(span)
-    first, last = pd.Timestamp(moments["first"].iloc[0]), pd.Timestamp(moments["last"].iloc[0])
+    first, last = (pd.Timestamp(moment) for moment in known.iloc[0])
     if pd.isna(first):
         raise InputError(
             "no sale of the file has a customer, so there is nobody to score; "
@@ -100,17 +98,15 @@ def check_date(engine: DuckDBEngine, sales: Lines, as_of: date) -> None:
 
 def with_new_products(engine: DuckDBEngine, sales: Lines, categories: pd.DataFrame) -> pd.DataFrame:
     """`stock_code` and `category` of every product of the sales, seen by the last run or not."""
-    codes = pa.table({"stock_code": categories["stock_code"].to_numpy(dtype=object)})
-    known = engine.load(codes)
-    unseen = sales.join(known, on="stock_code", how="anti")
-    texts = (
-        unseen.with_columns(description=nw.col("description").fill_null("").str.strip_chars())
+    known = engine.load(pa.table({"stock_code": categories["stock_code"].to_numpy(dtype=object)}))
+    counted = engine.collect(
+        sales.join(known, on="stock_code", how="anti")
+        .with_columns(description=nw.col("description").fill_null("").str.strip_chars())
         .group_by("stock_code", "description")
         .agg(nw.len().alias("lines"))
     )
-    counted = engine.collect(texts)
     found = categories[["stock_code", "category"]]
-    if not len(counted):
+    if counted.empty:
         return found
     # The most frequent text of each, as categorize_products takes it.
     counted["is_empty"] = counted["description"] == ""
@@ -122,21 +118,19 @@ def with_new_products(engine: DuckDBEngine, sales: Lines, categories: pd.DataFra
 
 
 def describe(
-    engine: DuckDBEngine, net: NetSales, categories: pd.DataFrame, as_of: date, scratch: Path
-) -> Path:
-    """Write the customers as of that day, as aggregate_rfm describes them; return the file."""
-    table = pa.Table.from_pandas(categories, preserve_index=False)
-    category_of = engine.load(table)
+    engine: DuckDBEngine, net: NetSales, categories: pd.DataFrame, as_of: date
+) -> pd.DataFrame:
+    """The customers as of that day, as aggregate_rfm describes them."""
     customers = customer_features(
         movements(net.sales, net.returned_units, as_of, engine.keep),
-        category_of,
+        engine.load(pa.Table.from_pandas(categories, preserve_index=False)),
         categories=sorted(set(categories["category"])),
         snapshots=(as_of,),
         keep=engine.keep,
     )
-    described = replace(CUSTOMERS, path=scratch / CUSTOMERS.path.name)
-    engine.write(described, with_scores(customers).drop("amount", "last_kept_day"))
-    return described.path
+    found = engine.collect(with_scores(customers).drop("amount", "last_kept_day"))
+    found["snapshot_date"] = as_of
+    return found.sort_values("customer_id", ignore_index=True)
 
 
 def customers_in(engine: DuckDBEngine, lines: Lines) -> int:

@@ -55,7 +55,7 @@ class Definition:
 
     `columns` are the features, with money in units of `money_unit`; `segments` stand in the order
     of segment_id, groups after the clustering's clusters by number; `names` gives each customer's
-    own play; `training` has the quantile edges and shares of each feature at the fit, for drift.
+    own play.
     """
 
     candidate: str
@@ -67,7 +67,6 @@ class Definition:
     names: Grid
     transform: Transform
     clustering: Clustering
-    training: dict[str, Any]
 
     @property
     def size(self) -> int:
