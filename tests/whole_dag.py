@@ -1,4 +1,4 @@
-"""Running every stage in this process on a small sample, and telling shops in other words."""
+"""Running every stage in this process on a small shop, and telling shops in other words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import csv
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 from conftest import ROOT
+
+from pipeline.core.run.errors import InputError
 
 TO_SEGMENTS = (
     "ingest",
@@ -28,6 +30,8 @@ TO_SEGMENTS = (
     "read_campaigns",
     "profile_segments",
 )
+WITH_REPORT = (*TO_SEGMENTS, "render_report")
+HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 TIME = "%m/%d/%Y %H:%M"
 NUMBER, CODE, QUANTITY, MOMENT, PRICE, CUSTOMER = 0, 1, 3, 4, 5, 6
 
@@ -74,11 +78,44 @@ def read_rows(source: Path) -> tuple[Row, list[Row]]:
     return header, rows
 
 
-def write_rows(target: Path, header: Row, rows: list[Row]) -> Path:
+def write_rows(
+    target: Path, header: Row, rows: Sequence[Row], encoding: str = "iso-8859-1"
+) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("w", encoding="iso-8859-1", newline="") as file:
+    with target.open("w", encoding=encoding, newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return target
+
+
+def refusal(folder: Path, rows: Sequence[Row], **changes: Any) -> str | None:
+    """Run every stage on these rows in `folder`; return the message of the stage that refused."""
+    write_rows(folder / "x.csv", HEADER.split(","), rows, "utf-8")
+    select = {"candidates": ["steps/rfm/log"], "baselines": ["tiers/rfm/raw/4"], "origins": 2}
+    write_params(folder, "x.csv", select=select, **changes)
+    for stage in WITH_REPORT:
+        try:
+            run_dag(folder, (stage,))
+        except InputError as error:
+            return f"{stage}: {error}"
+    return None
+
+
+def rows_of_a_shop(
+    count: int,
+    customers: int = 1,
+    days: int = 370,
+    product: tuple[str, str] = ("85123A", "WHITE HEART MUG"),
+    quantities: Sequence[int] = (6, 2, 12),
+) -> list[Row]:
+    """Rows over so many days, in which each customer comes again and again (0: nobody known)."""
+    rows = []
+    for number in range(count):
+        day = datetime(2010, 12, 1, 8, 26) + timedelta(days=days * number / max(1, count - 1))  # noqa: DTZ001
+        customer = str(17850 + number * number * 7 % customers) if customers else ""
+        quantity = str(quantities[number % len(quantities)])
+        sale = [str(500000 + number), *product, quantity, day.strftime(TIME), "2.55", customer]
+        rows.append([*sale, "United Kingdom"])
+    return rows
 
 
 def retold(source: Path, target: Path, tell: Callable[[Row], Row]) -> Path:

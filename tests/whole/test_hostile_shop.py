@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import ROOT, skip_unless
-from whole_way import go, rows_of_a_shop
+from conftest import ROOT
+from whole_dag import refusal, rows_of_a_shop
 
 from pipeline.assign_segments import __main__ as assign_segments
 from pipeline.core.model.naming import read_playbook
@@ -21,7 +19,6 @@ from pipeline.render_report.language import WORDS, read_language
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 TEXTS = (
     "<script>window.hacked=1</script> MUG",
     "</script><img src=x onerror=window.hacked=1> BOWL",
@@ -63,8 +60,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for stage in (assign_segments, profile_segments):
             patch.setattr(stage, "read_playbook", partial(read_playbook, folder / "playbook.yaml"))
         patch.setattr(render_report, "read_language", partial(read_language, folder=folder))
-        told = go(folder, patch, rows, shop=TEXTS[0], currency="<b>")
-    assert told is None
+        assert refusal(folder, rows, shop={"name": TEXTS[0], "currency": "<b>"}) is None
     return folder
 
 
@@ -84,35 +80,25 @@ def test_no_cell_of_any_exported_csv_would_execute(shop):
 
 
 @pytest.mark.browser
-def test_nothing_of_it_executes_in_a_browser(shop):
-    skip_unless(CHROMIUM, "Debian's chromium")
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_nothing_of_it_executes_in_a_browser(shop, browser):
     said: list[str] = []
     asked: list[str] = []
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        page: Any = browser.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
-        page.on("request", lambda request: asked.append(request.url))
-        address = (shop / "reports/segments.html").as_uri()
-        page.goto(address)
-        page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
-        assert page.evaluate("window.hacked") is None
-        assert said == []
-        assert [url for url in asked if url != address and not url.startswith("data:")] == []
-        assert page.locator("img[src=x], svg[onload]").count() == 0
-        assert (
-            page.evaluate("[...document.querySelectorAll('a')].map(a => a.protocol)").count(
-                "javascript:"
-            )
-            == 0
-        )
-        # It is shown, as the text that it is.
-        text = page.evaluate("document.body.innerText")
-        assert "<script>window.hacked=1</script> MUG" in text
-        assert "window.hacked=1>" in text
-        browser.close()
+    page = browser.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    page.on("request", lambda request: asked.append(request.url))
+    address = (shop / "reports/segments.html").as_uri()
+    page.goto(address)
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    assert page.evaluate("window.hacked") is None
+    assert said == []
+    assert [url for url in asked if url != address and not url.startswith("data:")] == []
+    assert page.locator("img[src=x], svg[onload]").count() == 0
+    protocols = page.evaluate("[...document.querySelectorAll('a')].map(a => a.protocol)")
+    assert "javascript:" not in protocols
+    # It is shown, as the text that it is.
+    text = page.evaluate("document.body.innerText")
+    assert "<script>window.hacked=1</script> MUG" in text
+    assert "window.hacked=1>" in text
+    page.close()

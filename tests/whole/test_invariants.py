@@ -18,7 +18,7 @@ from whole_dag import (
     CODE,
     CUSTOMER,
     PRICE,
-    TO_SEGMENTS,
+    WITH_REPORT,
     moved,
     read_rows,
     retold,
@@ -32,7 +32,7 @@ from pipeline.make_sample.__main__ import write_sample
 
 pytestmark = pytest.mark.slow
 
-WITH_REPORT = (*TO_SEGMENTS, "render_report")
+
 CLEAN = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["clean"]
 NO_GOODS = re.compile("|".join(CLEAN["not_goods_patterns"].values()))
 LINES = {"invoice_lines", "sales", "returned_units"}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from whole_way import go, rows_of_a_shop
+from whole_dag import refusal, rows_of_a_shop
 
 pytestmark = pytest.mark.slow
 
@@ -28,15 +26,13 @@ pytestmark = pytest.mark.slow
         "returns only", "fees only", "all taken back",
     ],
 )  # fmt: skip
-def test_a_shop_too_small_is_told_at_which_stage_and_what_is_needed(
-    tmp_path, monkeypatch, shop, answer
-):
-    assert answer in (go(tmp_path, monkeypatch, rows_of_a_shop(**shop)) or "whole")
-    assert not Path("reports/segments.html").exists()
+def test_a_shop_too_small_is_told_at_which_stage_and_what_is_needed(tmp_path, shop, answer):
+    assert answer in (refusal(tmp_path, rows_of_a_shop(**shop)) or "whole")
+    assert not (tmp_path / "reports/segments.html").exists()
 
 
-def test_a_shop_of_one_product_gets_its_segments_and_its_report(tmp_path, monkeypatch):
-    assert go(tmp_path, monkeypatch, rows_of_a_shop(1500, 211)) is None
-    customers = Path("reports/segments.csv").read_text(encoding="utf-8").splitlines()[1:]
+def test_a_shop_of_one_product_gets_its_segments_and_its_report(tmp_path):
+    assert refusal(tmp_path, rows_of_a_shop(1500, 211)) is None
+    customers = (tmp_path / "reports/segments.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert len(customers) == len({row[6] for row in rows_of_a_shop(1500, 211)})
-    assert "WHITE HEART MUG" in Path("reports/segments.html").read_text(encoding="utf-8")
+    assert "WHITE HEART MUG" in (tmp_path / "reports/segments.html").read_text(encoding="utf-8")
