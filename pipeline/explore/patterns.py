@@ -89,30 +89,21 @@ def totals_by(orders: Lines, *columns: str) -> Lines:
 
 
 def customer_totals(orders: Lines) -> Lines:
-    """Return orders, amount and first month of a kept order for each known customer."""
+    """Return kept orders and amount of each known customer."""
     return (
         orders.filter(~nw.col("customer_id").is_null())
-        .with_columns(nw.when(nw.col("orders") > 0).then(nw.col("month")).alias("kept_month"))
         .group_by("customer_id")
-        .agg(
-            nw.col("orders").sum(),
-            nw.col("amount").sum(),
-            nw.col("kept_month").min().alias("cohort"),
-        )
+        .agg(nw.col("orders", "amount").sum())
         .with_columns(whole_numbers("orders", "amount"))
     )
 
 
-def cohort_activity(orders: Lines, customers: Lines) -> Lines:
-    """Return the totals by month of the first kept order and months since."""
-    kept = orders.filter(nw.col("orders") > 0)
-    return totals_by(
-        kept.join(
-            customers.select("customer_id", "cohort"), on="customer_id", how="inner"
-        ).with_columns((nw.col("month") - nw.col("cohort")).alias("months_since")),
-        "cohort",
-        "months_since",
-    )
+def cohort_activity(orders: Lines) -> Lines:
+    """Return the totals by month of a known customer's first kept order and months since."""
+    kept = orders.filter(nw.col("orders") > 0, ~nw.col("customer_id").is_null())
+    kept = kept.with_columns(cohort=nw.col("month").min().over("customer_id").cast(nw.Int64))
+    since = (nw.col("month") - nw.col("cohort")).alias("months_since")
+    return totals_by(kept.with_columns(since), "cohort", "months_since")
 
 
 def bin_of(value: nw.Expr, edges: Sequence[int]) -> nw.Expr:
@@ -150,30 +141,4 @@ def descriptions_of(sales: Lines, stock_codes: Sequence[str]) -> Lines:
         .with_columns(nw.col("description").fill_null(""))
         .group_by("stock_code", "description")
         .agg(nw.len().alias("lines"))
-    )
-
-
-def return_delays(sales: Lines, returned_units: Lines, edges: Sequence[int]) -> Lines:
-    """Return units and money taken back, by bin of the days from sale to return."""
-    return (
-        sales.select("line_id", day_number(nw.col("sold_at").dt.date()).alias("sold_day"))
-        .join(
-            returned_units.select(
-                "line_id",
-                nw.col("quantity").alias("units"),
-                ten_thousandths("amount").alias("returned_amount"),
-                day_number(nw.col("returned_at").dt.date()).alias("returned_day"),
-            ),
-            on="line_id",
-            how="inner",
-        )
-        .with_columns((nw.col("returned_day") - nw.col("sold_day")).alias("delay"))
-        .with_columns(bin_of(nw.col("delay"), edges).alias("bin"))
-        .group_by("bin")
-        .agg(
-            nw.len().alias("lines"),
-            nw.col("units").sum(),
-            nw.col("returned_amount").sum(),
-        )
-        .with_columns(whole_numbers("lines", "units", "returned_amount"))
     )

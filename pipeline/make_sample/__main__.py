@@ -9,45 +9,27 @@ Example: python -m pipeline.make_sample
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
-from decimal import Decimal
-from functools import partial
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import Field
 
 from pipeline.core.run.outputs import whole_file
 from pipeline.core.run.params import StageParams, load_params
 from pipeline.core.run.stage import progress, run_stage, stage
-from pipeline.core.tables.contract import MONEY, write_table
+from pipeline.core.tables.contract import write_table
 from pipeline.core.tables.make_sample import SAMPLE_LATER, SAMPLE_TRUTH
 from pipeline.make_sample.catalogue import MILLS
 from pipeline.make_sample.customers import COUNTRIES, DAY, FIRST_DAY, TYPES
 from pipeline.make_sample.lines import FIRST_INVOICE, NO_TEXT, Lines, Shop, invoice_numbers
 
 SAMPLE = Path("data/sample/sample.csv")
-TEXT = pa.dictionary(pa.int32(), pa.string())
-PARQUET = pa.schema(
-    [
-        ("InvoiceNo", TEXT),
-        ("StockCode", TEXT),
-        ("Description", TEXT),
-        ("Quantity", pa.int64()),
-        ("InvoiceDate", pa.dictionary(pa.int32(), pa.timestamp("us"))),
-        ("UnitPrice", pa.dictionary(pa.int32(), MONEY)),
-        ("CustomerID", TEXT),
-        ("Country", TEXT),
-    ]
-)
-COLUMNS = PARQUET.names
+COLUMNS = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 ENCODING = "iso-8859-1"  # as the real file
 DOUBLE = '"'
 NEEDS_QUOTES = {",", DOUBLE, "\r", "\n"}
@@ -96,101 +78,64 @@ def later_purchases(shop: Shop, truth: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_lines(path: Path, shop: Shop) -> pd.DataFrame:
-    """Write the shop's invoice lines to `path`, a .csv or .parquet file; return the truth.
+    """Write the shop's invoice lines to `path` as CSV, laid out as the real file; return the truth.
 
-    The file appears whole, a block of days at a time; the same shop gives the same bytes. CSV is
-    laid out exactly as the real file, Parquet has its columns with types. The truth is as
-    SAMPLE_TRUTH: every customer and every product in the file.
+    The file appears whole, a block of days at a time; the same shop gives the same bytes. The
+    truth is as SAMPLE_TRUTH: every customer and every product in the file.
     """
     blocks = shop.day_blocks()
-    pools = Pools(shop, as_csv=path.suffix == ".csv")
+    cells = Cells(shop)
     codes = np.zeros(len(shop.codes), dtype=np.bool_)
     customers = np.zeros(len(shop.customers) + 1, dtype=np.bool_)
     with whole_file(path) as unfinished, unfinished.open("wb") as file:
         first_number = FIRST_INVOICE
-        with _appending(path, file) as append:
-            for block in progress(shop.blocks(), "making the sample", total=len(blocks)):
-                numbers, first_number = invoice_numbers(block, first_number)
-                append(pools.table(block, numbers))
-                codes[block.code] = True
-                customers[block.customer] = True
+        file.write(f"{COLUMNS}\r\n".encode(ENCODING))
+        for block in progress(shop.blocks(), "making the sample", total=len(blocks)):
+            numbers, first_number = invoice_numbers(block, first_number)
+            file.write(cells.rows(block, numbers))
+            codes[block.code] = True
+            customers[block.customer] = True
     return _truth(shop, codes, customers[:-1])
 
 
-class Pools:
-    """The shop's texts as Arrow arrays, from which lines are put together."""
+class Cells:
+    """The shop's texts as CSV cells in Arrow arrays, from which rows are put together."""
 
-    def __init__(self, shop: Shop, *, as_csv: bool) -> None:
-        self.as_csv = as_csv
-        self.codes = self._pool(shop.codes)
-        self.texts = self._pool(shop.texts)
-        self.customers = self._pool(shop.customers.ids)
-        self.countries = self._pool(list(COUNTRIES), end="\r\n")
+    def __init__(self, shop: Shop) -> None:
+        self.codes, self.texts, self.customers = (
+            _cells(texts) for texts in (shop.codes, shop.texts, shop.customers.ids)
+        )
+        self.countries = _cells(list(COUNTRIES), end="\r\n")
 
-    def _pool(self, texts: Sequence[str], end: str = "") -> pa.Array:
-        return _csv_pool(texts, end) if self.as_csv else pa.array(texts)
+    def rows(self, lines: Lines, numbers: np.ndarray) -> pa.Buffer:
+        """Return the lines in the real file's columns, joined by Arrow: its CSV writer would quote.
 
-    def table(self, lines: Lines, numbers: np.ndarray) -> pa.Table:
-        """Return the lines in the real file's columns, as CSV's bytes or typed."""
+        A cell that is null is empty.
+        """
         midnight = datetime.combine(FIRST_DAY, time())
         minutes, minute = np.unique(lines.minute, return_inverse=True)
         moments = [midnight + timedelta(minutes=int(m)) for m in minutes]
         mills, price = np.unique(lines.price, return_inverse=True)
-        if self.as_csv:
-            dates = pa.array([f"{m.month}/{m.day}/{m.year} {m.hour}:{m:%M}" for m in moments])
-            prices = pa.array([f"{m / MILLS:.3f}".rstrip("0").rstrip(".") for m in mills.tolist()])
-        else:
-            dates = pa.array(moments, pa.timestamp("us"))
-            prices = pa.array([Decimal(m) / MILLS for m in mills.tolist()], MONEY)
-        key = numbers * 3 + lines.invoice
-        keys, invoice = np.unique(key, return_inverse=True)
-        invoices = pa.array([("", "C", "A")[k % 3] + str(k // 3) for k in keys.tolist()])
-        columns = [
-            _pooled(invoices, invoice),
-            _pooled(self.codes, lines.code),
-            _pooled(self.texts, lines.text, lines.text == NO_TEXT),
-            pa.array(lines.quantity),
-            _pooled(dates, minute),
-            _pooled(prices, price),
-            _pooled(self.customers, lines.customer, lines.customer == len(self.customers)),
-            _pooled(self.countries, lines.country),
-        ]
-        return pa.table(columns, names=COLUMNS)
+        keys, invoice = np.unique(numbers * 3 + lines.invoice, return_inverse=True)
+        invoices = [("", "C", "A")[k % 3] + str(k // 3) for k in keys.tolist()]
+        dates = [f"{m.month}/{m.day}/{m.year} {m.hour}:{m:%M}" for m in moments]
+        prices = [f"{m / MILLS:.3f}".rstrip("0").rstrip(".") for m in mills.tolist()]
+        nobody = lines.customer == len(self.customers)
+        columns = (
+            _cells(invoices).take(invoice),
+            self.codes.take(lines.code),
+            self.texts.take(pa.array(lines.text, mask=lines.text == NO_TEXT)),
+            pa.array(lines.quantity).cast(pa.string()).cast(pa.binary()),
+            _cells(dates).take(minute),
+            _cells(prices).take(price),
+            self.customers.take(pa.array(lines.customer, mask=nobody)),
+            self.countries.take(lines.country),
+        )
+        empty = {"null_handling": "replace", "null_replacement": b""}
+        return pc.binary_join_element_wise(*columns, b",", **empty).buffers()[2]
 
 
-def _pooled(pool: pa.Array, place: np.ndarray, is_null: np.ndarray | None = None) -> pa.Array:
-    if is_null is not None:
-        place = np.where(is_null, 0, place)
-    return pa.DictionaryArray.from_arrays(pa.array(place.astype(np.int32), mask=is_null), pool)
-
-
-@contextmanager
-def _appending(path: Path, file: IO[bytes]) -> Iterator[Callable[[pa.Table], None]]:
-    """Yield how a block is appended to the file, in the format that the path's end names."""
-    if path.suffix == ".csv":
-        file.write((",".join(COLUMNS) + "\r\n").encode(ENCODING))
-        yield partial(_append_csv, file)
-        return
-    # Without Arrow's own schema the columns are read back as plain strings, not as dictionaries.
-    with pq.ParquetWriter(file, PARQUET, compression="zstd", store_schema=False) as writer:
-        yield writer.write_table
-
-
-def _append_csv(file: IO[bytes], table: pa.Table) -> None:
-    """Append rows, put together by Arrow as bytes: its CSV writer would quote every text."""
-    columns = [column.combine_chunks() for column in table.columns]
-    plain = [
-        c.dictionary_decode() if pa.types.is_dictionary(c.type) else c.cast(pa.string())
-        for c in columns
-    ]
-    as_bytes = [column.cast(pa.binary()) for column in plain]
-    rows = pc.binary_join_element_wise(
-        *as_bytes, b",", null_handling="replace", null_replacement=b""
-    )
-    file.write(rows.buffers()[2])
-
-
-def _csv_pool(texts: Sequence[str], end: str = "") -> pa.Array:
+def _cells(texts: Sequence[str], end: str = "") -> pa.Array:
     """Return texts as they stand in the file: quoted where they must be, encoded."""
     quoted = [
         f'"{text.replace(DOUBLE, DOUBLE * 2)}"' if NEEDS_QUOTES & set(text) else text
