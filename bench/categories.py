@@ -1,22 +1,19 @@
-"""Categories against labels made by reading: the two ways, their rivals, and the cost.
+"""Categories against labels made by reading: the two ways and their rivals.
 
 The labels in bench/labels have two halves. The taxonomy was written, and the method tuned, with
 `tune` in view; `final` is for the last measurement only. `all` is these two. `fresh` is a later
 draw, labelled apart from the method, to be measured once when the method is frozen.
 
-The cost is that of one fit on made-up shops of growing size, each in a process of its own.
+What the stage costs is measured by `python -m bench lines`.
 
-Example: python -m bench.categories --half final --no-cost
-         python -m bench.categories --cost-only --products 10000 100000 1000000
+Example: python -m bench.categories --half final
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -36,7 +33,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_mutual_info_score
 from threadpoolctl import threadpool_limits
@@ -56,8 +53,6 @@ from pipeline.categorize_products.spread import TEMPERATURE
 from pipeline.categorize_products.taxonomy import Taxonomy, find_taxonomy, read_taxonomy
 from pipeline.core.engines.duckdb import open_duckdb
 from pipeline.core.run.params import load_params
-from pipeline.core.tables.categorize_products import PRODUCT_CATEGORIES
-from pipeline.core.tables.make_sample import SAMPLE_TRUTH
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = Path(__file__).parent / "labels" / "online_retail_categories.csv"
@@ -71,34 +66,6 @@ HALVES = {
 }
 RESAMPLES = 1000
 GUIDED_GOAL, DISCOVERED_GOAL = 0.70, 0.40
-GIGABYTES_LIMIT = 8
-
-# Every product is one of 40 things in one of 25 looks, of a line of its own; an order has 20 lines.
-THINGS = """mug,tea cup,bowl,plate,jug,cushion,clock,sign,photo frame,vase,candle,lantern,tlight
-holder,lunch box,bag,purse,necklace,bracelet,earrings,notebook,gift wrap,card,ribbon,pencil case,
-doll,jigsaw,puzzle,apron,cake tin,oven glove,storage tin,hook,drawer knob,basket,soap dish,
-hot water bottle,watering can,plant pot,bunting,christmas bauble""".replace("\n", " ")
-LOOKS = """red,blue,pink,ivory,retrospot,polkadot,floral,vintage,skull,union jack,paisley,striped,
-heart,star,owl,strawberry,woodland,spaceboy,rose,butterfly,gingham,zinc,wooden,glass,enamel"""
-MADE_UP = f"""
-copy (
-    with lines as (
-        select range as line, (hash(range) % {{products}})::bigint as product
-        from range({{products}} * 10)
-    )
-    select 'P' || lpad(product::varchar, 8, '0') as stock_code,
-        upper(
-            trim(split_part('{LOOKS}', ',', (hash(product, 1) % 25)::int + 1), chr(10) || ' ')
-            || ' ' || trim(split_part('{THINGS}', ',', (hash(product, 2) % 40)::int + 1))
-            || ' line ' || chr(97 + (hash(product, 3) % 26)::int)
-            || chr(97 + (hash(product, 4) % 26)::int) || 'x'
-        ) as description,
-        (line // 20)::varchar as invoice_id,
-        (1 + hash(product, 2) % 40)::decimal(18, 4) as unit_price,
-        (1 + hash(product, 2) % 40)::decimal(18, 4) as net_amount
-    from lines
-) to '{{path}}' (format parquet)
-"""
 
 Labels = npt.NDArray[np.object_]
 Positions = npt.NDArray[np.int64]
@@ -106,35 +73,9 @@ Pairs: TypeAlias = sparse.csr_array
 
 
 def main() -> None:
-    """Print agreement with the labels for every way, then the cost."""
+    """Print agreement with the labels for every way, and how often confidence is right."""
     arguments = _arguments()
     params = load_params("categorize", Params, ROOT / "params.yaml")
-    if arguments.one_size:
-        print(json.dumps(fit_made_up_shop(arguments.one_size, params)))
-        return
-    if not arguments.cost_only:
-        print_sample_agreement(PRODUCT_CATEGORIES.path, SAMPLE_TRUTH.path)
-        quality(arguments, params)
-    if not arguments.no_cost:
-        cost(arguments.products)
-
-
-def print_sample_agreement(found: Path, planted: Path) -> None:
-    """Agreement of the last run with the categories that the sample's generator planted."""
-    if not (found.exists() and planted.exists()):
-        print("the sample's planted categories: run `make` first to compare with them\n")
-        return
-    truth = pd.read_parquet(planted).query("kind == 'product'").set_index("id")["truth"]
-    rows = pd.read_parquet(found).set_index("stock_code").join(truth, how="inner")
-    if rows.empty:
-        print("the sample's planted categories: the last run was not on the sample\n")
-        return
-    agreement = adjusted_mutual_info_score(rows["truth"], rows["category"])
-    print(f"planted categories of {len(rows)} products of the sample: AMI {agreement:.3f}\n")
-
-
-def quality(arguments: argparse.Namespace, params: Params) -> None:
-    """Print agreement with the labels for every way, and how often confidence is right."""
     taxonomy = read_taxonomy(find_taxonomy("gifts"))
     with sales_of_real_shop(arguments.sales) as sales, threadpool_limits(1):
         products, baskets = read(sales, params)
@@ -218,10 +159,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sales", type=Path, help="sales.parquet of online_retail, if at hand")
     parser.add_argument("--half", choices=list(HALVES), default="tune")
     parser.add_argument("--ways", nargs="+", help="only the ways whose names start so")
-    parser.add_argument("--no-cost", action="store_true", help="leave the cost out")
-    parser.add_argument("--cost-only", action="store_true", help="leave the labels out")
-    parser.add_argument("--products", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--one-size", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -271,16 +208,10 @@ def ways(
     found: dict[str, Callable[[], Labels]] = {
         "guided": lambda: fitted(taxonomy, settings),
         "guided, without co-purchase": lambda: fitted(taxonomy, text_only),
-        "seeds alone, the rest `other`": lambda: seeds_alone(products, taxonomy),
         "seeds + plain logistic regression": lambda: seeds_and_regression(products, taxonomy),
         "discovered": lambda: fitted(None, settings),
         "discovered, without the sentence model": lambda: fitted(
             None, settings.model_copy(update={"embedding": None})
-        ),
-        "rival: noun counts + k-means": lambda: noun_counts(products),
-        "rival: TF-IDF + SVD + k-means": lambda: k_means(text_vectors(products)),
-        "rival: co-purchase PPMI + SVD + k-means": lambda: k_means(
-            copurchase_vectors(pairs, settings.dimensions, settings.seed)
         ),
         "rival: TF-IDF with co-purchase": lambda: k_means(
             np.hstack(
@@ -292,15 +223,6 @@ def ways(
         ),
     }
     return found
-
-
-def seeds_alone(products: pd.DataFrame, taxonomy: Taxonomy) -> Labels:
-    """The seeded category, `rest` where there is none."""
-    lexicon = lexicon_of(taxonomy, spellings_from(taxonomy.spellings))
-    texts = texts_of(products["description"].tolist(), taxonomy)
-    seeded = seed_products(texts, lexicon, {}).category
-    keys = np.array(lexicon.categories, dtype=object)
-    return keys[np.where(seeded < 0, lexicon.rest, seeded)]
 
 
 def seeds_and_regression(products: pd.DataFrame, taxonomy: Taxonomy) -> Labels:
@@ -315,12 +237,6 @@ def seeds_and_regression(products: pd.DataFrame, taxonomy: Taxonomy) -> Labels:
         model = LogisticRegression(max_iter=300).fit(features[known], seeded[known])
         labels[~known] = model.predict(features[~known])
     return np.array(lexicon.categories, dtype=object)[labels]
-
-
-def noun_counts(products: pd.DataFrame) -> Labels:
-    """The way of the best-known notebook: presence of frequent words, k-means with 5 groups."""
-    words = CountVectorizer(min_df=13, binary=True, token_pattern=r"[A-Za-z]{4,}")
-    return k_means(words.fit_transform(products["description"]), 5)
 
 
 def text_vectors(products: pd.DataFrame) -> npt.NDArray[np.float64]:
@@ -363,44 +279,6 @@ def _with_interval(value: float, halves: Sequence[float]) -> str:
     """
     low, high = value + np.quantile(halves, [0.025, 0.975]) - np.mean(halves)
     return f"{value:.3f} ({low:.3f} to {min(high, 1.0):.3f})"
-
-
-def cost(sizes: Sequence[int]) -> None:
-    """Seconds and peak memory of reading and one guided fit, on made-up shops of these sizes."""
-    print(
-        f"\nproducts      lines   pairs kept  seconds  peak GB  (limit {GIGABYTES_LIMIT})"
-        "  microseconds each"
-    )
-    for size in sizes:
-        command = [sys.executable, "-m", "bench.categories", "--one-size", str(size)]
-        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-        at = json.loads(done.stdout)
-        print(
-            f"{size:8d} {at['lines']:10d} {at['pairs']:12d} {at['seconds']:8.1f} "
-            f"{at['gigabytes']:8.2f} {1e6 * at['seconds'] / size:28.0f}",
-            flush=True,
-        )
-
-
-def fit_made_up_shop(products: int, params: Params) -> dict[str, float]:
-    """What it costs to read a shop of so many products and ten times as many lines, and to fit."""
-    with tempfile.TemporaryDirectory() as folder, open_duckdb() as engine, threadpool_limits(1):
-        sales = Path(folder) / "sales.parquet"
-        engine.database.execute(MADE_UP.format(products=products, path=sales))
-        start = time.perf_counter()
-        goods = read_products(engine.database, sales)
-        baskets = read_baskets(
-            engine.database,
-            sales,
-            goods["stock_code"],
-            longest=params.longest_basket,
-            most_pairs=params.most_pairs,
-        )
-        pairs = pair_weights(baskets)
-        fit_categories(goods, pairs, read_taxonomy(find_taxonomy("gifts")), params)
-        seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"lines": 10 * products, "pairs": pairs.nnz, "seconds": seconds, "gigabytes": peak}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TypeVar
 
@@ -120,7 +120,7 @@ def _two_words(
     return singular(splits[0][0]), singular(splits[0][1])
 
 
-def _one_letter_less(word: str) -> Iterable[str]:
+def _one_letter_less(word: str) -> Iterator[str]:
     yield word
     for at in range(len(word)):
         yield word[:at] + word[at + 1 :]
@@ -140,15 +140,9 @@ def _is_one_slip(a: str, b: str) -> bool:
     if a[0] != b[0]:
         return False
     if len(a) == len(b):
-        differing = [at for at in range(len(a)) if a[at] != b[at]]
-        return (
-            len(differing) == 2
-            and differing[1] == differing[0] + 1
-            and a[differing[0]] == b[differing[1]]
-            and a[differing[1]] == b[differing[0]]
-        )
-    longer, shorter = (a, b) if len(a) > len(b) else (b, a)
-    return len(longer) - len(shorter) == 1 and shorter in set(_one_letter_less(longer))
+        return any(a[:at] + a[at + 1] + a[at] + a[at + 2 :] == b for at in range(len(a) - 1))
+    shorter, longer = sorted((a, b), key=len)
+    return shorter in _one_letter_less(longer)
 
 
 def naming_part(words: Sequence[str]) -> tuple[int, int]:

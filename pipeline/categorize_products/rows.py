@@ -78,24 +78,22 @@ def category_facts(
     facts = _rows(
         database,
         f"""
-        select category, cast(sum(quantity) as bigint) as units_sold,
-            cast(sum(net_amount) as decimal(18, 4)) as revenue,
-            round(sum(quantity_returned) / sum(quantity), 6) as return_rate
-        {named} group by all order by category
-        """,
+        with products as (
+            select category, stock_code, any_value(categorized.description) as description,
+                sum(quantity) as units, sum(quantity_returned) as returned,
+                sum(net_amount) as revenue
+            {named} group by all
+        )
+        select category, cast(sum(units) as bigint) as units_sold,
+            cast(sum(revenue) as decimal(18, 4)) as revenue,
+            round(sum(returned) / sum(units), 6) as return_rate,
+            array_to_string(
+                list(description order by products.revenue desc, stock_code)[:{EXAMPLES}], ' | '
+            ) as examples
+        from products group by category order by category
+        """,  # noqa: S608, of constants
         given,
     )
-    best = database.execute(
-        f"""
-        select category, any_value(categorized.description) as description
-        {named} group by category, stock_code
-        qualify row_number() over (
-            partition by category order by sum(net_amount) desc, stock_code
-        ) <= {EXAMPLES}
-        order by category, sum(net_amount) desc, stock_code
-        """,
-        given,
-    ).df()
     database.unregister("categorized")
     words = telling_words(fit.texts, labels)
     by_key = {key: at for at, key in enumerate(fit.categories)}
@@ -105,8 +103,6 @@ def category_facts(
     facts["products"] = facts["category"].map(grouped.size()).astype("int64")
     facts["confidence"] = facts["category"].map(grouped["confidence"].mean()).round(4)
     facts["telling_words"] = [", ".join(words[by_key[key]]) for key in facts["category"]]
-    examples = best.groupby("category")["description"].agg(" | ".join)
-    facts["examples"] = facts["category"].map(examples)
     return facts, months
 
 

@@ -2,7 +2,6 @@
 
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -119,21 +118,16 @@ def test_a_correction_by_hand_has_the_last_word(shop):
     assert row["runner_up"] == "dining"
 
 
-def test_without_a_taxonomy_groups_get_names_of_their_own(shop):
-    set_params(shop, taxonomy=None)
+@pytest.mark.parametrize("embedding", [None, "minilm"])
+def test_without_a_taxonomy_groups_get_names_of_their_own(shop, embedding):
+    if embedding:
+        pytest.importorskip("safetensors")
+    set_params(shop, taxonomy=None, embedding=embedding)
     categorize(shop)
     rows = pq.read_table(PRODUCT_CATEGORIES.path).to_pandas()
     assert set(rows["decided_by"]) == {"cluster"}
     assert 2 <= rows["category"].nunique() <= 4
     assert read_metrics("categorize")["way"] == "discovered"
-
-
-def test_groups_found_by_the_sentence_model_are_named_too(shop):
-    pytest.importorskip("safetensors")
-    set_params(shop, taxonomy=None, embedding="minilm")
-    categorize(shop)
-    rows = pq.read_table(PRODUCT_CATEGORIES.path).to_pandas()
-    assert 2 <= rows["category"].nunique() <= 4
 
 
 def test_products_beyond_those_that_are_clustered_are_put_into_the_groups():
@@ -150,18 +144,6 @@ def test_products_beyond_those_that_are_clustered_are_put_into_the_groups():
     found = fit_categories(products, pairs, None, fewer)
     assert len(found.labels) == 32
     assert adjusted_mutual_info_score(np.repeat(things, 8), found.labels) > 0.5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("taxonomy", ["gifts", None])
-def test_the_bytes_are_the_same_on_one_thread_and_two(shop, taxonomy):
-    set_params(shop, taxonomy=taxonomy)
-    files = [Path("data") / f"{n}.parquet" for n in ("product_categories", "category_words")]
-    files += [Path("metrics/categorize.json"), Path("reports/products_to_review.csv")]
-    categorize(shop, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", PIPELINE_THREADS="1")
-    first = [file.read_bytes() for file in files]
-    categorize(shop, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="2", PIPELINE_THREADS="2")
-    assert [file.read_bytes() for file in files] == first
 
 
 def test_the_review_list_holds_no_formula(shop):

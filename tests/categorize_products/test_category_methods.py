@@ -23,7 +23,6 @@ from pipeline.categorize_products.seeds import Seeds, lexicon_of, seed_product
 from pipeline.categorize_products.spread import (
     calibrated,
     cross_fitted,
-    joined,
     spread_seeds,
     training_rows,
 )
@@ -170,6 +169,7 @@ def test_coherence_is_high_where_telling_words_meet_in_baskets():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (None, "make it with the header `stock_code,category`"),
         ("code,category\n", "expected the header"),
         ("stock_code,category\nA,cars\n", "line 2, column category: 'cars' is no category"),
         ("stock_code,category\nX,cups\n", "line 2, column stock_code: 'X' was never sold"),
@@ -178,14 +178,10 @@ def test_coherence_is_high_where_telling_words_meet_in_baskets():
 )
 def test_a_wrong_correction_is_named_with_its_line(tmp_path, text, message):
     path = tmp_path / "overrides.csv"
-    path.write_text(text)
+    if text:
+        path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_overrides(path, ["cups", "rest"], {"A"})
-
-
-def test_a_missing_corrections_file_says_how_to_make_it(tmp_path):
-    with pytest.raises(InputError, match="make it with the header `stock_code,category`"):
-        read_overrides(tmp_path / "none.csv", [], set())
 
 
 def test_with_examples_of_one_category_alone_it_gets_every_chance():
@@ -209,16 +205,6 @@ def test_at_most_so_many_products_teach_and_only_those_plainly_seeded():
     drawn = training_rows(seeds, 2, seed=1).tolist()
     assert drawn == sorted(set(drawn) & {0, 2, 4, 5})
     assert len(drawn) == 2
-
-
-def test_vectors_of_no_weight_leave_the_text_as_it_is():
-    texts = [["red", "mug"], ["saw"]]
-    vocabulary = learn_vocabulary(texts, {})
-    text = vocabulary.matrix(texts).toarray()
-    vectors = np.array([[1.0, 2.0], [3.0, 4.0]])
-    assert joined(vocabulary, texts, vectors, 0).toarray().tolist() == text.tolist()
-    beside = joined(vocabulary, texts, vectors, 0.5).toarray()
-    assert beside.tolist() == np.hstack([text, 0.5 * vectors]).tolist()
 
 
 def test_too_few_examples_teach_nothing_and_every_category_has_one_chance():

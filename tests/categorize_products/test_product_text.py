@@ -36,24 +36,22 @@ def test_declared_spellings_are_read_as_the_words_they_stand_for():
     assert words_of("PHOTOFRAME", spellings) == ["photo", "frame"]
 
 
-def test_a_rare_word_with_one_slip_is_mended_and_an_honest_word_is_not():
-    counts = {"strawberry": 20, "strawbery": 1, "kitten": 1, "mitten": 9, "paisely": 1}
-    mended = mended_spellings(counts, {"paisley"})
-    assert mended == {"strawbery": ("strawberry",), "paisely": ("paisley",)}
-
-
-def test_a_word_without_its_first_letter_is_not_mended():
-    assert mended_spellings({"trawberry": 1, "strawberry": 9}, set()) == {}
-
-
-def test_two_known_words_run_together_are_parted():
-    assert mended_spellings({"drawerknob": 1, "drawer": 9}, {"knob"}) == {
-        "drawerknob": ("drawer", "knob")
-    }
-
-
-def test_a_common_word_is_never_mended():
-    assert mended_spellings({"cushions": 5, "cushionx": 50}, {"cushion"}) == {}
+@pytest.mark.parametrize(
+    ("counts", "known", "mended"),
+    [
+        # one letter less, one more or two exchanged; another letter is no slip
+        (
+            {"strawberry": 20, "strawbery": 1, "kitten": 1, "mitten": 9, "paisely": 1},
+            {"paisley"},
+            {"strawbery": ("strawberry",), "paisely": ("paisley",)},
+        ),
+        ({"trawberry": 1, "strawberry": 9}, set(), {}),  # nor is the first one
+        ({"drawerknob": 1, "drawer": 9}, {"knob"}, {"drawerknob": ("drawer", "knob")}),
+        ({"cushions": 5, "cushionx": 50}, {"cushion"}, {}),  # a common word
+    ],
+)
+def test_a_rare_word_is_mended_where_one_slip_or_a_blank_makes_it_known(counts, known, mended):
+    assert mended_spellings(counts, known) == mended
 
 
 @pytest.mark.parametrize(
