@@ -11,7 +11,7 @@ import sys
 from importlib.util import find_spec
 
 # As `python -m pipeline.…` begins, before anything is imported that may be missing.
-if sys.argv[0] == "-m" and not all(map(find_spec, ("duckdb", "narwhals", "skops"))):
+if sys.argv[0] == "-m" and not all(map(find_spec, ("duckdb", "narwhals", "sklearn"))):
     sys.exit(
         f"error: {sys.executable} lacks the packages of this project: run `make` once, then "
         "`source .venv/bin/activate`"
