@@ -14,6 +14,7 @@ Example: python -m pipeline.profile_segments
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -54,27 +55,25 @@ from pipeline.core.tables.profile_segments import (
 )
 from pipeline.core.tables.read_campaigns import MEASURED_LIFTS
 from pipeline.profile_segments.changes import (
-    both_days,
     change_figures,
     latest_moves,
     segment_changes,
+    since_day_before,
 )
 from pipeline.profile_segments.drift import SEGMENT_SHARES, drift
 from pipeline.profile_segments.facts import (
     REST,
-    FromLines,
     Shop,
     collect_lines,
+    customer_months,
     fitted,
     join_shop,
-    month_rows,
     months_of_segments,
     segment_facts,
-    with_country,
 )
 from pipeline.profile_segments.forecast_check import ShopForecast, shop_forecast
 from pipeline.profile_segments.migration import migration, segment_retention
-from pipeline.profile_segments.next_category import hit_rate, next_best, popular_next
+from pipeline.profile_segments.next_category import hit_rate, next_best
 from pipeline.profile_segments.next_products import offer_figures, offered
 from pipeline.profile_segments.notes import notes_on
 from pipeline.profile_segments.periods import shop_periods
@@ -87,7 +86,6 @@ from pipeline.profile_segments.profiles import (
 from pipeline.profile_segments.rules_in_words import Rule, fidelity, judged_rules, learn_rules
 from pipeline.profile_segments.strategy import strategy_rows
 
-PLOTS = METRICS / "plots"
 FORECAST_COLUMNS = ("buying_probability", "expected_", "next_order_")
 
 
@@ -123,47 +121,36 @@ class Params(StageParams):
 
 def main() -> None:
     """Read what is known, describe, expect, compare, advise, write."""
-    params, playbook = load_params("profile", Params), read_playbook()
-    currency = load_params("shop", ShopParams).currency
-    horizon_days = load_params("shop", ShopParams).horizon_days
+    params, shop_params = load_params("profile", Params), load_params("shop", ShopParams)
+    playbook, horizon_days = read_playbook(), shop_params.horizon_days
     with stage("profile_segments") as log, open_engine() as engine, threadpool_limits(1):
+        customers = read_table(CUSTOMERS)
+        sales = engine.scan(SALES)
+        lines = collect_lines(
+            engine,
+            sales=sales,
+            returned_units=engine.scan(RETURNED_UNITS),
+            categories=engine.scan(PRODUCT_CATEGORIES),
+            day=customers["snapshot_date"].max(),
+        )
         shop = join_shop(
-            read_table(CUSTOMERS),
+            customers,
             read_table(SEGMENTS),
+            lines,
             names=read_table(SEGMENT_NAMES),
             later=read_table(LATER_PURCHASES),
             categories=read_table(PRODUCT_CATEGORIES),
             category_months=read_table(CATEGORY_MONTHS),
             horizon_days=horizon_days,
         )
-        lines = collect_lines(
-            engine,
-            sales=engine.scan(SALES),
-            returned_units=engine.scan(RETURNED_UNITS),
-            segments=engine.scan(SEGMENTS),
-            categories=engine.scan(PRODUCT_CATEGORIES),
-            day=shop.day,
-        )
-        shop = with_country(shop, lines)
-        periods = shop_periods(
-            engine, engine.scan(SALES), lines.first_day, lines.last_day, horizon_days
-        )
+        periods = shop_periods(engine, sales, shop.first_day, shop.last_day, horizon_days)
         log.info("%d customers in %d segments", len(shop.last), len(set(shop.segment)))
-        tables, metrics = describe(
-            shop,
-            lines,
-            playbook,
-            params,
-            measured=measured_lifts(),
-            horizon_days=horizon_days,
-            currency=currency,
-        )
-        write_table(SHOP_PERIODS, periods)
-        for table, rows in tables.items():
+        tables, metrics = describe(shop, playbook, params, shop_params, measured_lifts())
+        for table, rows in {**tables, SHOP_PERIODS: periods}.items():
             write_table(table, rows)
-        write_text(PLOTS / "forecast_calibration.csv", calibration_plot(tables[FORECAST_CHECK]))
-        write_text(PLOTS / "segment_retention.csv", retention_plot(tables[SEGMENT_RETENTION]))
-        write_text(PLOTS / "drift.csv", drift_plot(tables[DRIFT]))
+        for name, plot in plots(tables).items():
+            text = plot.round(4).to_csv(index=False, lineterminator="\n")
+            write_text(METRICS / "plots" / f"{name}.csv", text)
         write_metrics("profile", metrics)
 
 
@@ -176,90 +163,70 @@ def measured_lifts() -> pd.DataFrame:
 
 def describe(
     shop: Shop,
-    lines: FromLines,
     playbook: Playbook,
     params: Params,
-    *,
+    shop_params: ShopParams,
     measured: pd.DataFrame,
-    horizon_days: int,
-    currency: str,
 ) -> tuple[dict[Table, pd.DataFrame], dict[str, Any]]:
     """Return every table but the periods, and the metrics."""
-    last, segment = shop.last, shop.segment
+    last, segment, lines, name_of = shop.last, shop.segment, shop.lines, shop.name_of
+    horizon_days, currency = shop_params.horizon_days, shop_params.currency
     forecast = shop_forecast(
         shop.customers,
         shop.later,
         lines.purchases,
-        shop.name_of,
+        name_of,
         horizon=horizon_days,
         origins=params.forecast.origins,
     )
-    rules = learn_rules(
-        last,
-        segment,
-        declared_segments(shop),
-        leaves=params.rules.leaves,
-        depth=params.rules.depth,
-        seed=params.seed,
-    )
+    tree = params.rules
+    rules = learn_rules(last, segment, leaves=tree.leaves, depth=tree.depth, seed=params.seed)
     judged = judged_rules(rules, last, segment, currency)
-    moves = migration(shop.customers, shop.name_of)
-    retention = segment_retention(moves)
-    since = both_days(shop.customers)
-    latest = latest_moves(since, shop.name_of)
+    moved = migration(shop.customers, name_of)
+    retention = segment_retention(moved)
+    since = since_day_before(shop.customers)
+    latest = latest_moves(since, name_of)
     goods = segment_categories(last, segment, shop.titles)
-    months = months_of_segments(shop, lines)
-    drifted = drift(
-        shop.customers,
-        shop.customers["segment_id"].to_numpy(dtype=np.int64),
-        # Days since the first order grow from month to month in any file: that is no drift.
-        {name: title for name, (title, _) in FEATURES.items() if name != "tenure_days"},
-    )
+    months = customer_months(lines.purchases, shop.day)
+    by_month = months_of_segments(shop, months)
+    # Days since the first order grow from month to month in any file: that is no drift.
+    measures = {name: title for name, (title, _) in FEATURES.items() if name != "tenure_days"}
+    drifted = drift(shop.customers, shop.customers["segment_id"].to_numpy(np.int64), measures)
     facts = segment_facts(
         shop,
-        lines,
         forecast=forecast,
         judged=judged,
-        moves=moves,
+        moved=moved,
         retention=retention,
         goods=goods,
-        months=months,
+        months=by_month,
     )
-    power = params.power
     day = shop.day.toordinal()
     offer_check = offer_figures(lines.bought, day)
     by_neighbours = offer_check.get("beats_the_most_popular", False)
     offers = offered(lines.bought, day, shop.products, by_neighbours=by_neighbours)
     customers = customer_rows(shop, forecast, since).merge(offers, on="customer_id", how="left")
     strategies = strategy_rows(
-        facts,
-        customers,
-        playbook,
-        later_spends(shop),
-        measured=measured,
-        lift=power.lift,
-        alpha=power.alpha,
-        power=power.power,
+        facts, customers, playbook, later_spends(shop), measured=measured, **dict(params.power)
     )
-    notes = notes_on(shop, lines, forecast, horizon_days)
     rows: dict[Table, pd.DataFrame] = {
         PROFILES: facts,
         SEGMENT_FEATURES: segment_features(last, segment),
         SEGMENT_CATEGORIES: goods,
-        SEGMENT_MONTHS: months,
+        SEGMENT_MONTHS: by_month,
         SEGMENT_RULES: judged,
         CUSTOMER_FORECASTS: customers,
-        CUSTOMER_MONTHS: month_rows(lines.customer_months),
+        CUSTOMER_MONTHS: months,
         FORECAST_CHECK: forecast.check,
-        MIGRATION: moves,
+        MIGRATION: moved,
         LATEST_MOVES: latest,
-        SEGMENT_CHANGES: segment_changes(latest, shop.name_of),
+        SEGMENT_CHANGES: segment_changes(latest, name_of),
         SEGMENT_RETENTION: retention,
         DRIFT: drifted,
         STRATEGIES: strategies,
-        PROFILE_NOTES: notes,
+        PROFILE_NOTES: notes_on(shop, forecast, horizon_days),
     }
-    tables = {table: fitted(table, frame, shop.name_of) for table, frame in rows.items()}
+    tables = {table: fitted(table, frame, name_of) for table, frame in rows.items()}
     metrics = {
         **shop_figures(shop, facts, tables[DRIFT]),
         "changes": change_figures(since, latest),
@@ -303,27 +270,18 @@ def later_spends(shop: Shop) -> dict[int, NDArray[np.float64]]:
     }
 
 
-def declared_segments(shop: Shop) -> list[int]:
-    """The segment_ids of declared groups, in their order."""
-    return shop.names.loc[shop.names["group"] != "", "segment_id"].astype(int).tolist()
-
-
-def calibration_plot(check: pd.DataFrame) -> str:
-    """Expected and actual spend by deciles at each held-out snapshot, as CSV."""
-    rows = check[check["grouping"] == "decile"]
-    columns = ["snapshot_date", "position", "expected_spend", "actual_spend"]
-    return _csv(rows[columns].rename(columns={"position": "decile"}))
-
-
-def retention_plot(retention: pd.DataFrame) -> str:
-    """Each segment's retention by month, as CSV."""
-    return _csv(retention[["to_date", "segment", "retention"]])
-
-
-def drift_plot(drifted: pd.DataFrame) -> str:
-    """Each measure's index against the training snapshot, as CSV."""
-    rows = drifted[drifted["reference"] == "training"]
-    return _csv(rows[["snapshot_date", "measure", "psi"]])
+def plots(tables: Mapping[Table, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The rows of each plot: calibration by deciles, retention by month, drift from training."""
+    check, retention, drifted = (tables[t] for t in (FORECAST_CHECK, SEGMENT_RETENTION, DRIFT))
+    deciles = check[check["grouping"] == "decile"].rename(columns={"position": "decile"})
+    trained = drifted[drifted["reference"] == "training"]
+    return {
+        "forecast_calibration": deciles[
+            ["snapshot_date", "decile", "expected_spend", "actual_spend"]
+        ],
+        "segment_retention": retention[["to_date", "segment", "retention"]],
+        "drift": trained[["snapshot_date", "measure", "psi"]],
+    }
 
 
 def shop_figures(shop: Shop, facts: pd.DataFrame, drifted: pd.DataFrame) -> dict[str, Any]:
@@ -360,38 +318,34 @@ def rule_figures(shop: Shop, rules: list[Rule]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "rules": len(rules),
         "fidelity": fidelity(rules, shop.last, shop.segment),
-        "fidelity_of_naming_the_largest": float(pd.Series(shop.segment).value_counts().max())
-        / len(shop.last),
+        "fidelity_of_naming_the_largest": float(
+            shop.last["segment_id"].value_counts(normalize=True).max()
+        ),
     }
     days = sorted(shop.customers["snapshot_date"].unique())
     if len(days) > 1:
         rows = shop.customers[shop.customers["snapshot_date"] == days[-2]]
-        given = rows["segment_id"].to_numpy(dtype=np.int64)
-        found["fidelity_at_snapshot_before"] = fidelity(rules, rows, given)
+        found["fidelity_at_snapshot_before"] = fidelity(
+            rules, rows, rows["segment_id"].to_numpy(dtype=np.int64)
+        )
     return found
 
 
 def next_category_figures(shop: Shop, horizon_days: int) -> dict[str, Any]:
-    """How often the next best category of a horizon ago was the one tried since, and its rival."""
-    keys = [key for key in sorted(shop.titles) if key != REST]
-    days = sorted(shop.customers["snapshot_date"].unique())
-    old = [day for day in days if day <= days[-1] - timedelta(days=horizon_days)]
-    if len(keys) < 2 or not old:
+    """How often the next best category of a horizon ago was the one tried since."""
+    columns = [SHARE_PREFIX + key for key in sorted(shop.titles) if key != REST]
+    days = shop.customers["snapshot_date"]
+    old = days[days <= shop.day - timedelta(days=horizon_days)]
+    if len(columns) < 2 or old.empty:
         return {"is_checked": False}
-    columns = [SHARE_PREFIX + key for key in keys]
-    rows = shop.customers[shop.customers["snapshot_date"] == old[-1]]
-    both = rows.merge(
+    both = shop.customers[days == old.max()].merge(
         shop.last[["customer_id", *columns]], on="customer_id", suffixes=("", "_after")
     )
     before = both[columns].to_numpy(dtype=float)
     after = both[[f"{column}_after" for column in columns]].to_numpy(dtype=float)
-    given = both["segment_id"].to_numpy(dtype=np.int64)
-    hits = {
-        "hit_rate": hit_rate(next_best(before, given), before, after),
-        "hit_rate_of_the_most_popular": hit_rate(popular_next(before), before, after),
-    }
-    known = {name: value for name, value in hits.items() if not np.isnan(value)}
-    return {"is_checked": True, "since": str(old[-1]), **known}
+    rate = hit_rate(next_best(before, before), before, after)
+    known = {} if np.isnan(rate) else {"hit_rate": rate}
+    return {"is_checked": True, "since": str(old.max()), **known}
 
 
 def segment_figures(facts: pd.DataFrame) -> dict[str, Any]:
@@ -401,11 +355,6 @@ def segment_figures(facts: pd.DataFrame) -> dict[str, Any]:
         row["segment"]: {n: row[n] for n in names if not pd.isna(row[n])}
         for _, row in facts.iterrows()
     }
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    text: str = frame.round(4).to_csv(index=False, lineterminator="\n")
-    return text
 
 
 if __name__ == "__main__":

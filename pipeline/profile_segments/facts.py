@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,28 +19,19 @@ from pipeline.core.run.errors import InputError
 from pipeline.core.tables.contract import MONEY, Table
 from pipeline.profile_segments.forecast_check import ShopForecast
 from pipeline.profile_segments.from_lines import (
-    customer_months,
     first_days,
     first_order_categories,
     first_orders,
-    gap_counts,
     lines_until,
+    money_spent,
     order_countries,
     order_events,
-    segment_money,
-    segment_months,
-    span,
 )
-from pipeline.profile_segments.migration import (
-    mean_retention,
-    rise_gains,
-    where_fallers_go,
-    where_risers_go,
-)
-from pipeline.profile_segments.next_category import learn_habits, next_best
+from pipeline.profile_segments.migration import mean_retention, rise_gains, where_most_go
+from pipeline.profile_segments.next_category import next_best
 from pipeline.profile_segments.next_products import Bought
 from pipeline.profile_segments.profiles import SHARE_PREFIX, home_countries, top_category
-from pipeline.profile_segments.purchases import Purchases
+from pipeline.profile_segments.purchases import Known, Purchases
 from pipeline.profile_segments.rules_in_words import segment_rule
 
 Lines = nw.LazyFrame[Any]
@@ -52,6 +43,23 @@ FROM_SEGMENTS = (
     "months_in_segment", "moved_by",
 )  # fmt: skip
 OUT_OF_SEASON = 0.6  # of its usual share of the sales, in the days ahead, a year before
+FORECAST = {
+    "orders": ("expected_orders", ("", "_low", "_high")),
+    "spend": ("expected_spend", ("", "_low", "_high", "_low80", "_high80")),
+    "spend_year": ("expected_spend_year", ("", "_low", "_high")),
+}
+
+
+@dataclass(frozen=True)
+class FromLines:
+    """What only the lines know until a day, at the scale of customers and orders."""
+
+    countries: pd.DataFrame
+    money: pd.DataFrame
+    first_orders: pd.DataFrame
+    first_categories: pd.DataFrame
+    purchases: Purchases
+    bought: Bought
 
 
 @dataclass(frozen=True)
@@ -70,12 +78,23 @@ class Shop:
     titles: dict[str, str]
     in_season: frozenset[str]
     products: dict[str, str]
+    lines: FromLines
 
     @property
     def day(self) -> date:
         """The last snapshot."""
         day: date = self.last["snapshot_date"].iloc[0]
         return day
+
+    @property
+    def first_day(self) -> date:
+        """The day of the first order of a known customer."""
+        return date.fromordinal(self.lines.purchases.first)
+
+    @property
+    def last_day(self) -> date:
+        """The day of the last one."""
+        return date.fromordinal(int(self.lines.purchases.day.max()))
 
     @property
     def segment(self) -> NDArray[np.int64]:
@@ -88,26 +107,27 @@ class Shop:
         return dict(zip(self.names["segment_id"].astype(int), self.names["segment"], strict=True))
 
 
-@dataclass(frozen=True)
-class FromLines:
-    """What only the lines know, at customer scale or less."""
-
-    countries: pd.DataFrame
-    customer_months: pd.DataFrame
-    gaps: pd.DataFrame
-    months: pd.DataFrame
-    money: pd.DataFrame
-    first_orders: pd.DataFrame
-    first_categories: pd.DataFrame
-    purchases: Purchases
-    bought: Bought
-    first_day: date
-    last_day: date
+def collect_lines(
+    engine: Engine, *, sales: Lines, returned_units: Lines, categories: Lines, day: date
+) -> FromLines:
+    """Return what only the lines know until `day`, aggregated by the engine."""
+    lines = engine.keep(lines_until(sales, returned_units, day))
+    first = engine.keep(first_orders(lines))
+    events = engine.collect(order_events(lines, returned_units, day))
+    return FromLines(
+        countries=engine.collect(order_countries(lines)),
+        money=engine.collect(money_spent(lines)),
+        first_orders=engine.collect(first),
+        first_categories=engine.collect(first_order_categories(lines, first, categories)),
+        purchases=Purchases.of(events.assign(amount=events["amount"] / 10_000)),
+        bought=Bought.of(engine.collect(first_days(lines))),
+    )
 
 
 def join_shop(
     customers: pd.DataFrame,
     segments: pd.DataFrame,
+    lines: FromLines,
     *,
     names: pd.DataFrame,
     later: pd.DataFrame,
@@ -115,7 +135,7 @@ def join_shop(
     category_months: pd.DataFrame,
     horizon_days: int,
 ) -> Shop:
-    """Return the shop's tables joined, with top and next category of the last snapshot.
+    """Return the shop's tables joined, with country and categories of the last snapshot.
 
     Raises InputError where customers and segments are not of one run.
     """
@@ -134,21 +154,20 @@ def join_shop(
     last = joined[joined["snapshot_date"] == joined["snapshot_date"].max()].reset_index(drop=True)
     titles = category_titles(categories)
     keys = [key for key in sorted(titles) if key != REST]
-    title_of: dict[str | None, str | None] = {None: None}
-    title_of.update(titles)
     day = last["snapshot_date"].iloc[0]
     in_season = frozenset(keys) - out_of_season(category_months, day, horizon_days)
     offered = [key for key in keys if key in in_season]
     found = {
         "top_category": top_category(last, keys),
         "offer_category": top_category(last, offered),
-        "next_category": next_categories(last, offered),
+        "next_category": next_categories(last, offered, last),
     }
-    titled = {f"{name}_title": [title_of[key] for key in each] for name, each in found.items()}
+    titled = {f"{name}_title": [titles.get(str(k)) for k in each] for name, each in found.items()}
+    country = last["customer_id"].map(home_countries(lines.countries)).fillna("unknown")
     described = categories[categories["description"].notna()]
     products = dict(zip(described["stock_code"], described["description"], strict=True))
-    last = last.assign(**found, **titled)
-    return Shop(joined, last, later, names, titles, in_season, products)
+    last = last.assign(**found, **titled, country=country)
+    return Shop(joined, last, later, names, titles, in_season, products, lines)
 
 
 def out_of_season(months: pd.DataFrame, day: date, horizon_days: int) -> set[str]:
@@ -173,129 +192,91 @@ def category_titles(categories: pd.DataFrame) -> dict[str, str]:
 
 
 def next_categories(
-    customers: pd.DataFrame, keys: Sequence[str], others: pd.DataFrame | None = None
+    customers: pd.DataFrame, keys: Sequence[str], others: pd.DataFrame
 ) -> list[str | None]:
-    """The next best category of each customer, None where it cannot be told.
-
-    It is learnt from `others`, or from the customers themselves; both have a segment_id.
-    """
-    if len(keys) < 2:
-        return [None] * len(customers)
-    pairs = [
-        (rows[[SHARE_PREFIX + key for key in keys]].to_numpy(dtype=float),
-         rows["segment_id"].to_numpy(dtype=np.int64))
-        for rows in (customers, customers if others is None else others)
-    ]  # fmt: skip
-    size = int(max(segment.max(initial=0) for _, segment in pairs)) + 1
-    return [keys[i] for i in next_best(*pairs[0], learn_habits(*pairs[1], size))]
+    """The next best category of each customer, by the shares of `others`; None where none is."""
+    columns = [SHARE_PREFIX + key for key in keys]
+    shares, usual = (rows[columns].to_numpy(dtype=float) for rows in (customers, others))
+    return [keys[i] if i >= 0 else None for i in next_best(shares, usual)]
 
 
-def collect_lines(
-    engine: Engine,
-    *,
-    sales: Lines,
-    returned_units: Lines,
-    segments: Lines,
-    categories: Lines,
-    day: date,
-) -> FromLines:
-    """Return what only the lines know until `day`, aggregated by the engine."""
-    lines = engine.keep(lines_until(sales, returned_units, day))
-    members = engine.keep(
-        segments.filter(nw.col("snapshot_date") == nw.lit(day)).select("customer_id", "segment_id")
+def customer_months(purchases: Purchases, day: date) -> pd.DataFrame:
+    """Return one row per customer and month of orders kept by `day`: orders and exact spend."""
+    known = purchases.at(day.toordinal())
+    since_epoch = known.day - date(1970, 1, 1).toordinal()
+    orders = pd.DataFrame(
+        {
+            "customer_id": purchases.ids[known.customers][known.customer],
+            "month": since_epoch.astype("datetime64[D]").astype("datetime64[M]").astype(object),
+            "spend": (known.amount * 10_000).round().astype(np.int64),
+        }
     )
-    first = engine.keep(first_orders(lines))
-    months = engine.keep(customer_months(lines))
-    reach = engine.collect(span(lines))
-    events = engine.collect(order_events(lines, returned_units, day))
-    return FromLines(
-        countries=engine.collect(order_countries(lines)),
-        customer_months=engine.collect(months),
-        gaps=engine.collect(gap_counts(lines, members)),
-        months=engine.collect(segment_months(months, members)),
-        money=engine.collect(segment_money(lines, members)),
-        first_orders=engine.collect(first),
-        first_categories=engine.collect(first_order_categories(lines, first, categories)),
-        purchases=Purchases.of(events.assign(amount=events["amount"] / 10_000)),
-        bought=Bought.of(engine.collect(first_days(lines))),
-        first_day=pd.Timestamp(reach["first"].iloc[0]).date(),
-        last_day=pd.Timestamp(reach["last"].iloc[0]).date(),
-    )
+    found = orders.groupby(["customer_id", "month"], as_index=False)["spend"].agg(["size", "sum"])
+    exact: Any = [Decimal(int(value)).scaleb(-4) for value in found["sum"]]
+    return found.rename(columns={"size": "orders"}).assign(spend=exact)
 
 
-def with_country(shop: Shop, lines: FromLines) -> Shop:
-    """The shop with each customer's country at the last snapshot."""
-    country = shop.last["customer_id"].map(home_countries(lines.countries)).fillna("unknown")
-    return replace(shop, last=shop.last.assign(country=country))
-
-
-def months_of_segments(shop: Shop, lines: FromLines) -> pd.DataFrame:
-    """Return one row per segment and month of the file, zeros included."""
-    first, end = lines.first_day, lines.last_day
-    months = pd.date_range(first.replace(day=1), end, freq="MS")
+def months_of_segments(shop: Shop, months: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per segment and month of the file, zeros included, from `customer_months`."""
+    first, end = shop.first_day, shop.last_day
+    days = [m.date() for m in pd.date_range(first.replace(day=1), end, freq="MS")]
+    members = shop.last[["customer_id", "segment_id"]]
+    given = months.merge(members, on="customer_id").groupby(["segment_id", "month"])
+    sums = given.agg(orders=("orders", "sum"), buyers=("orders", "size"), spend=("spend", "sum"))
+    grid = pd.MultiIndex.from_product([np.unique(shop.segment), days], names=sums.index.names)
+    found = sums.reindex(grid).reset_index()
+    found = found.fillna({"orders": 0, "buyers": 0, "spend": Decimal(0)})
+    spend = found["spend"].astype(float)
+    total = spend.groupby(found["segment_id"]).transform("sum")
+    rest = spend.groupby(found["month"]).transform("sum") - spend
     # A month is whole if the file shows sales up to its last three days: Sundays may be closed.
-    whole = {
-        m: m.date() >= first.replace(day=1)
-        and (m.date() > first or first.day <= 3)
-        and (m + pd.offsets.MonthEnd(0)).date() - timedelta(days=3) <= end
-        for m in months
-    }
-    grid = pd.MultiIndex.from_product(
-        [np.unique(shop.segment), months], names=["segment_id", "month"]
-    )
-    given = lines.months.assign(
-        month=pd.to_datetime(lines.months[["year", "month"]].assign(day=1))
-    ).set_index(["segment_id", "month"])
-    found = given[["orders", "buyers", "spend"]].reindex(grid, fill_value=0).reset_index()
-    total = found.groupby("segment_id")["spend"].transform("sum")
-    month_total = found.groupby("month")["spend"].transform("sum")
-    rest, rest_total = month_total - found["spend"], found["spend"].sum() - total
-    exact: Any = [_decimal(v) for v in found["spend"]]
+    margin = timedelta(days=3)
+    is_whole = [
+        (m > first or first.day <= margin.days)
+        and (pd.Timestamp(m) + pd.offsets.MonthEnd(0)).date() - margin <= end
+        for m in found["month"]
+    ]
     return found.assign(
-        is_whole=found["month"].map(whole),
-        spend=exact,
-        spend_share=(found["spend"] / total.where(total > 0)).fillna(0.0).round(6),
-        rest_share=(rest / rest_total.where(rest_total > 0)).fillna(0.0).round(6),
-        month=found["month"].dt.date,
+        is_whole=is_whole,
+        spend_share=(spend / total.where(total > 0)).fillna(0.0),
+        rest_share=(rest / (spend.sum() - total).where(total < spend.sum())).fillna(0.0),
     )
 
 
 def segment_facts(
     shop: Shop,
-    lines: FromLines,
     *,
     forecast: ShopForecast,
     judged: pd.DataFrame,
-    moves: pd.DataFrame,
+    moved: pd.DataFrame,
     retention: pd.DataFrame,
     goods: pd.DataFrame,
     months: pd.DataFrame,
 ) -> pd.DataFrame:
     """Return one row per segment that has customers, with everything measured about it."""
-    last = shop.last
+    last, lines = shop.last, shop.lines
     names = shop.names.set_index("segment_id")
-    stay = mean_retention(retention)
-    rise, fall = where_risers_go(moves), where_fallers_go(moves)
-    money = lines.money.set_index("segment_id")
+    stay, gains = mean_retention(retention), rise_gains(shop.customers, shop.later)
+    rises, falls = where_most_go(moved, "rose"), where_most_go(moved, "fell")
+    money = last.merge(lines.money, on="customer_id").groupby("segment_id")[["gross", "net"]].sum()
+    known = lines.purchases.at(shop.day.toordinal())
+    segment_of = last.set_index("customer_id")["segment_id"]
+    ids = pd.Index(lines.purchases.ids[known.customers])
+    gaps = order_gaps(known, segment_of.loc[ids].to_numpy(dtype=np.int64))
     revenue = sum(last["monetary"], Decimal(0))
-    expected: dict[Any, Any] = {
-        row["segment_id"]: row for row in forecast.by_segment.to_dict("records")
-    }
-    total_expected = sum(row["spend"] for row in expected.values())
     home = last["country"].mode().iloc[0]
-    openings = first_order_facts(shop, lines)
     rows = []
-    for number, members in last.groupby("segment_id"):
-        name = names.loc[number]
-        gross, net = int(money["gross"].get(number, 0)), int(money["net"].get(number, 0))
+    for key, members in last.groupby("segment_id"):
+        number = int(str(key))
+        gross, net = (int(money[name].get(number, 0)) for name in ("gross", "net"))
         own_revenue = sum(members["monetary"], Decimal(0))
-        rising, falling = (way.get(int(str(number)), (None, None)) for way in (rise, fall))
+        gap, quiet_days = gaps.get(number, (np.nan, np.nan))
+        rise_to, rise_share = rises.get(number, (None, None))
+        fall_to, fall_share = falls.get(number, (None, None))
         rows.append(
             {
                 "segment_id": number,
-                "segment": name["segment"],
-                "group": name["group"],
-                "play": name["play"],
+                **names.loc[number, ["segment", "group", "play"]],
                 "snapshot_date": shop.day,
                 "customers": len(members),
                 "customer_share": len(members) / len(last),
@@ -305,72 +286,63 @@ def segment_facts(
                 "median_recency_days": members["recency_days"].median(),
                 "median_frequency": members["frequency"].median(),
                 "median_monetary": float(np.median(members["monetary"].to_numpy(dtype=float))),
-                "median_tenure_days": members["tenure_days"].median(),
                 "median_order_value": members["average_order_value"].median(),
                 "units_per_line": members["units_per_line"].median(),
-                **gap_facts(lines.gaps[lines.gaps["segment_id"] == number]),
+                "gap": gap,
+                "quiet_days": quiet_days,
                 "gap_customers": int(members["days_between_orders"].notna().sum()),
                 "return_rate": (gross - net) / gross if gross else 0.0,
                 "mean_confidence": members["confidence"].mean(),
-                "retention": stay.get(int(str(number)), np.nan),
-                "rise_to": rising[0],
-                "rise_share": rising[1],
-                "fall_to": falling[0],
-                "fall_share": falling[1],
+                "retention": stay.get(number, np.nan),
+                "rise_to": rise_to,
+                "rise_share": rise_share,
+                "rise_gain": max(gains.get(number, 0.0), 0.0) or np.nan,
+                "fall_to": fall_to,
+                "fall_share": fall_share,
                 "top_country": members["country"].mode().iloc[0],
                 "abroad_share": float((members["country"] != home).mean()),
                 **peak_facts(months[months["segment_id"] == number], shop.day),
-                **segment_rule(judged, int(str(number))),
-                **openings[int(str(number))],
-                **goods_facts(goods, members, int(str(number)), shop),
-                **forecast_facts(expected.get(number), len(members), total_expected),
+                **segment_rule(judged, number),
+                **first_order_facts(shop, members),
+                **goods_facts(goods, members, number, shop),
+                **forecast_facts(forecast.by_segment, number, len(members)),
             }
         )
-    found = pd.DataFrame(rows)
-    gain = found["segment_id"].map(rise_gains(shop.customers, shop.later)).astype("float64")
-    found["rise_gain"] = gain.where(gain > 0)
-    return found.round(6)
+    return pd.DataFrame(rows).round(6)
 
 
-def first_order_facts(shop: Shop, lines: FromLines) -> dict[int, dict[str, Any]]:
-    """The typical first order of each segment's members."""
-    first = lines.first_orders.merge(
-        shop.last[["customer_id", "segment_id"]], on="customer_id", how="inner"
+def first_order_facts(shop: Shop, members: pd.DataFrame) -> dict[str, Any]:
+    """The typical first order of a segment's members."""
+    lines, mine = shop.lines, members["customer_id"]
+    first = lines.first_orders[lines.first_orders["customer_id"].isin(mine)]
+    found: dict[str, Any] = {
+        "first_order_value": float(first["value"].median()) / 10_000,
+        "first_order_units": float(first["units"].median()),
+        "first_order_products": float(first["products"].median()),
+        "first_order_category_title": None,
+        "first_order_category_share": None,
+    }
+    spent = lines.first_categories[lines.first_categories["customer_id"].isin(mine)].sort_values(
+        ["customer_id", "gross", "category"], ascending=[True, False, True]
     )
-    led: pd.DataFrame = pd.DataFrame(columns=["segment_id", "category"])
-    if shop.titles:
-        ordered = lines.first_categories.sort_values(
-            ["customer_id", "gross", "category"], ascending=[True, False, True]
-        )
-        led = ordered.drop_duplicates("customer_id").merge(
-            shop.last[["customer_id", "segment_id"]], on="customer_id", how="inner"
-        )
-        led = led[led["category"] != REST]
-    found: dict[int, dict[str, Any]] = {}
-    for number, size in shop.last.groupby("segment_id").size().items():
-        mine = first[first["segment_id"] == number]
-        counts = led.loc[led["segment_id"] == number, "category"].value_counts().sort_index()
-        best = None if counts.empty else str(counts.idxmax())
-        found[int(str(number))] = {
-            "first_order_value": float(mine["value"].median()) / 10_000,
-            "first_order_units": float(mine["units"].median()),
-            "first_order_products": float(mine["products"].median()),
-            "first_order_category": best,
-            "first_order_category_title": None if best is None else shop.titles[best],
-            "first_order_category_share": None if best is None else float(counts.max() / size),
-        }
+    led = spent.drop_duplicates("customer_id")["category"]
+    counts = led[(led != REST) & led.isin(list(shop.titles))].value_counts().sort_index()
+    if len(counts):
+        found["first_order_category_title"] = shop.titles[str(counts.idxmax())]
+        found["first_order_category_share"] = float(counts.max() / len(mine))
     return found
 
 
-def gap_facts(gaps: pd.DataFrame) -> dict[str, float]:
-    """Median and upper quartile of the gaps between order days, from gap and times."""
-    ordered = gaps.sort_values("gap")
-    reached = ordered["times"].cumsum().to_numpy()
-    if not len(reached):
-        return {"gap": np.nan, "quiet_days": np.nan}
-    at = np.searchsorted(reached, np.array([0.5, 0.75]) * reached[-1])
-    middle, late = ordered["gap"].to_numpy(dtype=float)[at]
-    return {"gap": float(middle), "quiet_days": float(late)}
+def order_gaps(known: Known, segment: NDArray[np.int64]) -> dict[int, tuple[float, float]]:
+    """Of each segment: median and upper quartile of the days between two order days of a member."""
+    days = np.unique(np.column_stack([known.customer, known.day]), axis=0)
+    is_next = days[1:, 0] == days[:-1, 0]
+    gaps = pd.Series(np.diff(days[:, 1])[is_next].astype(float))
+    found = {}
+    for number, mine in gaps.groupby(segment[days[1:, 0][is_next]]):
+        middle, late = np.quantile(mine, [0.5, 0.75], method="inverted_cdf")
+        found[int(str(number))] = (float(middle), float(late))
+    return found
 
 
 def goods_facts(
@@ -391,9 +363,8 @@ def goods_facts(
         return found
     mine = goods[(goods["segment_id"] == number) & (goods["category"] != REST)]
     mine = mine[mine["spend"] > 0].sort_values("rank")
-    for place, name in enumerate(("top_category_title", "second_category_title")):
-        if len(mine) > place:
-            found[name] = mine["category_title"].iloc[place]
+    titles = mine["category_title"].tolist()
+    found |= dict(zip(("top_category_title", "second_category_title"), titles, strict=False))
     offered = mine[mine["category"].isin(shop.in_season)]
     if len(offered):
         found["offer_category"] = offered["category"].iloc[0]
@@ -411,45 +382,32 @@ def goods_facts(
     return found
 
 
-def forecast_facts(
-    expected: Mapping[str, Any] | None, customers: int, total: float
-) -> dict[str, Any]:
+def forecast_facts(by_segment: pd.DataFrame, number: int, customers: int) -> dict[str, Any]:
     """The segment's forecast with its intervals; NaN where there is none."""
-    found: dict[str, Any] = {}
-    for source, target, ends in (
-        ("buyers", "buying_rate", ("", "_low", "_high")),
-        ("orders", "expected_orders", ("", "_low", "_high")),
-        ("spend", "expected_spend", ("", "_low", "_high", "_low80", "_high80")),
-        ("spend_year", "expected_spend_year", ("", "_low", "_high")),
-    ):
-        for end in ends:
-            value = np.nan if expected is None else float(expected[source + end])
-            found[target + end] = value / customers if source == "buyers" else round(value, 2)
-    found["expected_spend_per_customer"] = round(found["expected_spend"] / customers, 2)
-    found["expected_spend_share"] = found["expected_spend"] / total if total else np.nan
-    return found
-
-
-def peak_month(months: pd.DataFrame) -> int | None:
-    """The calendar month in which a segment spent most, over whole months; None in a short file."""
-    whole = months[months["is_whole"]]
-    if len(whole) < SEASON_MONTHS or not sum(whole["spend"]):
-        return None
-    number = [m.month for m in whole["month"]]
-    spend = pd.Series(whole["spend"].to_numpy(dtype=float)).groupby(number).mean()
-    return int(str(spend.idxmax()))
+    rows = by_segment[by_segment["segment_id"] == number] if len(by_segment) else by_segment
+    row: dict[Any, Any] = rows.iloc[0].to_dict() if len(rows) else {}
+    found = {
+        f"buying_rate{end}": row.get(f"buyers{end}", np.nan) / customers
+        for end in ("", "_low", "_high")
+    }
+    for source, (target, ends) in FORECAST.items():
+        found |= {target + end: round(row.get(source + end, np.nan), 2) for end in ends}
+    each = round(found["expected_spend"] / customers, 2)
+    return found | {"expected_spend_per_customer": each}
 
 
 def peak_facts(months: pd.DataFrame, day: date) -> dict[str, int | None]:
-    """The month of most spend, and the days from `day` until it begins; 0 within it."""
-    peak = peak_month(months)
-    if peak is None:
+    """The calendar month in which a segment spent most, and the days until it; 0 within it.
+
+    Over whole months; None in a short file.
+    """
+    whole = months[months["is_whole"]]
+    if len(whole) < SEASON_MONTHS or not sum(whole["spend"]):
         return {"peak_month": None, "days_to_peak": None}
-    year = day.year + (day.month > peak)
-    return {
-        "peak_month": peak,
-        "days_to_peak": max((date(year, peak, 1) - day).days, 0),
-    }
+    spend = whole["spend"].astype(float).groupby([m.month for m in whole["month"]]).mean()
+    peak = int(str(spend.idxmax()))
+    begins = date(day.year + (day.month > peak), peak, 1)
+    return {"peak_month": peak, "days_to_peak": max((begins - day).days, 0)}
 
 
 def fitted(table: Table, rows: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame:
@@ -472,19 +430,3 @@ def fitted(table: Table, rows: pd.DataFrame, names: Mapping[int, str]) -> pd.Dat
         else:
             columns[field.name] = values.to_numpy()
     return pd.DataFrame(columns)
-
-
-def _decimal(ten_thousandths: int) -> Decimal:
-    return Decimal(int(ten_thousandths)).scaleb(-4)
-
-
-def month_rows(months: pd.DataFrame) -> pd.DataFrame:
-    """Return the customers' months with the month as a date and exact money."""
-    return pd.DataFrame(
-        {
-            "customer_id": months["customer_id"],
-            "month": pd.to_datetime(months[["year", "month"]].assign(day=1)).dt.date,
-            "orders": months["orders"],
-            "spend": [_decimal(value) for value in months["spend"]],
-        }
-    )

@@ -1,4 +1,4 @@
-"""What only the lines know about segments: countries, months, first orders.
+"""What only the lines know about segments: countries, orders, first orders.
 
 Written once for every engine; each function aggregates lines to customers or to less.
 Money is counted in ten-thousandths, as whole numbers: exact and fast.
@@ -89,65 +89,10 @@ def order_countries(lines: Lines) -> Lines:
     )
 
 
-def customer_months(lines: Lines) -> Lines:
-    """Return customer_id, year, month, orders of which anything was kept, and net spend."""
-    orders = (
-        lines.filter(nw.col("net") > 0)
-        .with_columns(
-            nw.col("sold_at").dt.year().cast(nw.Int64).alias("year"),
-            nw.col("sold_at").dt.month().cast(nw.Int64).alias("month"),
-        )
-        .group_by("customer_id", "invoice_id", "year", "month")
-        .agg(nw.col("net").sum().cast(nw.Int64))
-    )
-    return orders.group_by("customer_id", "year", "month").agg(
-        nw.len().cast(nw.Int64).alias("orders"), nw.col("net").sum().cast(nw.Int64).alias("spend")
-    )
-
-
-def segment_months(months: Lines, members: Lines) -> Lines:
-    """Return segment_id, year, month, orders, buyers and net spend, from `customer_months`.
-
-    `members` has customer_id and segment_id.
-    """
-    return (
-        months.join(members, on="customer_id", how="inner")
-        .group_by("segment_id", "year", "month")
-        .agg(
-            nw.col("orders").sum().cast(nw.Int64),
-            nw.len().cast(nw.Int64).alias("buyers"),
-            nw.col("spend").sum().cast(nw.Int64),
-        )
-    )
-
-
-def gap_counts(lines: Lines, members: Lines) -> Lines:
-    """Return segment_id, gap (days between two order days of a member) and how many there are."""
-    days = (
-        lines.filter(nw.col("net") > 0)
-        .select("customer_id", day_number(nw.col("sold_at").dt.date()).alias("day"))
-        .unique()
-    )
-    before = nw.col("day").shift(1).over("customer_id", order_by="day")
-    return (
-        days.with_columns(before.alias("before"))
-        .filter(~nw.col("before").is_null())
-        .with_columns((nw.col("day") - nw.col("before")).cast(nw.Int64).alias("gap"))
-        .join(members, on="customer_id", how="inner")
-        .group_by("segment_id", "gap")
-        .agg(nw.len().cast(nw.Int64).alias("times"))
-    )
-
-
-def segment_money(lines: Lines, members: Lines) -> Lines:
-    """Return segment_id, gross (money as sold) and net (money kept)."""
-    spent = lines.group_by("customer_id").agg(
+def money_spent(lines: Lines) -> Lines:
+    """Return customer_id, gross (money as sold) and net (money kept)."""
+    return lines.group_by("customer_id").agg(
         nw.col("gross").sum().cast(nw.Int64), nw.col("net").sum().cast(nw.Int64)
-    )
-    return (
-        spent.join(members, on="customer_id", how="inner")
-        .group_by("segment_id")
-        .agg(nw.col("gross").sum().cast(nw.Int64), nw.col("net").sum().cast(nw.Int64))
     )
 
 
@@ -174,13 +119,6 @@ def first_order_categories(lines: Lines, first: Lines, categories: Lines) -> Lin
         .join(categories.select("stock_code", "category"), on="stock_code", how="inner")
         .group_by("customer_id", "category")
         .agg(nw.col("gross").sum().cast(nw.Int64))
-    )
-
-
-def span(lines: Lines) -> Lines:
-    """Return one row: the first and the last moment of a sale."""
-    return lines.select(
-        nw.col("sold_at").min().alias("first"), nw.col("sold_at").max().alias("last")
     )
 
 

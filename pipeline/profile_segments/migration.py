@@ -12,29 +12,69 @@ import pandas as pd
 NOT_YET = "not yet a customer"
 NOT_YET_ID = -1
 A_YEAR = timedelta(days=365)
-WHOLE_MONTH = 28
-Z95 = 1.959964
+WHOLE_MONTH = timedelta(days=28)
 LEAST_RISERS = 20
 
 
-def migration(segments: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame:
+def both_days(customers: pd.DataFrame, start: date, end: date) -> pd.DataFrame:
+    """Return each customer of the snapshot `end`, as they were at `start` and are then.
+
+    `customers` has snapshot_date, customer_id, segment_id, monetary and recency_days. The rows
+    returned have from_segment_id (-1 = no customer yet), to_segment_id, spend (so far, at `end`),
+    spend_since, has_ordered (since then, and kept some of it), from_date and to_date.
+    """
+    columns = ["customer_id", "segment_id", "monetary"]
+    now = customers.loc[customers["snapshot_date"] == end, [*columns, "recency_days"]]
+    then = customers.loc[customers["snapshot_date"] == start, columns]
+    both = now.merge(then, on="customer_id", how="left", suffixes=("", "_before"))
+    spend = both["monetary"].astype("float64")
+    return pd.DataFrame(
+        {
+            "customer_id": both["customer_id"],
+            "from_segment_id": both["segment_id_before"].fillna(NOT_YET_ID).astype("int64"),
+            "to_segment_id": both["segment_id"].astype("int64"),
+            "spend": spend,
+            "spend_since": spend - both["monetary_before"].astype("float64").fillna(0.0),
+            "has_ordered": both["recency_days"].astype("float64") < (end - start).days,
+            "from_date": start,
+            "to_date": end,
+        }
+    )
+
+
+def moves(both: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame:
+    """Return one row per pair of segments that customers of `both_days` went between."""
+    keys = ["from_date", "to_date", "from_segment_id", "to_segment_id"]
+    found = both.groupby(keys, as_index=False).agg(
+        customers=("customer_id", "size"),
+        spend=("spend", "sum"),
+        spend_since=("spend_since", "sum"),
+    )
+    start, end = found["from_segment_id"], found["to_segment_id"]
+    named = {**names, NOT_YET_ID: NOT_YET}
+    directions = ["new", "stayed", "rose"]  # a lesser segment_id is more valuable
+    total = found.groupby("from_segment_id")["customers"].transform("sum")
+    return found.assign(
+        direction=np.select([start == NOT_YET_ID, start == end, end < start], directions, "fell"),
+        from_segment=start.map(named),
+        to_segment=end.map(named),
+        share=(found["customers"] / total).round(6),
+    )
+
+
+def migration(customers: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame:
     """Return the moves from each snapshot to the next, and from a year back to the last.
 
-    `segments` has snapshot_date, customer_id, segment_id. Nobody leaves the table: who bought
-    once is in every later snapshot.
+    Nobody leaves the table: who bought once is in every later snapshot.
     """
-    days = sorted(segments["snapshot_date"].unique())
+    days = sorted(customers["snapshot_date"].unique())
     steps = [("month", a, b) for a, b in itertools.pairwise(days)]
-    if len(days) > 1:
-        steps.append(("whole", a_year_back(days), days[-1]))
-    moves = [_moves(segments, *step) for step in steps]
-    if not moves:
+    if not steps:
         return pd.DataFrame()
-    found = pd.concat(moves, ignore_index=True)
-    named = {**names, NOT_YET_ID: NOT_YET}
-    return found.assign(
-        from_segment=found["from_segment_id"].map(named),
-        to_segment=found["to_segment_id"].map(named),
+    steps.append(("whole", a_year_back(days), days[-1]))
+    return pd.concat(
+        [moves(both_days(customers, a, b), names).assign(span=span) for span, a, b in steps],
+        ignore_index=True,
     )
 
 
@@ -67,34 +107,20 @@ def a_year_back(days: Sequence[date]) -> date:
     return old[-1] if old else days[0]
 
 
-def segment_retention(moves: pd.DataFrame) -> pd.DataFrame:
-    """Return per segment and step how many stayed, rose and fell, with Wilson intervals.
-
-    A lesser segment_id is more valuable.
-    """
-    if moves.empty:
+def segment_retention(moved: pd.DataFrame) -> pd.DataFrame:
+    """Return per segment and step of `migration` how many stayed, rose and fell."""
+    if moved.empty:
         return pd.DataFrame()
-    steps = moves[(moves["span"] == "month") & (moves["from_segment_id"] != NOT_YET_ID)]
-    count, start, end = steps["customers"], steps["from_segment_id"], steps["to_segment_id"]
-    found = (
-        steps.assign(
-            stayed=count.where(start == end, 0),
-            rose=count.where(end < start, 0),
-            fell=count.where(end > start, 0),
-        )
-        .groupby(["from_segment_id", "from_segment", "from_date", "to_date"], as_index=False)[
-            ["customers", "stayed", "rose", "fell"]
-        ]
-        .sum()
-        .rename(columns={"from_segment_id": "segment_id", "from_segment": "segment"})
-    )
-    days = [(b - a).days for a, b in zip(found["from_date"], found["to_date"], strict=True)]
-    low, high = wilson_interval(found["stayed"].to_numpy(float), found["customers"].to_numpy(float))
+    steps = moved[(moved["span"] == "month") & (moved["from_segment_id"] != NOT_YET_ID)]
+    keys = ["from_segment_id", "from_segment", "from_date", "to_date"]
+    counts = steps.pivot_table("customers", keys, "direction", "sum", fill_value=0)
+    found = counts.reindex(columns=["stayed", "rose", "fell"], fill_value=0).astype("int64")
+    found = found.assign(customers=found.sum(axis=1)).reset_index()
     return found.assign(
-        days=days,
+        segment_id=found["from_segment_id"],
+        segment=found["from_segment"],
+        days=[(b - a).days for a, b in zip(found["from_date"], found["to_date"], strict=True)],
         retention=(found["stayed"] / found["customers"]).round(6),
-        retention_low=low.round(6),
-        retention_high=high.round(6),
     )
 
 
@@ -102,67 +128,23 @@ def mean_retention(retention: pd.DataFrame) -> dict[int, float]:
     """Each segment's share that stays a member for a month, over all whole months."""
     if retention.empty:
         return {}
-    whole = retention[retention["days"] >= WHOLE_MONTH].groupby("segment_id")[
-        ["stayed", "customers"]
-    ]
-    sums = whole.sum()
-    return {
-        int(str(s)): round(float(v), 6) for s, v in (sums["stayed"] / sums["customers"]).items()
-    }
+    whole = retention[retention["days"] >= WHOLE_MONTH.days].groupby("segment_id")
+    sums = whole[["stayed", "customers"]].sum()
+    return dict((sums["stayed"] / sums["customers"]).round(6))
 
 
-def where_fallers_go(moves: pd.DataFrame) -> dict[int, tuple[str, float]]:
-    """For each segment: where most who fall within a month fall to, and the share that falls.
+def where_most_go(moved: pd.DataFrame, direction: str) -> dict[int, tuple[str, float]]:
+    """For each segment: where most who rose (or fell) within a month went, and the share that did.
 
     The share is of all members, over whole months.
     """
-    return _where_most_go(moves, is_up=False)
-
-
-def where_risers_go(moves: pd.DataFrame) -> dict[int, tuple[str, float]]:
-    """The same for those who rise."""
-    return _where_most_go(moves, is_up=True)
-
-
-def _where_most_go(moves: pd.DataFrame, *, is_up: bool) -> dict[int, tuple[str, float]]:
-    if moves.empty:
+    if moved.empty:
         return {}
-    steps = moves[(moves["span"] == "month") & (moves["from_segment_id"] != NOT_YET_ID)]
-    days = [(b - a).days for a, b in zip(steps["from_date"], steps["to_date"], strict=True)]
-    steps = steps[np.array(days, dtype=int) >= WHOLE_MONTH]
+    steps = moved[(moved["span"] == "month") & (moved["from_segment_id"] != NOT_YET_ID)]
+    steps = steps[steps["to_date"] - steps["from_date"] >= WHOLE_MONTH]
     members = steps.groupby("from_segment_id")["customers"].sum()
-    sign = -1 if is_up else 1
-    moved = steps[sign * (steps["to_segment_id"] - steps["from_segment_id"]) > 0]
     found: dict[int, tuple[str, float]] = {}
-    for number, mine in moved.groupby("from_segment_id"):
-        targets = mine.groupby("to_segment")["customers"].sum().sort_index()
-        share = float(targets.sum() / members.loc[number])
-        found[int(str(number))] = (str(targets.idxmax()), share)
+    for number, mine in steps[steps["direction"] == direction].groupby("from_segment_id"):
+        targets = mine.groupby("to_segment")["customers"].sum()
+        found[int(str(number))] = (str(targets.idxmax()), targets.sum() / members.loc[number])
     return found
-
-
-def wilson_interval(
-    hits: np.ndarray[tuple[int], np.dtype[np.float64]],
-    of: np.ndarray[tuple[int], np.dtype[np.float64]],
-) -> tuple[
-    np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]
-]:
-    """The 95 % interval of a share. Source: Wilson, "Probable inference" (1927)."""
-    share = hits / of
-    middle = (share + Z95**2 / (2 * of)) / (1 + Z95**2 / of)
-    margin = Z95 * np.sqrt(share * (1 - share) / of + Z95**2 / (4 * of**2)) / (1 + Z95**2 / of)
-    return np.clip(middle - margin, 0, 1), np.clip(middle + margin, 0, 1)
-
-
-def _moves(segments: pd.DataFrame, span: str, start: date, end: date) -> pd.DataFrame:
-    columns = ["customer_id", "segment_id"]
-    before = segments.loc[segments["snapshot_date"] == start, columns]
-    after = segments.loc[segments["snapshot_date"] == end, columns]
-    both = after.merge(before, on="customer_id", how="left", suffixes=("", "_before"))
-    origin = both["segment_id_before"].fillna(NOT_YET_ID).astype("int64").rename("from_segment_id")
-    target = both["segment_id"].astype("int64").rename("to_segment_id")
-    found = both.groupby([origin, target]).size().rename("customers").reset_index()
-    total = found.groupby("from_segment_id")["customers"].transform("sum")
-    return found.assign(
-        span=span, from_date=start, to_date=end, share=(found["customers"] / total).round(6)
-    )

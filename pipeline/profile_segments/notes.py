@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.profile_segments.facts import FromLines, Shop
+from pipeline.profile_segments.facts import Shop
 from pipeline.profile_segments.forecast_check import ShopForecast
 
 Note = tuple[str, str, Mapping[str, Any]]  # topic, key of the words, figures
@@ -20,21 +20,17 @@ TWO_YEARS = timedelta(days=730)
 RIGHT_ENOUGH = 0.8  # of the checks, of which 95 in 100 should hold
 
 
-def notes_on(
-    shop: Shop, lines: FromLines, forecast: ShopForecast, horizon_days: int
-) -> pd.DataFrame:
+def notes_on(shop: Shop, forecast: ShopForecast, horizon_days: int) -> pd.DataFrame:
     """Return position, topic, the note's key and its figures, in the order of reading."""
     notes = [
         {"topic": topic, "note": note, "figures": json.dumps(figures)}
-        for topic, note, figures in _notes(shop, lines, forecast, horizon_days)
+        for topic, note, figures in _notes(shop, forecast, horizon_days)
     ]
     frame = pd.DataFrame(notes, columns=["topic", "note", "figures"])
     return frame.assign(position=np.arange(1, len(frame) + 1))
 
 
-def _notes(
-    shop: Shop, lines: FromLines, forecast: ShopForecast, horizon_days: int
-) -> Iterator[Note]:
+def _notes(shop: Shop, forecast: ShopForecast, horizon_days: int) -> Iterator[Note]:
     present = set(shop.last["segment_id"])
     for name in shop.names.loc[~shop.names["segment_id"].isin(present), "segment"]:
         yield "profiles", "nobody", {"segment": name}
@@ -42,7 +38,7 @@ def _notes(
         yield "categories", "no_categories", {}
     if shop.last["country"].nunique() < 2:
         yield "countries", "one_country", {}
-    if lines.last_day - lines.first_day < TWO_YEARS:
+    if shop.last_day - shop.first_day < TWO_YEARS:
         yield "season", "short_file", {}
     yield from _forecast_notes(forecast.figures, horizon_days)
     if shop.customers["snapshot_date"].nunique() < 2:

@@ -57,7 +57,6 @@ class Rule:
 def learn_rules(
     customers: pd.DataFrame,
     segment: NDArray[np.int64],
-    declared: Sequence[int],
     *,
     leaves: int,
     depth: int,
@@ -65,29 +64,24 @@ def learn_rules(
 ) -> list[Rule]:
     """Return rules, the first that holds counts, that say the segments as well as they can.
 
-    First who kept nothing; then each of the `declared` segments that a least number of orders and
-    of units on a line tells apart exactly; then the leaves of a tree, which cover the rest.
+    First who kept nothing, then the leaves of a tree, which cover the rest.
     """
     kept = customers["frequency"].to_numpy() > 0
-    rules = [] if kept.all() else [_returned_everything(segment[~kept])]
+    rules: list[Rule] = []
+    if not kept.all():
+        none = (math.nan,) * len(COLUMNS)
+        rules = [Rule(none, none, _most_frequent(segment[~kept]), returned_everything=True)]
     if not kept.any():
         return rules
     points, given = _points(customers[kept]), segment[kept]
-    rest = np.ones(len(points), dtype=bool)
-    for number in declared:
-        if box := _least_box(points, given == number):
-            rules.append(Rule(*box, number))
-            rest &= given != number
-    if not rest.any():
-        return rules
     tree = DecisionTreeClassifier(
         max_leaf_nodes=max(leaves, 2),
         max_depth=depth,
         min_samples_leaf=max(FIRST_LEAST, len(points) // SMALLEST_LEAF),
         random_state=seed,
-    ).fit(points[rest], given[rest])
+    ).fit(points, given)
     everywhere = (-math.inf,) * len(COLUMNS), (math.inf,) * len(COLUMNS)
-    return rules + _leaves(tree.tree_, 0, everywhere, points[rest], given[rest])
+    return rules + _leaves(tree.tree_, 0, everywhere, points, given)
 
 
 def apply_rules(rules: Sequence[Rule], customers: pd.DataFrame) -> NDArray[np.int64]:
@@ -116,15 +110,14 @@ def judged_rules(
     holds = apply_rules(rules, customers)
     rows = []
     for position, rule in enumerate(rules):
-        inside = holds == position
-        right = int((inside & (segment == rule.segment_id)).sum())
+        inside, members = holds == position, segment == rule.segment_id
         rows.append(
             {
                 "segment_id": rule.segment_id,
                 "rule": rule_in_words(rule, currency),
                 "customers": int(inside.sum()),
-                "precision": right / int(inside.sum()),
-                "recall": right / max(int((segment == rule.segment_id).sum()), 1),
+                "precision": float(members[inside].mean()),
+                "recall": float(inside[members].mean()) if members.any() else 0.0,
             }
         )
     found = pd.DataFrame(rows).sort_values(
@@ -136,16 +129,10 @@ def judged_rules(
 def segment_rule(judged: pd.DataFrame, segment_id: int) -> dict[str, Any]:
     """The segment's rules as one text with its precision and recall."""
     mine = judged[judged["segment_id"] == segment_id]
-    if mine.empty:
-        return {
-            "rule": "no short rule tells them apart",
-            "rule_precision": 0.0,
-            "rule_recall": 0.0,
-        }
-    hits = (mine["precision"] * mine["customers"]).sum()
+    hits = float((mine["precision"] * mine["customers"]).sum())
     return {
-        "rule": "; or ".join(mine["rule"]),
-        "rule_precision": round(float(hits / mine["customers"].sum()), 6),
+        "rule": "; or ".join(mine["rule"]) or "no short rule tells them apart",
+        "rule_precision": round(hits / max(int(mine["customers"].sum()), 1), 6),
         "rule_recall": round(float(mine["recall"].sum()), 6),
     }
 
@@ -180,47 +167,12 @@ def _range_in_words(column: str, low: float, high: float, currency: str) -> str:
 
 
 def _value(column: str, value: float, currency: str) -> str:
-    if not math.isfinite(value):
-        return ""
-    if column in {"monetary", "average_order_value"}:
-        return f"{currency}{words.number(float(value))}"
-    return words.number(float(value))
-
-
-def _returned_everything(segment: NDArray[np.int64]) -> Rule:
-    none = (math.nan,) * len(COLUMNS)
-    return Rule(none, none, _most_frequent(segment), returned_everything=True)
-
-
-def _least_box(points: NDArray[np.float64], members: NDArray[np.bool_]) -> Box | None:
-    """The box above a number of orders and of units on a line, if it holds exactly the members."""
-    if not members.any() or members.all():
-        return None
-    low = [-math.inf] * len(COLUMNS)
-    inside = np.ones(len(points), dtype=bool)
-    for column in ("frequency", "units_per_line"):
-        at = COLUMNS.index(column)
-        least = float(points[members, at].min())
-        others = points[inside & (points[:, at] < least), at]
-        if len(others):
-            low[at] = _roundest(float(others.max()), least)
-            inside &= points[:, at] > low[at]
-    box = tuple(low), (math.inf,) * len(COLUMNS)
-    return box if (inside == members).all() else None
-
-
-def _roundest(low: float, high: float) -> float:
-    """The number of fewest digits that is at least `low` and less than `high`."""
-    for digits in range(16):
-        number: float = math.ceil(low * 10**digits) / 10**digits
-        if low <= number < high:
-            return number
-    return low
+    sign = currency if column in {"monetary", "average_order_value"} else ""
+    return sign + words.number(float(value)) if math.isfinite(value) else ""
 
 
 def _most_frequent(segment: NDArray[np.int64]) -> int:
-    numbers, counts = np.unique(segment, return_counts=True)
-    return int(numbers[counts.argmax()])
+    return int(np.bincount(segment).argmax())
 
 
 def _points(customers: pd.DataFrame) -> NDArray[np.float64]:

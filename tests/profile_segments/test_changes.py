@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.profile_segments.changes import (
-    both_days,
     change_figures,
     day_before,
     latest_moves,
     segment_changes,
+    since_day_before,
 )
 
 NAMES = {0: "best", 1: "middle", 2: "lost"}
@@ -45,7 +45,7 @@ def test_the_last_snapshot_is_compared_with_the_newest_that_is_a_week_older():
 
 
 def test_each_move_has_its_direction_its_customers_and_their_money():
-    moves = latest_moves(both_days(SHOP), NAMES).set_index(["from_segment", "to_segment"])
+    moves = latest_moves(since_day_before(SHOP), NAMES).set_index(["from_segment", "to_segment"])
     columns = ["direction", "customers", "share", "spend", "spend_since"]
     found = {pair: tuple(row) for pair, row in moves[columns].iterrows()}
     assert found == {
@@ -57,7 +57,7 @@ def test_each_move_has_its_direction_its_customers_and_their_money():
 
 
 def test_the_figures_of_the_shop_count_who_is_new_rose_fell_stayed_and_ordered():
-    both = both_days(SHOP)
+    both = since_day_before(SHOP)
     assert change_figures(both, latest_moves(both, NAMES)) == {
         "is_known": True, "from": "2011-11-30", "to": "2011-12-10", "days": 10,
         "ordered": 2, "spend": 25.0, "new": 1, "rose": 1, "fell": 2, "stayed": 1,
@@ -65,13 +65,13 @@ def test_the_figures_of_the_shop_count_who_is_new_rose_fell_stayed_and_ordered()
 
 
 def test_shares_are_of_all_customers_then_and_now():
-    found = segment_changes(latest_moves(both_days(SHOP), NAMES), NAMES)
-    assert found["share_before"].tolist() == [0.25, 0.5, 0.25]
+    found = segment_changes(latest_moves(since_day_before(SHOP), NAMES), NAMES)
+    assert found["customers_before"].tolist() == [1, 2, 1]
     assert found["share"].tolist() == [0.2, 0.4, 0.4]
 
 
 def test_with_one_snapshot_nothing_is_known_to_have_changed():
-    both = both_days(SHOP[SHOP["snapshot_date"] == NOW])
+    both = since_day_before(SHOP[SHOP["snapshot_date"] == NOW])
     assert both.empty
     moves = latest_moves(both, NAMES)
     assert moves.empty
@@ -85,7 +85,7 @@ def test_what_came_and_went_makes_the_difference_in_every_segment(ways):
     then = [(NOVEMBER, str(i), a, 5, 1.0) for i, (a, _) in enumerate(ways) if a >= 0]
     now = [(NOW, str(i), b, 7, 1.0) for i, (_, b) in enumerate(ways)]
     shop = customers((NOVEMBER, "one more", 1, 5, 1.0), (NOW, "one more", 1, 5, 2.0), *then, *now)
-    both = both_days(shop)
+    both = since_day_before(shop)
     found = segment_changes(latest_moves(both, NAMES), NAMES)
     came = found["newcomers"] + found["rose_in"] + found["fell_in"]
     left = found["rose_out"] + found["fell_out"]

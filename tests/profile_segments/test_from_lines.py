@@ -8,15 +8,12 @@ import narwhals as nw
 import pandas as pd
 
 from pipeline.profile_segments.from_lines import (
-    customer_months,
     first_order_categories,
     first_orders,
-    gap_counts,
     lines_until,
+    money_spent,
     order_countries,
-    segment_money,
-    segment_months,
-    span,
+    order_events,
 )
 
 
@@ -74,14 +71,13 @@ def test_orders_are_counted_by_country_once_each():
     assert counted == {("a", "France"): 1, ("a", "Spain"): 1, ("b", "unknown"): 2}
 
 
-def test_an_order_taken_back_whole_is_no_order_of_its_month():
-    members = lazy(pd.DataFrame({"customer_id": ["a", "b"], "segment_id": [0, 0]}))
-    found = rows(segment_months(customer_months(lines()), members))
-    assert found[["year", "month", "orders", "buyers", "spend"]].to_numpy().tolist() == [
-        [2011, 1, 1, 1, 55000]
-    ]
-    money = rows(segment_money(lines(), members))
-    assert money[["gross", "net"]].to_numpy().tolist() == [[115000, 55000]]
+def test_a_return_is_an_event_of_the_day_on_which_it_came_back():
+    found = rows(order_events(lines(), lazy(RETURNED), JANUARY))
+    events = {(r.invoice_id, r.known - r.day, r.amount) for r in found.itertuples()}
+    assert events == {("i1", 0, 70000), ("i1", 15, -15000), ("i3", 0, 45000), ("i3", 24, -45000)}
+    money = rows(money_spent(lines())).set_index("customer_id")
+    assert money.loc["a", ["gross", "net"]].tolist() == [70000, 55000]
+    assert money.loc["b", ["gross", "net"]].tolist() == [45000, 0]
 
 
 def test_the_first_order_is_as_it_was_placed_and_of_two_in_a_minute_the_lesser_number():
@@ -101,20 +97,3 @@ def test_the_categories_of_first_orders_are_those_of_their_goods():
     found = rows(first_order_categories(known, first_orders(known), categories))
     spent = {(r.customer_id, r.category): r.gross for r in found.itertuples()}
     assert spent == {("a", "x"): 30000, ("a", "y"): 40000, ("b", "x"): 45000}
-
-
-def test_gaps_are_between_the_days_of_orders_of_which_anything_was_kept():
-    days = ("2011-01-05 10:00", "2011-01-05 18:00", "2011-01-08 09:00", "2011-01-20 09:00")
-    sales = pd.concat([SALES.iloc[:1]] * 4).assign(
-        line_id=range(50, 54), invoice_id=list("wxyz"), sold_at=[at(day) for day in days]
-    )
-    known = lines_until(lazy(sales), lazy(RETURNED), date(2011, 3, 31))
-    members = lazy(pd.DataFrame({"customer_id": ["a", "b"], "segment_id": [0, 0]}))
-    found = rows(gap_counts(known, members)).sort_values("gap")
-    assert found[["gap", "times"]].to_numpy().tolist() == [[3, 1], [12, 1]]
-
-
-def test_the_span_is_that_of_known_customers():
-    found = rows(span(lines()))
-    assert found["first"].iloc[0] == at("2011-01-05 10:00")
-    assert found["last"].iloc[0] == at("2011-01-07 09:00")

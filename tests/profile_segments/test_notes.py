@@ -31,9 +31,10 @@ def notes(*, countries=("Malta", "Chile"), titles=(1, 2), days=800, **figures):
         names=pd.DataFrame({"segment_id": [0, 1], "segment": ["loyal", "lost"]}),
         titles=titles,
         customers=pd.DataFrame({"snapshot_date": [day, date(2011, 11, 30)]}),
+        first_day=day - pd.Timedelta(days=days),
+        last_day=day,
     )
-    lines = SimpleNamespace(first_day=day - pd.Timedelta(days=days), last_day=day)
-    found = notes_on(shop, lines, SimpleNamespace(figures=RICH | figures), 90)
+    found = notes_on(shop, SimpleNamespace(figures=RICH | figures), 90)
     assert found["position"].tolist() == list(range(1, len(found) + 1))
     return {row.topic: (row.note, json.loads(row.figures)) for row in found.itertuples()}
 

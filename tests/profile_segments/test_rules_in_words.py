@@ -25,12 +25,12 @@ def customers(rows: int, seed: int = 1) -> pd.DataFrame:
     return frame.assign(frequency=rng.integers(1, 9, rows))
 
 
-def learnt(frame, segment, declared=(), leaves=8):
-    return learn_rules(frame, np.asarray(segment), declared, leaves=leaves, depth=4, seed=1)
+def learnt(frame, segment):
+    return learn_rules(frame, np.asarray(segment), leaves=8, depth=4, seed=1)
 
 
-def words_of(frame, segment, declared=()):
-    rules = learnt(frame, segment, declared)
+def words_of(frame, segment):
+    rules = learnt(frame, segment)
     return judged_rules(rules, frame, np.asarray(segment), "£").set_index("segment_id")["rule"]
 
 
@@ -82,17 +82,6 @@ def test_who_returned_everything_has_a_rule_of_its_own():
     assert len(learnt(nobody, np.full(40, 3))) == 1
 
 
-def test_a_declared_group_is_told_by_its_own_rule_where_one_holds_exactly():
-    frame = customers(200)
-    segment = np.where((frame["units_per_line"] >= 150) & (frame["frequency"] >= 3), 2, 0)
-    text = words_of(frame, segment, [2])[2]
-    assert text.startswith("at least 3 orders and more than 14")
-    assert text.endswith(" units on a line")
-    assert fidelity(learnt(frame, segment, [2]), frame, segment) == 1
-    mixed = np.arange(200) % 2
-    assert len(learnt(frame, mixed, [1])) >= 1  # no box holds exactly these: left to the tree
-
-
 def test_leaves_that_say_the_same_become_one_rule():
     frame = customers(200)
     segment = np.zeros(200, dtype=int)
@@ -137,22 +126,6 @@ def test_a_segment_told_wholly_by_several_rules_has_a_recall_of_one():
     ]
     judged = judged_rules(rules, frame, np.zeros(6, dtype=int), "£")
     assert segment_rule(judged, 0)["rule_recall"] == 1
-
-
-def test_where_declared_segments_are_everybody_no_tree_is_learnt():
-    often, much = [1.0] * 10 + [5.0] * 10, [9.0] * 10 + [3.0] * 10
-    frame = customers(20).assign(frequency=often, units_per_line=much)
-    rules = learnt(frame, [0] * 10 + [1] * 10, declared=(1, 0))
-    assert [rule.segment_id for rule in rules] == [1, 0]
-    assert fidelity(rules, frame, np.repeat([0, 1], 10)) == 1
-
-
-def test_a_bound_between_numbers_that_no_digits_part_is_the_lower_one():
-    low = 1 / 3
-    high = float(np.nextafter(low, 1))
-    frame = customers(20).assign(frequency=3, units_per_line=[low] * 10 + [high] * 10)
-    rule = learnt(frame, [0] * 10 + [1] * 10, declared=(1,))[0]
-    assert (rule.segment_id, rule.low[COLUMNS.index("units_per_line")]) == (1, low)
 
 
 def test_a_split_that_rounding_takes_away_leaves_one_rule():

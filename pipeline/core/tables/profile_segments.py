@@ -1,5 +1,6 @@
 """What profile_segments writes: what segments are, are worth, do, and how they move."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.core.tables.contract import (
@@ -18,40 +19,51 @@ from pipeline.core.tables.contract import (
 )
 
 FOLDER = Path("data/profiles")
+YOUNG = "; null, as all that is forecast, where the file is too young"
+SEGMENT = (
+    integer("segment_id", "0 = the most valuable", least=0),
+    text("segment", "the segment's name"),
+)
 
-PROFILES = Table(
+
+def _table(
+    name: str,
+    row: str,
+    *,
+    columns: Sequence[Column],
+    key: tuple[str, ...],
+    order: tuple[str, ...] = (),
+    rules: tuple[str, ...] = (),
+) -> Table:
+    return Table(name, row, tuple(columns), key, order, rules, path=FOLDER / f"{name}.parquet")
+
+
+def _interval(
+    kind: Callable[..., Column], name: str, doc: str, ends: Sequence[str] = ("_low", "_high")
+) -> tuple[Column, ...]:
+    return tuple(kind(name + end, doc, null=True) for end in ends)
+
+
+PROFILES = _table(
     "profiles",
-    row="one segment that has customers at the last snapshot",
-    path=FOLDER / "profiles.parquet",
+    "one segment that has customers at the last snapshot",
     columns=(
-        integer("segment_id", "0 = the most valuable", least=0),
-        text("segment", "the segment's name"),
+        *SEGMENT,
         text("group", "declared group's key (wholesale, returned_everything), else empty"),
         text("play", "key of the play in pipeline/settings/playbook.yaml"),
         day("snapshot_date", "the last snapshot, that all of this describes"),
         count("customers", "members", least=1),
-        number("customer_share", "of all customers"),
+        share("customer_share", "of all customers"),
         money("revenue", "what its members spent and kept so far"),
-        number("revenue_share", "of the revenue with known customers"),
+        share("revenue_share", "of the revenue with known customers"),
         count("orders", "orders of which anything was kept"),
-        number(
-            "median_recency_days",
-            "days since the last kept order; null where nobody kept anything",
-            unit="days",
-            null=True,
-        ),
+        number("median_recency_days", "null where nobody kept anything", unit="days", null=True),
         number("median_frequency", "kept orders", unit="orders"),
         amount("median_monetary", "spend so far"),
-        number("median_tenure_days", "days since the first order", unit="days"),
         amount("median_order_value", "a customer's mean order"),
         number("return_rate", "share of the money spent that was taken back"),
         number("units_per_line", "median over members of their mean units on a line", unit="units"),
-        number(
-            "gap",
-            "median of the gaps between two order days of a member; null where nobody has two",
-            unit="days",
-            null=True,
-        ),
+        number("gap", "median days between orders of a member", unit="days", null=True),
         number("quiet_days", "upper quartile of those gaps", unit="days", null=True),
         count("gap_customers", "members with two order days"),
         text("top_country", "where most members are"),
@@ -68,137 +80,69 @@ PROFILES = Table(
         text("next_category_title", "its name", null=True),
         text("rise_to", "segment that most of those who rise within a month go to", null=True),
         number("rise_share", "share of members who rise within a month", null=True),
-        amount(
-            "rise_gain",
-            "what those who rose spent more in the horizon after than those who stayed",
-            null=True,
-        ),
+        amount("rise_gain", "what who rose spent more after it than who stayed", null=True),
         text("fall_to", "segment that most of those who fall within a month go to", null=True),
         number("fall_share", "share of members who fall within a month", null=True),
         number("mean_confidence", "how clearly members belong, 0 to 1"),
         text("rule", "the segment's rules in words, joined by: ; or"),
-        number("rule_precision", "share of the rule's customers that are members"),
-        number("rule_recall", "share of the members on whom the rule holds"),
+        share("rule_precision", "share of the rule's customers that are members"),
+        share("rule_recall", "share of the members on whom the rule holds"),
         amount("first_order_value", "median of the first order"),
         number("first_order_units", "median units of the first order", unit="units"),
         number("first_order_products", "median products of the first order"),
-        text(
-            "first_order_category",
-            "key of the category that took most of the most first orders; null without categories",
-            null=True,
-        ),
-        text("first_order_category_title", "its name", null=True),
-        number(
-            "first_order_category_share", "share of members whose first order it led", null=True
-        ),
-        number(
-            "buying_rate",
-            "expected share of members who buy within the horizon (null, as all that is "
-            "forecast, where the file is too young)",
-            null=True,
-        ),
-        number("buying_rate_low", "80 % interval of the shop's level", null=True),
-        number("buying_rate_high", "80 % interval of the shop's level", null=True),
+        text("first_order_category_title", "category that led most first orders", null=True),
+        number("first_order_category_share", "members whose first order it led", null=True),
+        number("buying_rate", "expected share of buyers in the horizon" + YOUNG, null=True),
+        *_interval(number, "buying_rate", "80 % interval of the shop's level"),
         number("expected_orders", "forecast for all members in the horizon", null=True),
-        number("expected_orders_low", "its 95 % interval", null=True),
-        number("expected_orders_high", "its 95 % interval", null=True),
+        *_interval(number, "expected_orders", "its 95 % interval"),
         amount("expected_spend", "forecast for all members in the horizon", null=True),
-        amount("expected_spend_low", "its 95 % interval", null=True),
-        amount("expected_spend_high", "its 95 % interval", null=True),
-        amount("expected_spend_low80", "its 80 % interval", null=True),
-        amount("expected_spend_high80", "its 80 % interval", null=True),
+        *_interval(amount, "expected_spend", "its 95 % interval"),
+        *_interval(amount, "expected_spend", "its 80 % interval", ("_low80", "_high80")),
         amount("expected_spend_year", "forecast for all members in twelve months", null=True),
-        amount("expected_spend_year_low", "its 95 % interval", null=True),
-        amount("expected_spend_year_high", "its 95 % interval", null=True),
+        *_interval(amount, "expected_spend_year", "its 95 % interval"),
         amount("expected_spend_per_customer", "expected_spend / customers", null=True),
-        number("expected_spend_share", "of all customers' expected_spend", null=True),
-        number(
-            "retention",
-            "share of the members of a month before that are still members, mean of the months",
-            null=True,
-        ),
+        number("retention", "of a month's members, share still there a month later", null=True),
     ),
     key=("segment_id",),
-    rules=(
-        "customer_share between 0 and 1",
-        "revenue_share between 0 and 1",
-        "rule_precision between 0 and 1",
-        "rule_recall between 0 and 1",
-    ),
 )
 
-STRATEGIES = Table(
+STRATEGIES = _table(
     "strategies",
-    row="one segment that has customers at the last snapshot",
-    path=FOLDER / "strategies.parquet",
+    "one segment that has customers at the last snapshot",
     columns=(
-        integer("segment_id", "0 = the most valuable", least=0),
-        text("segment", "the segment's name"),
+        *SEGMENT,
         text("play", "key of the play in pipeline/settings/playbook.yaml"),
         text("cost_class", "what a contact costs", among=("none", "low", "medium", "high")),
-        integer(
-            "decision",
-            "place among the decisions, most value at stake first; null where there is nothing to "
-            "gain or to spend",
-            least=1,
-            null=True,
-        ),
+        integer("decision", "place by value at stake; null = nothing to win", least=1, null=True),
         count("exceptions", "members with another play, by their own last order"),
-        amount(
-            "value_at_stake",
-            "what the rise that the test is sized for brings in the horizon",
-            null=True,
-        ),
-        amount("value_at_stake_low", "its 95 % interval, that of the expected spend", null=True),
-        amount("value_at_stake_high", "its 95 % interval, that of the expected spend", null=True),
+        amount("value_at_stake", "what that rise brings in the horizon", null=True),
+        *_interval(amount, "value_at_stake", "its 95 % interval, that of the expected spend"),
         number(
-            "measured_lift",
-            "of spend, by campaigns of the play; null where none tells it; the "
-            "value at stake is this lift's",
-            null=True,
+            "measured_lift", "of spend, by campaigns of the play: then it is at stake", null=True
         ),
         number("baseline_rate", "share that buys again with nothing done", null=True),
         number("target_rate", "baseline_rate with the declared lift", null=True),
         number("alpha", "chance of a false alarm, two-sided"),
         number("power", "declared chance to see the lift"),
         count("customers", "members", least=1),
-        text(
-            "compares",
-            "what the test compares: share of buyers, or spend where their share shows too little",
-            among=("buyers", "spend"),
-            null=True,
-        ),
+        text("compares", "what the test compares", among=("buyers", "spend"), null=True),
         count("holdout_customers", "to leave out; null where no size suffices", null=True),
         count("treated_customers", "to address; null likewise", null=True),
         flag("is_testable", "the segment is large enough to see the lift"),
         number("detectable_rate", "least rate that halves of the segment would show", null=True),
-        number(
-            "detectable_lift",
-            "least rise of spend that halves of the segment would show",
-            null=True,
-        ),
-        number(
-            "spend_unit",
-            "unit of a test of spend: mean of log(1 + spend / unit)",
-            unit="currency",
-            null=True,
-        ),
-        count(
-            "test_rounds",
-            "horizons, each with halves drawn anew, that together show the lift of spend",
-            null=True,
-        ),
+        number("detectable_lift", "least rise of spend that halves would show", null=True),
+        amount("spend_unit", "unit of a test of spend: mean of log(1 + spend / unit)", null=True),
+        count("test_rounds", "horizons, halves drawn anew, that together show the lift", null=True),
     ),
     key=("segment_id",),
 )
 
-SEGMENT_FEATURES = Table(
+SEGMENT_FEATURES = _table(
     "segment_features",
-    row="one feature of one segment at the last snapshot",
-    path=FOLDER / "segment_features.parquet",
+    "one feature of one segment at the last snapshot",
     columns=(
-        integer("segment_id", "0 = the most valuable", least=0),
-        text("segment", "the segment's name"),
+        *SEGMENT,
         text("feature", "a column of `customers`"),
         text("feature_title", "its name, as people read it"),
         text("unit", "days, orders, currency, units, products or share"),
@@ -211,10 +155,7 @@ SEGMENT_FEATURES = Table(
         number("mean", "arithmetic mean", null=True),
         number("rest_median", "median of all other customers", null=True),
         number(
-            "cliffs_delta",
-            "P(member > other) - P(member < other), from -1 to 1; null where one side is empty",
-            rule="cliffs_delta between -1 and 1",
-            null=True,
+            "cliffs_delta", "P(member > other) - P(member < other); null without others", null=True
         ),
         text("effect", "in words: much higher, higher, slightly higher, like the rest, ..."),
         integer("rank", "1 = sets the segment apart most", least=1),
@@ -223,28 +164,18 @@ SEGMENT_FEATURES = Table(
     order=("segment_id", "rank"),
 )
 
-SEGMENT_CATEGORIES = Table(
+SEGMENT_CATEGORIES = _table(
     "segment_categories",
-    row="one category in one segment with spend; empty where the shop's lines know no products",
-    path=FOLDER / "segment_categories.parquet",
+    "one category in one segment with spend; empty where the shop's lines know no products",
     columns=(
-        integer("segment_id", "0 = the most valuable", least=0),
-        text("segment", "the segment's name"),
+        *SEGMENT,
         text("category", "the category's key"),
         text("category_title", "its name"),
         money("spend", "what members spent on it and kept"),
         number("spend_share", "of the segment's spend"),
         number("rest_share", "of the other customers' spend"),
-        number("buyer_share", "share of members who bought any of it"),
-        number("rest_buyer_share", "share of other customers who did"),
-        number(
-            "lift",
-            "mean share of a member's spend over that of another customer; null where no other "
-            "customer spends on it",
-            null=True,
-        ),
-        number("lift_low", "95 % interval over customers (ratio of two means)", null=True),
-        number("lift_high", "95 % interval over customers (ratio of two means)", null=True),
+        number("lift", "mean share of a member's spend over that of another's", null=True),
+        *_interval(number, "lift", "95 % interval over customers (ratio of two means)"),
         text(
             "verdict",
             "over or under where the interval leaves out 1, like the rest where not",
@@ -256,13 +187,11 @@ SEGMENT_CATEGORIES = Table(
     order=("segment_id", "rank"),
 )
 
-SEGMENT_MONTHS = Table(
+SEGMENT_MONTHS = _table(
     "segment_months",
-    row="one month of the file in one segment (its members at the last snapshot), zeros included",
-    path=FOLDER / "segment_months.parquet",
+    "one month of the file in one segment (its members at the last snapshot), zeros included",
     columns=(
-        integer("segment_id", "0 = the most valuable", least=0),
-        text("segment", "the segment's name"),
+        *SEGMENT,
         day("month", "first day of the month"),
         flag("is_whole", "the data covers the month from its first to its last day"),
         count("orders", "orders of that month of which anything was kept"),
@@ -274,10 +203,9 @@ SEGMENT_MONTHS = Table(
     key=("segment_id", "month"),
 )
 
-SEGMENT_RULES = Table(
+SEGMENT_RULES = _table(
     "segment_rules",
-    row="one rule; the first that holds counts, and together they cover every customer",
-    path=FOLDER / "segment_rules.parquet",
+    "one rule; the first that holds counts, and together they cover every customer",
     columns=(
         integer("rule_id", "number of the rule", least=1),
         integer("segment_id", "the segment that the rule says", least=0),
@@ -293,29 +221,17 @@ SEGMENT_RULES = Table(
 
 LIKE_OTHERS = "interval that holds 80 % of past customers with such a forecast; null without a past"
 
-
-def _interval(name: str, doc: str) -> tuple[Column, Column]:
-    return number(f"{name}_low", doc, null=True), number(f"{name}_high", doc, null=True)
-
-
-CUSTOMER_FORECASTS = Table(
+CUSTOMER_FORECASTS = _table(
     "customer_forecasts",
-    row="one customer at the last snapshot",
-    path=FOLDER / "customer_forecasts.parquet",
+    "one customer at the last snapshot",
     columns=(
         text("customer_id", "the customer"),
-        integer("segment_id", "0 = the most valuable", least=0),
-        text("segment", "the segment's name"),
+        *SEGMENT,
         number("confidence", "how clearly the customer belongs there"),
         text("previous_segment", "the segment before this one; null where none", null=True),
         day("since", "the first snapshot in this segment"),
         integer("months_in_segment", "months from it to the last snapshot", least=0),
-        text(
-            "moved_by",
-            "why the segment is not that of the snapshot before: time or behaviour; else null",
-            among=("time", "behaviour"),
-            null=True,
-        ),
+        text("moved_by", "of a new segment: why", among=("time", "behaviour"), null=True),
         integer("recency_days", "days since the last kept order", unit="days", null=True),
         integer("frequency", "kept orders", unit="orders"),
         money("monetary", "spend so far"),
@@ -325,46 +241,24 @@ CUSTOMER_FORECASTS = Table(
         text("country", "where most of the orders went"),
         text("top_category", "key of the category with most spend", null=True),
         text("top_category_title", "its name", null=True),
-        text(
-            "next_category",
-            "key of the likeliest category of those never bought; who bought all: the one "
-            "where the own share lies furthest below the segment's",
-            null=True,
-        ),
+        text("next_category", "key of the most popular one never bought", null=True),
         text("next_category_title", "its name", null=True),
-        text(
-            "next_products",
-            "up to three products never bought, which buyers of the own ones bought (or the most "
-            "popular, where these are bought as often); null where none is left",
-            null=True,
-        ),
-        share(
-            "buying_probability",
-            "of an order within the horizon (null, as all that is forecast, where the file is too "
-            "young)",
-            null=True,
-        ),
-        *_interval("buying_probability", "80 % interval of the shop's level"),
+        text("next_products", "up to three never bought, as buyers of the own ones did", null=True),
+        share("buying_probability", "of an order in the horizon" + YOUNG, null=True),
+        *_interval(number, "buying_probability", "80 % interval of the shop's level"),
         number("expected_orders", "within the horizon", rule="expected_orders >= 0", null=True),
-        *_interval("expected_orders", LIKE_OTHERS),
+        *_interval(number, "expected_orders", LIKE_OTHERS),
         amount("expected_spend", "within the horizon", null=True),
-        *_interval("expected_spend", LIKE_OTHERS),
+        *_interval(amount, "expected_spend", LIKE_OTHERS),
         share("buying_probability_year", "of an order within twelve months", null=True),
-        *_interval("buying_probability_year", "80 % interval of the shop's level"),
+        *_interval(number, "buying_probability_year", "80 % interval of the shop's level"),
         number("expected_orders_year", "within twelve months", null=True),
-        *_interval("expected_orders_year", LIKE_OTHERS),
+        *_interval(number, "expected_orders_year", LIKE_OTHERS),
         amount("expected_spend_year", "within twelve months", null=True),
-        *_interval("expected_spend_year", LIKE_OTHERS),
-        day(
-            "next_order_from",
-            "the next order comes before this day with a chance of 10 %; null, "
-            "as the next two, where that is not within two years",
-            null=True,
-        ),
+        *_interval(amount, "expected_spend_year", LIKE_OTHERS),
+        day("next_order_from", "it comes before with a chance of 10 %; null = not soon", null=True),
         day("next_order_likely", "as likely before as after this day or never", null=True),
-        day(
-            "next_order_until", "the next order comes by this day with a chance of 90 %", null=True
-        ),
+        day("next_order_until", "it comes by then with a chance of 90 %", null=True),
         text("offer_category", "key of the category in season with most spend", null=True),
         text("offer_category_title", "its name", null=True),
         integer("tenure_days", "days since the first order", unit="days"),
@@ -374,10 +268,9 @@ CUSTOMER_FORECASTS = Table(
     key=("customer_id",),
 )
 
-MIGRATION = Table(
+MIGRATION = _table(
     "migration",
-    row="one pair of segments between two snapshots, where at least one customer went that way",
-    path=FOLDER / "migration.parquet",
+    "one pair of segments between two snapshots, where at least one customer went that way",
     columns=(
         text(
             "span",
@@ -397,13 +290,11 @@ MIGRATION = Table(
     key=("span", "from_date", "from_segment_id", "to_segment_id"),
 )
 
-SEGMENT_RETENTION = Table(
+SEGMENT_RETENTION = _table(
     "segment_retention",
-    row="one segment between one snapshot and the next",
-    path=FOLDER / "segment_retention.parquet",
+    "one segment between one snapshot and the next",
     columns=(
-        integer("segment_id", "0 = the most valuable", least=0),
-        text("segment", "the segment's name"),
+        *SEGMENT,
         day("from_date", "the earlier snapshot"),
         day("to_date", "the later snapshot"),
         integer("days", "between them; fewer than 28 = not a whole month", unit="days"),
@@ -412,24 +303,19 @@ SEGMENT_RETENTION = Table(
         count("rose", "of them in a more valuable segment at to_date"),
         count("fell", "of them in a less valuable segment at to_date"),
         number("retention", "stayed / customers"),
-        number("retention_low", "95 % Wilson interval"),
-        number("retention_high", "95 % Wilson interval"),
     ),
     key=("segment_id", "from_date"),
     rules=("stayed + rose + fell = customers",),
 )
 
-SEGMENT_CHANGES = Table(
+SEGMENT_CHANGES = _table(
     "segment_changes",
-    row="one segment, with or without customers; empty where there is one snapshot",
-    path=FOLDER / "segment_changes.parquet",
+    "one segment, with or without customers; empty where there is one snapshot",
     columns=(
-        integer("segment_id", "0 = the most valuable", least=0),
-        text("segment", "the segment's name"),
+        *SEGMENT,
         day("from_date", "the same as in latest_moves"),
         day("to_date", "the last snapshot"),
         count("customers_before", "members at from_date"),
-        number("share_before", "of all customers at from_date"),
         count("customers", "members at to_date"),
         number("share", "of all customers at to_date"),
         count("newcomers", "members who were no customers at from_date"),
@@ -443,11 +329,10 @@ SEGMENT_CHANGES = Table(
     rules=("customers_before + newcomers + rose_in + fell_in - rose_out - fell_out = customers",),
 )
 
-LATEST_MOVES = Table(
+LATEST_MOVES = _table(
     "latest_moves",
-    row="one pair of segments between from_date and the last snapshot, where at least one "
+    "one pair of segments between from_date and the last snapshot, where at least one "
     "customer went that way; empty where there is one snapshot",
-    path=FOLDER / "latest_moves.parquet",
     columns=(
         day(
             "from_date",
@@ -472,10 +357,9 @@ LATEST_MOVES = Table(
     key=("from_segment_id", "to_segment_id"),
 )
 
-FORECAST_CHECK = Table(
+FORECAST_CHECK = _table(
     "forecast_check",
-    row="one group of customers at one held-out snapshot",
-    path=FOLDER / "forecast_check.parquet",
+    "one group of customers at one held-out snapshot",
     columns=(
         day("snapshot_date", "the day of the forecast, made from what was known on it"),
         text(
@@ -501,10 +385,9 @@ FORECAST_CHECK = Table(
     key=("snapshot_date", "grouping", "position"),
 )
 
-DRIFT = Table(
+DRIFT = _table(
     "drift",
-    row="one measure at one snapshot against one reference",
-    path=FOLDER / "drift.parquet",
+    "one measure at one snapshot against one reference",
     columns=(
         day("snapshot_date", "the snapshot"),
         text(
@@ -516,9 +399,7 @@ DRIFT = Table(
         text("measure", "a feature of `customers`, or: segment_shares"),
         text("measure_title", "its name, as people read it"),
         number("psi", "population stability index", rule="psi >= 0"),
-        number(
-            "noise", "the index that 95 % of samples of these sizes stay below with no drift at all"
-        ),
+        number("noise", "what the index of 95 % of such samples is below without drift"),
         text(
             "verdict",
             "stable (below 0.1 or the noise), some drift (below 0.25), drifted",
@@ -529,10 +410,9 @@ DRIFT = Table(
     order=("reference", "snapshot_date", "measure"),
 )
 
-CUSTOMER_MONTHS = Table(
+CUSTOMER_MONTHS = _table(
     "customer_months",
-    row="one month of one customer in which anything was ordered and kept",
-    path=FOLDER / "customer_months.parquet",
+    "one month of one customer in which anything was ordered and kept",
     columns=(
         text("customer_id", "the customer"),
         day("month", "first day of the month"),
@@ -542,10 +422,9 @@ CUSTOMER_MONTHS = Table(
     key=("customer_id", "month"),
 )
 
-SHOP_PERIODS = Table(
+SHOP_PERIODS = _table(
     "shop_periods",
-    row="one period that the file covers; the latest is as long as the forecast's horizon",
-    path=FOLDER / "shop_periods.parquet",
+    "one period that the file covers; the latest is as long as the forecast's horizon",
     columns=(
         text(
             "period",
@@ -572,10 +451,9 @@ SHOP_PERIODS = Table(
     key=("period",),
 )
 
-PROFILE_NOTES = Table(
+PROFILE_NOTES = _table(
     "profile_notes",
-    row="one thing that could not be done or needs care; empty where there is none",
-    path=FOLDER / "profile_notes.parquet",
+    "one thing that could not be done or needs care; empty where there is none",
     columns=(
         integer("position", "order of reading", least=1),
         text("topic", "profiles, categories, countries, season, forecast or migration"),
