@@ -121,8 +121,9 @@ class Params(StageParams):
 
 def main() -> None:
     """Read what is known, describe, expect, compare, advise, write."""
-    params, shop_params = load_params("profile", Params), load_params("shop", ShopParams)
-    playbook, horizon_days = read_playbook(), shop_params.horizon_days
+    params, playbook = load_params("profile", Params), read_playbook()
+    currency = load_params("shop", ShopParams).currency
+    horizon_days = load_params("shop", ShopParams).horizon_days
     with stage("profile_segments") as log, open_engine() as engine, threadpool_limits(1):
         customers = read_table(CUSTOMERS)
         sales = engine.scan(SALES)
@@ -145,7 +146,14 @@ def main() -> None:
         )
         periods = shop_periods(engine, sales, shop.first_day, shop.last_day, horizon_days)
         log.info("%d customers in %d segments", len(shop.last), len(set(shop.segment)))
-        tables, metrics = describe(shop, playbook, params, shop_params, measured_lifts())
+        tables, metrics = describe(
+            shop,
+            playbook,
+            params,
+            measured_lifts(),
+            horizon_days=horizon_days,
+            currency=currency,
+        )
         for table, rows in {**tables, SHOP_PERIODS: periods}.items():
             write_table(table, rows)
         for name, plot in plots(tables).items():
@@ -165,12 +173,13 @@ def describe(
     shop: Shop,
     playbook: Playbook,
     params: Params,
-    shop_params: ShopParams,
     measured: pd.DataFrame,
+    *,
+    horizon_days: int,
+    currency: str,
 ) -> tuple[dict[Table, pd.DataFrame], dict[str, Any]]:
     """Return every table but the periods, and the metrics."""
     last, segment, lines, name_of = shop.last, shop.segment, shop.lines, shop.name_of
-    horizon_days, currency = shop_params.horizon_days, shop_params.currency
     forecast = shop_forecast(
         shop.customers,
         shop.later,
