@@ -1,7 +1,7 @@
 """Fetch the real shop, UCI data set 352 (Online Retail, CC BY 4.0), and check that it is whole.
 
-A transfer that breaks is taken up where it stopped. A file whose sha256 is not the known one is
-never left in place. Without a network, give a file that you have: the CSV's ZIP will do as well.
+A file whose sha256 is not the known one is never left in place. Without a network, give a file that
+you have: the CSV's ZIP will do as well.
 
 With --query, take order lines from a database into one Parquet file: PostgreSQL (through ADBC, the
 address in an environment variable, so that no password is in a file or log), DuckDB or SQLite.
@@ -21,7 +21,6 @@ import importlib
 import os
 import shutil
 import sqlite3
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -32,7 +31,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+from rich.progress import wrap_file
 
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.outputs import whole_file
@@ -48,14 +47,8 @@ KNOWN = {
 }
 TARGET = Path("data/raw/online_retail.zip")
 QUERIED = Path("data/raw/lines.parquet")
-CHUNK = 1 << 16
 ROWS_AT_ONCE = 1 << 16
 TIMEOUT_SECONDS = 60
-ATTEMPTS = 5
-
-
-class BrokenError(Exception):
-    """The transfer stopped early; what has come stays, to be taken up again."""
 
 
 def main() -> None:
@@ -83,9 +76,7 @@ def fetch_to(arguments: argparse.Namespace) -> None:
     print(f"or: dvc exp run -S source.path={arguments.to.as_posix()}")
 
 
-def bring(
-    origin: str, target: Path, known: Mapping[str, str] = KNOWN, *, wait_seconds: float = 1.0
-) -> str:
+def bring(origin: str, target: Path, known: Mapping[str, str] = KNOWN) -> str:
     """Fetch an address or copy a file to `target`; return what it is.
 
     Raises InputError where it cannot be had, or where its sha256 is none of the known ones; then
@@ -93,25 +84,40 @@ def bring(
     """
     if target.is_file() and (what := known.get(sha256(target))):
         return what
-    if urllib.parse.urlsplit(origin).scheme in {"http", "https"}:
-        coming = target.with_name(f".{target.name}.coming")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(origin, coming, wait_seconds)
-        found = sha256(coming)
-        if found not in known:
-            coming.unlink()
-            raise InputError(_unknown(origin, found, known))
-        coming.replace(target)
-        return known[found]
-    file = Path(origin).expanduser()
-    if not file.is_file():
-        raise InputError(f"--from: {origin} is neither an address (https://…) nor a file")
     with whole_file(target) as unfinished:
-        shutil.copyfile(file, unfinished)
+        if urllib.parse.urlsplit(origin).scheme in {"http", "https"}:
+            _fetch(origin, unfinished)
+        elif (file := Path(origin).expanduser()).is_file():
+            shutil.copyfile(file, unfinished)
+        else:
+            raise InputError(f"--from: {origin} is neither an address (https://…) nor a file")
         found = sha256(unfinished)
         if found not in known:
-            raise InputError(_unknown(origin, found, known))
+            expected = "\n".join(f"  {digest} ({what})" for digest, what in known.items())
+            raise InputError(
+                f"{origin}: sha256 {found} is not a known one; the file was not kept; expected\n"
+                f"{expected}\nTry again; if it stays so, the file has changed: get it by hand and "
+                "give it with --from"
+            )
     return known[found]
+
+
+def _fetch(address: str, target: Path) -> None:
+    try:
+        with (
+            urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer,  # noqa: S310 # nosec B310
+            target.open("wb") as out,
+        ):
+            size = int(answer.headers.get("Content-Length") or 0)
+            quiet = not console.is_terminal
+            with wrap_file(answer, size, console=console, disable=quiet) as shown:
+                shutil.copyfileobj(shown, out)
+            if out.tell() < size:
+                raise http.client.IncompleteRead(b"", size - out.tell())
+    except (OSError, http.client.HTTPException) as error:
+        raise InputError(
+            f"{address}: {error}; try again, or get the file by hand and give it with --from FILE"
+        ) from None
 
 
 def take_query(origin: str, query: str, target: Path) -> int:
@@ -181,68 +187,6 @@ def sha256(file: Path) -> str:
     """The file's sha256 in hexadecimal digits."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _unknown(origin: str, found: str, known: Mapping[str, str]) -> str:
-    expected = "\n".join(f"  {digest} ({what})" for digest, what in known.items())
-    return (
-        f"{origin}: sha256 {found} is not a known one; the file was not kept; expected\n"
-        f"{expected}\n"
-        "Try again; if it stays so, the file has changed: get it by hand and give it with --from"
-    )
-
-
-def _fetch(address: str, coming: Path, wait_seconds: float) -> None:
-    """Fetch into `coming`, from where an earlier transfer stopped, in several attempts."""
-    problem: Exception | None = None
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(wait_seconds * 2 ** (attempt - 1))
-        try:
-            _transfer(address, coming)
-        except urllib.error.HTTPError as error:
-            if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-                coming.unlink(missing_ok=True)  # longer than the file: another file's beginning
-            elif error.code < http.client.INTERNAL_SERVER_ERROR:
-                raise InputError(f"{address}: {error.code} {error.reason}; {_by_hand()}") from None
-            problem = error
-        except (BrokenError, OSError, http.client.HTTPException) as error:
-            problem = error
-        else:
-            return
-    kept = coming.stat().st_size if coming.exists() else 0
-    raise InputError(
-        f"{address}: {problem} ({ATTEMPTS} attempts); {kept:,} bytes have come: run the command "
-        f"again to go on from there; {_by_hand()}"
-    )
-
-
-def _by_hand() -> str:
-    return "without a network, get the file by hand and give it with --from FILE"
-
-
-def _transfer(address: str, coming: Path) -> None:
-    have = coming.stat().st_size if coming.exists() else 0
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - http(s), asked above
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 # nosec B310
-        goes_on = answer.status == http.client.PARTIAL_CONTENT
-        if not goes_on:  # a server without Range begins at the beginning, and so do we
-            have = 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length and length.isdigit() else None
-        columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        with (
-            coming.open("ab" if goes_on else "wb") as out,
-            Progress(*columns, console=console, disable=not console.is_terminal) as bar,
-        ):
-            task = bar.add_task(coming.name.strip("."), total=total, completed=have)
-            while chunk := answer.read(CHUNK):
-                out.write(chunk)
-                have += len(chunk)
-                bar.update(task, completed=have)
-    if total is not None and have < total:
-        raise BrokenError(f"the transfer broke off at {have:,} of {total:,} bytes")
 
 
 if __name__ == "__main__":
