@@ -1,7 +1,7 @@
 """Find and unpack what a source holds: text files, sheets and Parquet files, each with a header.
 
 What a file is, its first bytes decide and not its name. Archives are unpacked into a scratch
-folder under names of our own, with limits, so that no archive writes elsewhere or fills the disk.
+folder under names of our own, so that none writes elsewhere, and only as far as there is room.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -37,10 +38,7 @@ from pipeline.ingest.layouts import Layout
 ENDINGS = {".csv", ".tsv", ".txt", ".tab", ".xlsx", ".xlsm", ".xls", ".parquet", ".zip", ".gz"}
 DELIMITERS = (",", ";", "\t", "|")
 CHUNK = 1 << 20
-# Text packs to a thirtieth at best; what unpacks to far more than that is a bomb.
-HIGHEST_RATIO = 200
-HARMLESS = 100 << 20
-DEEPEST = 3  # archives in archives; one that holds itself would have no end
+SPARE = 256 << 20  # bytes of the disk that unpacking leaves free
 LONGEST_HEADER = 1 << 20
 TITLE_LINES = 20  # so far down a header is looked for
 MARKS = (
@@ -54,12 +52,10 @@ LATIN = "iso8859-1"
 NATIVE = {"utf-8": "utf-8", LATIN: "latin-1"}  # what DuckDB decodes itself
 WINDOWS = re.compile(rb"[\x80-\x9f]")  # letters and marks in cp1252, nothing in ISO 8859-1
 ROWS_AT_ONCE = 20_000
-# The library holds a sheet as a full rectangle: one stray cell far out would take all memory.
-MOST_CELLS = 60_000_000
-SHEET_ROW = re.compile(rb"<(?:\w+:)?row\b[^>]*?\br=[\"'](\d+)")
-FAR_CELL = re.compile(rb"<(?:\w+:)?c\b[^>]*?\br=[\"']([A-Z]{2,3})\d+[\"'][^>]*(?<!/)>")
-LONGEST_TAG = 1 << 10
-DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError)
+DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, ValueError,
+    RuntimeError, NotImplementedError,  # locked by a password, or packed in a way of its own
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,8 +104,7 @@ def unpack(
     parts: list[Part] = []
     for file in progress(found, "unpacking"):
         name = str(path) if file == path else f"{path}/{file.relative_to(path).as_posix()}"
-        opened = _Opened(file.stat().st_size, files, sheets, scratch)
-        parts += _parts(name, _linked(file, scratch), opened)
+        parts += _parts(name, _linked(file, scratch), _Wanted(files, sheets, scratch))
     if not parts:
         raise InputError(f"{path}: nothing in it can be read; expected {_expected()}")
     return parts
@@ -178,37 +173,15 @@ def _selected(name: str, files: str | None) -> bool:
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """The file or archive that was given: its size, and what of it is wanted."""
+class _Wanted:
+    """What of an archive or workbook is wanted, and the folder to unpack it in."""
 
-    size: int
     files: str | None
     sheets: Sequence[str] | None
     scratch: Path
-    depth: int = 0
 
 
-def _parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
-    start = _start(name, file)
-    if opened.depth > DEEPEST:
-        raise InputError(
-            f"{name}: archives within archives, more than {DEEPEST} deep: not unpacked; "
-            "unpack it yourself and give the file"
-        )
-    if start.startswith(b"PAR1"):
-        yield Part(name, file, "parquet")
-    elif start.startswith(b"\x1f\x8b"):
-        deeper = replace(opened, depth=opened.depth + 1)
-        yield from _parts(name, _gunzip(name, file, opened), deeper)
-    elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        yield from _zip_parts(name, file, opened)
-    elif start.startswith(b"\xd0\xcf\x11\xe0"):
-        yield from _sheet_parts(name, file, opened)
-    else:
-        yield Part(name, file, "text")
-
-
-def _start(name: str, file: Path) -> bytes:
+def _parts(name: str, file: Path, wanted: _Wanted) -> Iterator[Part]:
     try:
         with file.open("rb") as opened:
             start = opened.read(8)
@@ -218,103 +191,64 @@ def _start(name: str, file: Path) -> bytes:
         ) from None
     if not start:
         raise InputError(f"{name} is empty: not even a header; export it again")
-    return start
+    if start.startswith(b"PAR1"):
+        yield Part(name, file, "parquet")
+    elif start.startswith(b"\x1f\x8b"):
+        with _sound(name, "gzip"), gzip.open(file) as packed:
+            unpacked = _unpacked(name, packed, wanted.scratch)
+        yield from _parts(name, unpacked, wanted)
+    elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        with _sound(name, "ZIP"), zipfile.ZipFile(file) as archive:
+            yield from _zip_parts(name, file, archive, wanted)
+    elif start.startswith(b"\xd0\xcf\x11\xe0"):
+        yield from _sheet_parts(name, file, wanted)
+    else:
+        yield Part(name, file, "text")
 
 
-def _zip_parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
+@contextmanager
+def _sound(name: str, kind: str) -> Iterator[None]:
     try:
-        with zipfile.ZipFile(file) as archive:
-            members = sorted(archive.infolist(), key=lambda m: m.filename)
-            _refuse_bomb(name, sum(m.file_size for m in members), opened)
-            if any(m.filename == "[Content_Types].xml" for m in members):
-                _refuse_far_cells(name, archive)
-                yield from _sheet_parts(name, file, opened)
-                return
-            visible = [
-                m
-                for m in members
-                # zipfile's own is_dir() stumbles over a member without a name.
-                if not m.filename.endswith("/") and not _hidden_member(name, m.filename)
-            ]
-            wanted = [m for m in visible if _selected(m.filename, opened.files)]
-            if opened.files is None:
-                _tell_left_out(name, [m.filename for m in visible if m not in wanted])
-            # An archive in an archive is found by its ending, not by the pattern.
-            deeper = replace(opened, files=None, depth=opened.depth + 1)
-            for member in wanted:
-                inner = f"{name}/{member.filename}"
-                target = _scratch_file(opened.scratch)
-                with archive.open(member) as packed:
-                    _copy(inner, packed, target, opened)
-                yield from _parts(inner, target, deeper)
+        yield
     except (*DAMAGE, OSError) as error:
-        _raise_if_of_the_disk(error)
+        # A damaged archive makes seeks that cannot be; other errors of the system are no damage.
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+            raise
         raise InputError(
-            f"{name} is not a sound ZIP file ({error}): cut off or damaged; copy it again"
+            f"{name} is not a sound {kind} file ({error}): cut off, damaged or locked; copy it "
+            "again, or unpack it and give the file"
         ) from None
-    except (RuntimeError, NotImplementedError) as error:
-        raise InputError(
-            f"{name} cannot be unpacked: {error}; unpack it and give the file"
-        ) from None
 
 
-def _raise_if_of_the_disk(error: Exception) -> None:
-    """A damaged archive makes seeks that cannot be; other errors of the system are no damage."""
-    if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
-        raise error
+def _zip_parts(name: str, file: Path, archive: zipfile.ZipFile, wanted: _Wanted) -> Iterator[Part]:
+    members = sorted(archive.infolist(), key=lambda m: m.filename)
+    if any(m.filename == "[Content_Types].xml" for m in members):
+        yield from _sheet_parts(name, file, wanted)
+        return
+    # zipfile's own is_dir() stumbles over a member without a name.
+    visible = [m for m in members if not m.filename.endswith("/") and not _hidden(m.filename)]
+    chosen = [m for m in visible if _selected(m.filename, wanted.files)]
+    if wanted.files is None:
+        _tell_left_out(name, [m.filename for m in visible if m not in chosen])
+    for member in chosen:
+        inner = f"{name}/{member.filename}"
+        with archive.open(member) as packed:
+            unpacked = _unpacked(inner, packed, wanted.scratch)
+        # An archive in an archive is found by its ending, not by the pattern.
+        yield from _parts(inner, unpacked, replace(wanted, files=None))
 
 
-def _hidden_member(name: str, member: str) -> bool:
-    pure = member.replace("\\", "/")
-    if pure.startswith("/") or ".." in pure.split("/") or re.match(r"^[A-Za-z]:", pure):
-        raise InputError(
-            f"{name} holds {member!r}, a path that leads out of the archive: not unpacked; "
-            "pack it again without such paths"
-        )
-    return _hidden(pure)
-
-
-def _gunzip(name: str, file: Path, opened: _Opened) -> Path:
-    target = _scratch_file(opened.scratch)
-    try:
-        with gzip.open(file) as packed:
-            _copy(name, packed, target, opened)
-    except (*DAMAGE, OSError) as error:
-        _raise_if_of_the_disk(error)
-        raise InputError(
-            f"{name} is not a sound gzip file ({error}): cut off or damaged; copy it again"
-        ) from None
-    return target
-
-
-def _copy(name: str, packed: IO[bytes] | gzip.GzipFile, target: Path, opened: _Opened) -> None:
-    size = 0
+def _unpacked(name: str, packed: IO[bytes] | gzip.GzipFile, scratch: Path) -> Path:
+    target = _scratch_file(scratch)
     with target.open("wb") as out:
         while chunk := packed.read(CHUNK):
-            size += len(chunk)
-            _refuse_bomb(name, size, opened)
+            if shutil.disk_usage(scratch).free < SPARE:
+                raise InputError(
+                    f"{name} unpacks to more than {out.tell() / 1e9:.1f} GB and {scratch} has no "
+                    "more room; set PIPELINE_SPILL to a folder on a larger disk"
+                )
             out.write(chunk)
-
-
-def _refuse_bomb(name: str, size: int, opened: _Opened) -> None:
-    """A header can lie about the size, so this is asked again while unpacking."""
-    if size <= HARMLESS:
-        return
-    if size > HIGHEST_RATIO * opened.size:
-        raise InputError(
-            f"{name} unpacks to more than {HIGHEST_RATIO} times its size: not unpacked; "
-            "if it is sound, unpack it yourself and give the file"
-        )
-    scratch = opened.scratch
-    if size > shutil.disk_usage(scratch).free + _used(scratch):
-        raise InputError(
-            f"{name} unpacks to {size / 1e9:.1f} GB and {scratch} has not that much room; "
-            "set PIPELINE_SPILL to a folder on a larger disk"
-        )
-
-
-def _used(scratch: Path) -> int:
-    return sum(f.stat().st_size for f in scratch.iterdir() if not f.is_symlink())
+    return target
 
 
 def _scratch_file(scratch: Path, ending: str = "") -> Path:
@@ -327,34 +261,7 @@ def _scratch_file(scratch: Path, ending: str = "") -> Path:
 # Sheets
 
 
-def _refuse_far_cells(name: str, archive: zipfile.ZipFile) -> None:
-    """Raise InputError where a sheet's cells span more than memory holds, before they are read."""
-    for member in archive.namelist():
-        if "worksheets/" not in member or not member.endswith(".xml"):
-            continue
-        last_row, last_column, rest = 0, 26, b""
-        with archive.open(member) as packed:
-            while chunk := packed.read(CHUNK):
-                text = rest + chunk
-                last_row = max([last_row, *(int(r[:9]) for r in SHEET_ROW.findall(text))])
-                last_column = max([last_column, *map(_column_number, set(FAR_CELL.findall(text)))])
-                rest = text[-LONGEST_TAG:]
-        if last_row * last_column > MOST_CELLS:
-            raise InputError(
-                f"{name}: the cells of {member} reach to row {last_row:,} and column "
-                f"{last_column:,}, too far to read; delete what stands there (often one stray "
-                "cell), or save the sheet as CSV"
-            )
-
-
-def _column_number(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = 26 * number + letter - 64
-    return number
-
-
-def _sheet_parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
+def _sheet_parts(name: str, file: Path, wanted: _Wanted) -> Iterator[Part]:
     try:
         book = load_workbook(file)
     except CalamineError as error:
@@ -363,7 +270,7 @@ def _sheet_parts(name: str, file: Path, opened: _Opened) -> Iterator[Part]:
             "save it again as .xlsx or .csv"
         ) from None
     with book:
-        yield from _sheets(name, book, opened.sheets, opened.scratch)
+        yield from _sheets(name, book, wanted.sheets, wanted.scratch)
 
 
 def _sheets(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from shops import Shop, shop_in
+from shops import FIRST, Shop, shop_in
 from workbooks import write_workbook
 
 from pipeline.core.run.errors import InputError
@@ -53,14 +53,8 @@ def test_lines_that_both_sheets_carry_are_one_line_and_repeats_within_a_sheet_st
     second = [II, HEART, LIGHT, LIGHT, LATER]
     write_workbook(shop.folder / "x.xlsx", {"Year 2009-2010": first, "Year 2010-2011": second})
     rows = shop.read("x.xlsx", layout="online_retail_ii")
-    assert [row["invoice_id"] for row in rows] == [
-        "489434",
-        "489434",
-        "489435",
-        "A506401",
-        "489435",
-        "489436",
-    ]
+    ids = "489434 489434 489435 A506401 489435 489436"
+    assert " ".join(row["invoice_id"] for row in rows) == ids
     assert [row["line_id"] for row in rows] == [1, 2, 3, 4, 7, 8]
     figures = shop.figures()
     assert (figures["lines_read"], figures["lines_kept"]) == (8, 6)
@@ -68,29 +62,19 @@ def test_lines_that_both_sheets_carry_are_one_line_and_repeats_within_a_sheet_st
 
 
 def test_cells_of_a_workbook_are_read_as_what_they_are(shop):
-    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, LATER], "Empty": []})
-    row, later = shop.read("x.xlsx", layout="online_retail_ii")
-    assert row == {
-        "line_id": 1,
-        "invoice_id": "489435",
-        "stock_code": "79323",
-        "description": "LIGHT",
-        "quantity": 24,
-        "sold_at": moment(2010, 12, 2, 9, 6),
-        "unit_price": Decimal("2.1000"),
-        "customer_id": None,
-        "country": "Norway",
-    }
-    assert later["customer_id"] == "13085"
+    truth = [*LIGHT[:2], '<c t="b"><v>1</v></c>', *LIGHT[3:]]
+    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, LATER, truth], "Empty": []})
+    row, later, truth = shop.read("x.xlsx", layout="online_retail_ii")
+    values = (1, "489435", "79323", "LIGHT", 24, moment(2010, 12, 2, 9, 6), Decimal("2.1"), None,
+              "Norway")  # fmt: skip
+    assert row == dict(zip(FIRST, values, strict=True))
+    assert (later["customer_id"], truth["description"]) == ("13085", "TRUE")
 
 
 def test_a_table_may_stand_anywhere_on_its_sheet(shop):
     rows = [[None, None, *row] for row in (II, LIGHT, LATER)]
     write_workbook(shop.folder / "x.xlsx", {"Lines": rows}, first_row=3)
-    assert [row["country"] for row in shop.read("x.xlsx", layout="online_retail_ii")] == [
-        "Norway",
-        "Norway",
-    ]
+    assert len(shop.read("x.xlsx", layout="online_retail_ii")) == 2
 
 
 def test_adjustments_carry_a_code_that_is_no_product(shop):
@@ -106,14 +90,11 @@ def test_a_bad_cell_of_a_sheet_is_named_with_the_row_that_excel_shows(shop, firs
         shop.read("x.xlsx", layout="online_retail_ii")
 
 
-def test_a_formula_counts_as_what_it_last_gave(shop):
+@pytest.mark.parametrize("cell", ["<c><f>20+4</f></c>", '<c t="e"><f>1/0</f><v>#DIV/0!</v></c>'])
+def test_a_formula_counts_as_what_it_last_gave_and_is_named_where_it_gave_none(shop, cell):
     formula = [*LIGHT[:3], "<c><f>20+4</f><v>24</v></c>", *LIGHT[4:]]
     write_workbook(shop.folder / "x.xlsx", {"Lines": [II, formula]})
     assert shop.read("x.xlsx", layout="online_retail_ii")[0]["quantity"] == 24
-
-
-@pytest.mark.parametrize("cell", ["<c><f>20+4</f></c>", '<c t="e"><f>1/0</f><v>#DIV/0!</v></c>'])
-def test_a_formula_that_gave_nothing_or_an_error_is_named(shop, cell):
     write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, [*LATER[:3], cell, *LATER[4:]]]})
     with pytest.raises(InputError, match=r"x.xlsx/Lines, row 3, column Quantity"):
         shop.read("x.xlsx", layout="online_retail_ii")
@@ -135,20 +116,18 @@ def test_sheets_are_chosen_by_name_and_others_must_fit(shop):
         shop.read("x.xlsx", layout="online_retail_ii", sheets=["Line"])
 
 
-@pytest.mark.parametrize("rows", [[[""]], [["", ""], [None, ""]]])
-def test_a_sheet_of_empty_texts_alone_has_no_header(shop, rows):
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "x.xlsx is empty: no sheet has a cell; export it again"),
+        ([["", ""], [None, ""]], "x.xlsx/Lines is empty: not even a header; export it again"),
+    ],
+)
+def test_a_sheet_of_no_cells_or_of_empty_texts_alone_has_no_header(shop, rows, message):
     write_workbook(shop.folder / "x.xlsx", {"Lines": rows})
     with pytest.raises(InputError) as error:
         shop.read("x.xlsx", layout="online_retail_ii")
-    assert str(error.value) == "x.xlsx/Lines is empty: not even a header; export it again"
-
-
-def test_truth_values_of_a_sheet_are_read_as_excel_writes_them(shop):
-    cells = [f'<c t="b"><v>{value}</v></c>' for value in (1, 0)]
-    lines = [[*LIGHT[:2], cell, *LIGHT[3:]] for cell in cells]
-    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, *lines]})
-    rows = shop.read("x.xlsx", layout="online_retail_ii")
-    assert [row["description"] for row in rows] == ["TRUE", "FALSE"]
+    assert str(error.value) == message
 
 
 def test_a_chart_is_no_sheet_of_lines_and_a_torn_sheet_is_named(shop):
@@ -179,31 +158,6 @@ def test_a_chart_is_no_sheet_of_lines_and_a_torn_sheet_is_named(shop):
         shop.read("torn.xlsx", layout="online_retail_ii")
 
 
-def test_an_empty_workbook_is_named(shop):
-    write_workbook(shop.folder / "x.xlsx", {"Lines": []})
-    with pytest.raises(InputError, match=r"x.xlsx is empty: no sheet has a cell"):
-        shop.read("x.xlsx", layout="online_retail_ii")
-
-
-def test_a_stray_cell_far_out_is_named_before_it_takes_all_memory(shop):
-    write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT]})
-    with zipfile.ZipFile(shop.folder / "x.xlsx") as book:
-        members = {name: book.read(name) for name in book.namelist()}
-    empty = b'<row r="1048576"><c r="XFD1048576" s="1"/></row></sheetData>'
-    far = empty.replace(b"/></row>", b"><v>3</v></c></row>")
-    sheet = members["xl/worksheets/sheet1.xml"]
-    for cell, is_read in ((empty, True), (far, False)):
-        members["xl/worksheets/sheet1.xml"] = sheet.replace(b"</sheetData>", cell)
-        with zipfile.ZipFile(shop.folder / "x.xlsx", "w") as book:
-            for name, content in members.items():
-                book.writestr(name, content)
-        if is_read:
-            assert len(shop.read("x.xlsx", layout="online_retail_ii")) == 1
-            continue
-        with pytest.raises(InputError, match="reach to row 1,048,576 and column 16,384, too far"):
-            shop.read("x.xlsx", layout="online_retail_ii")
-
-
 def test_files_that_overlap_are_once_for_any_layout_that_is_told_so(shop):
     for name in ("a", "b"):
         shop.write(
@@ -228,18 +182,6 @@ Lineitem sku,Shipping Country,Refunded Amount,Cancelled at
 """
 
 
-def test_a_shopify_order_gives_its_fields_to_all_its_lines(shop):
-    shop.write(SHOPIFY)
-    mug, card, *_ = shop.read(layout="shopify_orders")
-    assert mug["sold_at"] == moment(2023, 5, 1, 10, 12, 33)
-    assert (card["invoice_id"], card["customer_id"], card["country"]) == (
-        "#1001",
-        "ann@x.org",
-        "US",
-    )
-    assert (card["stock_code"], card["description"]) == ("GIFT CARD", "Gift card")
-
-
 def test_a_refunded_shopify_order_is_no_sale_and_a_partial_refund_takes_its_money(shop):
     shop.write(SHOPIFY)
     rows = shop.read_all(layout="shopify_orders")
@@ -258,32 +200,8 @@ def test_a_refunded_shopify_order_is_no_sale_and_a_partial_refund_takes_its_mone
 # woocommerce_order_items
 
 
-WOO = """\
-order_id,order_date,status,customer_email,billing_country,item_sku,item_name,item_quantity,\
-item_total,item_refunded_qty
-17,2024-02-03 14:05:06,completed,ann@x.org,DE,S-1,Soap,4,10.00,1
-18,2024-02-04 10:00:00,cancelled,bob@x.org,DE,S-1,Soap,2,5.00,0
-"""
-
-
-def test_woocommerce_items_have_a_price_from_their_total_and_returns(shop):
-    shop.write(WOO)
-    rows = shop.read(layout="woocommerce_order_items")
-    assert [(row["customer_id"], row["quantity"], row["unit_price"]) for row in rows] == [
-        ("ann@x.org", 4, Decimal("2.5000")),
-        ("bob@x.org", 2, Decimal("2.5000")),
-        ("ann@x.org", -1, Decimal("2.5000")),
-    ]
-
-
 WOO_LINE = "17,2024-02-03 14:05:06,ann@x.org,S-1,Soap"
 WOO_HEAD = "order_id,order_date,customer_email,item_sku,item_name,item_quantity"
-
-
-def test_items_that_came_back_may_be_told_without_a_status_and_as_negative_units(shop):
-    shop.write(f"{WOO_HEAD},item_price,item_refunded_qty\n{WOO_LINE},4,2.50,-1\n")
-    rows = shop.read(layout="woocommerce_order_items")
-    assert [row["quantity"] for row in rows] == [4, -1]
 
 
 @pytest.mark.parametrize(
@@ -332,17 +250,8 @@ def test_a_product_without_a_code_and_a_name_is_named_by_the_column_that_is_not_
 def test_an_order_log_becomes_lines_of_one_product(shop):
     shop.write("customer,date,amount\nann,19970101,29.33\nbob,19970118,-9.99\n")
     ann, bob = shop.read(layout="order_log")
-    assert ann == {
-        "line_id": 1,
-        "invoice_id": "1",
-        "stock_code": "ORDER",
-        "description": "Order",
-        "quantity": 1,
-        "sold_at": moment(1997, 1, 1),
-        "unit_price": Decimal("29.3300"),
-        "customer_id": "ann",
-        "country": None,
-    }
+    values = (1, "1", "ORDER", "Order", 1, moment(1997, 1, 1), Decimal("29.33"), "ann", None)
+    assert ann == dict(zip(FIRST, values, strict=True))
     assert (bob["quantity"], bob["unit_price"]) == (0, Decimal("9.9900"))
 
 
@@ -370,19 +279,8 @@ def test_a_log_keeps_its_own_order_numbers_and_names_bad_amounts(shop):
 )
 def test_order_lines_go_by_the_usual_names_of_their_columns(shop, header):
     shop.write(f"{header}\n7,AB-1,CUP,-2,2011-02-01 10:00,4.50,ann,France\n")
-    assert shop.read(layout="order_lines") == [
-        {
-            "line_id": 1,
-            "invoice_id": "7",
-            "stock_code": "AB-1",
-            "description": "CUP",
-            "quantity": -2,
-            "sold_at": moment(2011, 2, 1, 10),
-            "unit_price": Decimal("4.5000"),
-            "customer_id": "ann",
-            "country": "France",
-        }
-    ]
+    values = (1, "7", "AB-1", "CUP", -2, moment(2011, 2, 1, 10), Decimal("4.5"), "ann", "France")
+    assert shop.read(layout="order_lines") == [dict(zip(FIRST, values, strict=True))]
 
 
 def test_order_lines_may_know_a_product_by_code_or_name_and_a_price_by_the_line(shop):
