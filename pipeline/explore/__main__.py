@@ -207,7 +207,12 @@ def figures(
             "share_of_revenue_abroad": 1 - ratio(home["amount"], revenue),
         },
         "baskets": {"median_value": float(totals["median_basket"]) / 10_000},
-        "returns": {"share_of_sold_money": ratio(returned, revenue + returned)},
+        "returns": {
+            "share_of_sold_money": ratio(returned, revenue + returned),
+            "share_of_two_products": ratio(
+                patterns["product_by_returns"]["returned_amount"].head(2).sum(), returned
+            ),
+        },
         "no_customer": {
             "share_of_lines": ratio(int(totals["unknown_lines"]), months["lines"].sum()),
             "share_of_revenue": ratio(int(totals["unknown_amount"]), revenue),

@@ -72,13 +72,15 @@ def _with_amounts(sales: Lines) -> Lines:
 
 
 def totals_by(orders: Lines, *columns: str) -> Lines:
-    """Return the orders' totals and the number of known customers, by columns."""
+    """Return the orders' totals and the number of known customers who kept one, by columns."""
+    buyer = nw.when(nw.col("orders") > 0).then(nw.col("customer_id"))
     return (
-        orders.with_columns(nw.col("customer_id").is_null().cast(nw.Int64).alias("unknown"))
+        orders.with_columns(buyer.alias("buyer"))
+        .with_columns(nw.col("buyer").is_null().cast(nw.Int64).alias("unknown"))
         .group_by(*columns)
         .agg(
             *(nw.col(c).sum() for c in TOTALS),
-            nw.col("customer_id").n_unique().alias("customers"),
+            nw.col("buyer").n_unique().alias("customers"),
             nw.col("unknown").max(),
         )
         .with_columns(whole_numbers(*TOTALS, "customers", "unknown"))

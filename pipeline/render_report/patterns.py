@@ -259,10 +259,12 @@ def goods(inputs: Inputs, writer: Writer) -> Row:
     """The categories with their season, and the best and most returned products."""
     style = writer.style
     ordered = inputs.categories.sort_values(["revenue", "category"], ascending=[False, True])
+    category_of = inputs.product_categories.set_index("stock_code")["category_title"]
     tops = {
         name: [
             {
                 "title": row["sub_bucket"] or row["bucket"],
+                "category": category_of.get(row["bucket"]),
                 "amount": writer.money(row[column]),
                 "share": style.share(row["share"], 1),
             }
@@ -277,7 +279,23 @@ def goods(inputs: Inputs, writer: Writer) -> Row:
         "categories": rows_of(ordered),
         "seasons": seasons(inputs, writer),
         "top": tops,
+        "returns": _returns(tops["product_by_returns"], inputs.metrics.get("explore", {}), writer),
     }
+
+
+def _returns(rows: list[Row], figures: Row, writer: Writer) -> str:
+    """How much was returned; where two products make up much of it, which."""
+    if not (returned := figures.get("returns")):
+        return ""
+    named = dict(zip(("first", "second"), rows, strict=False))
+    return writer.language(
+        "products.returned",
+        all=writer.style.share(returned["share_of_sold_money"]),
+        two=writer.style.share(returned["share_of_two_products"]),
+        two_share=returned["share_of_two_products"],
+        **{name: row["title"] for name, row in named.items()},
+        **{f"{name}_category": row["category"] for name, row in named.items()},
+    )
 
 
 def seasons(inputs: Inputs, writer: Writer) -> Row | None:

@@ -29,7 +29,7 @@ EXPLORATION = Table(
         text("sub_bucket", "the second coordinate, by the pattern, or empty"),
         count("lines", "sale lines", least=0, null=True),
         count("orders", "orders of which anything was kept", least=0, null=True),
-        count("customers", "known customers", least=0, null=True),
+        count("customers", "known customers who kept an order", least=0, null=True),
         count("units", "units kept", least=0, unit="units", null=True),
         money("amount", "revenue: spend on what was kept", least=0, null=True),
         money("returned_amount", "spend on what was taken back", least=0, null=True),

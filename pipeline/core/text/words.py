@@ -139,6 +139,8 @@ class Style(BaseModel):
             return self.share(value)
         if unit == "days":
             return self.span(value)
+        if unit == "orders":
+            return self.count(value)
         return NOTHING if is_missing(value) else self.number(float(value))
 
     def _digits(self, value: Any, decimals: int) -> str:
