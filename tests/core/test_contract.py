@@ -57,22 +57,11 @@ def test_what_was_written_is_read_again_in_the_contracts_order():
     assert rows["floor"].dtype == "int32"
 
 
-def test_columns_can_be_chosen_and_none_chosen_is_all():
-    write_table(SHOPS, shops())
-    assert list(read_table(SHOPS, ["rent"]).columns) == ["rent"]
-    assert read_table(SHOPS, []).shape == (2, 4)
-
-
 def test_the_order_of_the_rows_given_does_not_change_a_byte():
     write_table(SHOPS, shops())
     first = SHOPS.path.read_bytes()
     write_table(SHOPS, shops().iloc[::-1])
     assert SHOPS.path.read_bytes() == first
-
-
-def test_a_table_without_rows_is_a_table():
-    write_table(SHOPS, shops().iloc[:0])
-    assert read_table(SHOPS).shape == (0, 4)
 
 
 @pytest.mark.parametrize(
@@ -112,12 +101,6 @@ def test_a_prefix_stands_for_any_number_of_columns_also_none():
     ]
     write_table(SHOPS, shops().drop(columns="share_tea"))
     assert list(read_table(SHOPS).columns) == ["town", "floor", "rent"]
-
-
-def test_a_column_is_covered_by_name_or_prefix():
-    assert SHOPS.column("floor") is SHOPS.columns[1]
-    assert SHOPS.column("share_tea") is SHOPS.columns[3]
-    assert SHOPS.column("flo") is None
 
 
 def put(**columns: pa.Array) -> None:
@@ -205,9 +188,3 @@ def test_a_table_may_have_neither_a_rule_nor_a_key():
     remarks = replace(SHOPS, name="remarks", columns=(column,), key=(), order=(), rules=())
     pq.write_table(pa.table({"remark": pa.array([None, "a", "a"], pa.string())}), SHOPS.path)
     check(remarks)
-
-
-def test_a_column_that_the_contract_does_not_know_is_shown_beside_those_expected():
-    pq.write_table(pa.table({"line_id": [1], "note": ["x"], "extra": [1]}), LINES.path)
-    with pytest.raises(ContractError, match="extra"):
-        check(LINES)
