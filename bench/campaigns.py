@@ -18,14 +18,15 @@ import pandas as pd
 from pipeline.commands.campaign.draw import assign, rehearse, strata
 from pipeline.make_sample.customers import DAY, FIRST_DAY, LAST_DAY
 from pipeline.make_sample.lines import SALE, Shop
-from pipeline.read_campaigns.__main__ import effects_of
-from pipeline.read_campaigns.plans import TREATED, Campaign, Plan
-from pipeline.read_campaigns.purchases import Purchases, outcomes
+from pipeline.read_campaigns.__main__ import verdict_of
+from pipeline.read_campaigns.effects import effect
+from pipeline.read_campaigns.plans import TREATED
+from pipeline.read_campaigns.purchases import Purchases, history, outcomes
 
 LIFTS = (0.0, 0.05, 0.1, 0.2)
 SHOPS, CAMPAIGNS_OF_A_SHOP, LINES = 20, 100, 200_000
 STARTS = (date(2011, 7, 1), date(2011, 8, 1), date(2011, 9, 10))
-LENGTH_DAYS = 90
+LENGTH_DAYS, PLANNED_LIFT = 90, 0.2
 HOLD_OUTS = (0.2, 0.35, 0.5)
 LEAST_CUSTOMERS = 150
 TELLS = 0.2  # history tells where the rehearsal before the start narrowed by as much
@@ -107,29 +108,21 @@ def one_campaign(
     members = pd.DataFrame(rows, columns=["customer_id", "group", "stratum"])
     base = outcomes(purchases, members["customer_id"].tolist(), start, LENGTH_DAYS)
     planted = plant(purchases, members, base["spend"], lift, start=start, rng=rng)
-    plan = Plan.model_validate(
-        {
-            "name": name, "segments": [chosen], "play": None, "kpi": "buyers", "start": start,
-            "length_days": LENGTH_DAYS, "cost_per_contact": 0, "fixed_cost": 0, "seed": 1,
-            "members": size, "left_out": {}, "treated": size - held_out, "held_out": held_out,
-            "power": {"lift": 0.2, "alpha": 0.05, "wanted": 0.8},
-            "snapshot": start - timedelta(days=1), "segments_md5": "", "list_sha256": "",
-        }
-    )  # fmt: skip
     rehearsed = rehearsals(purchases, start, chosen)
-    drawn = Campaign(plan, members, is_list_as_drawn=True)
-    for row in effects_of(drawn, planted, {"margin_rate": None, "cost_known_share": 0.0}):
-        measure = row["measure"]
-        usual = base[measure].mean()
-        if row.get("difference") is not None:
+    asked = members["customer_id"].tolist(), start, LENGTH_DAYS
+    seen, known = outcomes(planted, *asked), history(planted, *asked)
+    for measure, outcome in seen.items():
+        found = effect(outcome, (members["group"] == TREATED).to_numpy(), known[measure])
+        if found is not None:
+            usual, (low, high) = base[measure].mean(), found.interval
             yield {
                 "measure": measure,
                 "lift": lift,
                 "customers": size,
-                "lift_seen": row["difference"] / usual,
-                "is_covered": row["difference_low"] <= lift * usual <= row["difference_high"],
-                "told": row["verdict"] in {"rise", "fall"},
-                "narrowed": row["narrowed"],
+                "lift_seen": found.difference / usual,
+                "is_covered": low <= lift * usual <= high,
+                "told": verdict_of(found, PLANNED_LIFT) in {"rise", "fall"},
+                "narrowed": found.narrowed,
                 "rehearsed": rehearsed.get(measure, 0.0),
             }
 

@@ -104,20 +104,24 @@ def draw_number(seed: int, name: str, customer_id: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def plan_file(name: str, folder: Path = CAMPAIGNS_FOLDER) -> Path:
+def plan_file(name: str) -> Path:
     """Where the campaign's plan is."""
-    return folder / f"{name}.yaml"
+    return CAMPAIGNS_FOLDER / f"{name}.yaml"
 
 
-def read_campaigns(folder: Path = CAMPAIGNS_FOLDER) -> list[Campaign]:
-    """Every campaign of the folder by name; none where it is empty or missing."""
-    names = sorted(file.stem for file in folder.glob("*.yaml"))
-    return [read_campaign(name, folder) for name in names if name != SHOP_HOLD_OUT]
+def read_campaigns() -> list[Campaign]:
+    """Every campaign by name; none where the folder is empty or missing."""
+    return list(map(read_campaign, _names()))
 
 
-def read_campaign(name: str, folder: Path = CAMPAIGNS_FOLDER) -> Campaign:
+def _names() -> list[str]:
+    names = sorted(file.stem for file in CAMPAIGNS_FOLDER.glob("*.yaml"))
+    return [name for name in names if name != SHOP_HOLD_OUT]
+
+
+def read_campaign(name: str) -> Campaign:
     """The campaign of this name. Raises InputError that names the file and what is wrong there."""
-    file = plan_file(name, folder)
+    file = plan_file(name)
     plan = parse_params("campaign", Plan, _content(file), file)
     if plan.name != name:
         raise InputError(f"{file}: name: {plan.name!r}: the file must be called {plan.name}.yaml")
@@ -133,9 +137,9 @@ def read_campaign(name: str, folder: Path = CAMPAIGNS_FOLDER) -> Campaign:
     return Campaign(plan, members, hashlib.sha256(data).hexdigest() == plan.list_sha256)
 
 
-def read_shop_hold_out(folder: Path = CAMPAIGNS_FOLDER) -> ShopHoldOut | None:
+def read_shop_hold_out() -> ShopHoldOut | None:
     """The customers who are never addressed, where some are declared."""
-    file = plan_file(SHOP_HOLD_OUT, folder)
+    file = plan_file(SHOP_HOLD_OUT)
     return parse_params(SHOP_HOLD_OUT, ShopHoldOut, _content(file), file) if file.exists() else None
 
 
@@ -155,8 +159,7 @@ def _content(file: Path) -> object:
     try:
         return load_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = [f.stem for f in sorted(file.parent.glob("*.yaml")) if f.stem != SHOP_HOLD_OUT]
-        there = f"there are {', '.join(known)}" if known else "none was drawn yet"
+        there = f"there are {', '.join(_names())}" if _names() else "none was drawn yet"
         raise InputError(f"{file} is missing: no campaign of this name; {there}") from None
     except YAMLError as error:
         raise InputError(f"{file} is not valid YAML: {error}") from None

@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -38,11 +36,17 @@ from pipeline.commands.campaign.draw import (
     smallest_hold_out,
     strata,
 )
-from pipeline.commands.campaign.exports import FORMATS, addressed, file_for, read_contacts
+from pipeline.commands.campaign.exports import (
+    FORMATS,
+    addressed,
+    file_for,
+    read_contacts,
+    why_not,
+)
 from pipeline.core.engines.base import open_engine
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.outputs import write_text
-from pipeline.core.run.params import ShopParams, load_params
+from pipeline.core.run.params import ShopParams, load_params, parse_params
 from pipeline.core.run.stage import command_parser, run_command
 from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS
@@ -108,34 +112,20 @@ def add_draw(parser: argparse.ArgumentParser) -> None:
     """The options of a draw."""
     parser.add_argument("name", help="small letters, digits, - and _")
     parser.add_argument("--segment", action="append", required=True, help="may be given again")
-    parser.add_argument("--size", type=at_least(1, int), help="customers (all who are eligible)")
+    parser.add_argument("--size", type=int, help="customers (all who are eligible)")
     parser.add_argument("--hold-out", metavar="N or %", help="of them left alone (as few as show "
                         "the lift; half where no number does)")  # fmt: skip
     parser.add_argument("--kpi", choices=("buyers", "spend"), help="(buyers, where it can rise)")
     parser.add_argument("--start", type=date.fromisoformat, metavar="DAY",
                         help="first day that counts (the day after the last snapshot)")  # fmt: skip
-    parser.add_argument(
-        "--length", type=at_least(1, int), help="days that count (shop.horizon_days)"
-    )
-    parser.add_argument("--lift", type=at_least(0.001), help="rise to show (profile.power.lift)")
-    parser.add_argument("--cost-per-contact", type=at_least(0), default=0.0)
-    parser.add_argument("--fixed-cost", type=at_least(0), default=0.0)
+    parser.add_argument("--length", type=int, help="days that count (shop.horizon_days)")
+    parser.add_argument("--lift", type=float, help="rise to show (profile.power.lift)")
+    parser.add_argument("--cost-per-contact", type=float, default=0.0)
+    parser.add_argument("--fixed-cost", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--allow-overlap", action="store_true",
                         help="draw customers of running campaigns, too")  # fmt: skip
     add_contacts(parser, required=False)
-
-
-def at_least(least: float, kind: Callable[[str], float] = float) -> Callable[[str], float]:
-    """How argparse reads a number of at least this size."""
-
-    def number(text: str) -> float:
-        value = kind(text)
-        if not least <= value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text}: expected {least:g} or more")
-        return value
-
-    return number
 
 
 def draw(arguments: argparse.Namespace) -> None:
@@ -160,8 +150,7 @@ def draw(arguments: argparse.Namespace) -> None:
     if not arguments.allow_overlap:
         rules.append(in_running((c for c in read_campaigns() if c.plan.name != name), start, end))
     if arguments.contacts:
-        contacts = contacts_of(arguments)
-        rules.append(contacts.why_not)
+        rules.append(why_not(contacts_of(arguments)))
     members = last.loc[last["segment"].isin(chosen), "customer_id"].tolist()
     able, left_out = eligible(members, rules)
     size = arguments.size or len(able)
@@ -172,11 +161,9 @@ def draw(arguments: argparse.Namespace) -> None:
         )
     with open_engine() as engine:
         purchases = read_purchases(engine)
-    plan = Power(
-        lift=arguments.lift or params.power.lift,
-        alpha=params.power.alpha,
-        wanted=params.power.power,
-    )
+    power = params.power
+    wanted = {"lift": arguments.lift or power.lift, "alpha": power.alpha, "wanted": power.power}
+    plan = parse_params("power", Power, wanted, Path("--lift"))
     rehearsed = rehearse(purchases, segments, chosen, length)
     kpi = arguments.kpi or best_kpi(rehearsed.get("buyers"), plan.lift)
     held_out = held_out_of(arguments.hold_out, size) or smallest_hold_out(
@@ -187,25 +174,16 @@ def draw(arguments: argparse.Namespace) -> None:
     text = list_text(rows)
     if size < len(able):
         left_out["not drawn (--size)"] = len(able) - size
-    campaign = Plan(
-        name=name,
-        segments=tuple(chosen),
-        play=play_of(chosen),
-        kpi=kpi,
-        start=start,
-        length_days=length,
-        cost_per_contact=arguments.cost_per_contact,
-        fixed_cost=arguments.fixed_cost,
-        members=len(members),
-        left_out=left_out,
-        treated=size - held_out,
-        held_out=held_out,
-        power=power_of(rehearsed.get(kpi), size - held_out, held_out, plan),
-        seed=arguments.seed,
-        snapshot=snapshot,
-        segments_md5=md5(SEGMENTS.path),
-        list_sha256=hashlib.sha256(text.encode()).hexdigest(),
-    )
+    values = {
+        "name": name, "segments": chosen, "play": play_of(chosen), "kpi": kpi, "start": start,
+        "length_days": length, "cost_per_contact": arguments.cost_per_contact,
+        "fixed_cost": arguments.fixed_cost, "members": len(members), "left_out": left_out,
+        "treated": size - held_out, "held_out": held_out,
+        "power": power_of(rehearsed.get(kpi), size - held_out, held_out, plan),
+        "seed": arguments.seed, "snapshot": snapshot, "segments_md5": md5(SEGMENTS.path),
+        "list_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }  # fmt: skip
+    campaign = parse_params("campaign", Plan, values, plan_file(name))
     keep(campaign, text)
     print(plan_in_words(campaign, shop.currency))
 
@@ -265,7 +243,7 @@ def export_files(arguments: argparse.Namespace) -> None:
     )
 
 
-def contacts_of(arguments: argparse.Namespace) -> Any:
+def contacts_of(arguments: argparse.Namespace) -> pd.DataFrame:
     """The contacts that the options name."""
     return read_contacts(
         arguments.contacts, arguments.opt_outs, assume_consent=arguments.assume_consent

@@ -36,6 +36,7 @@ YES = frozenset(("yes", "y", "true", "t", "1", "granted", "subscribed", "opted_i
 NO = frozenset(
     ("no", "n", "false", "f", "0", "refused", "withdrawn", "unsubscribed", "opted_out", "opt_out")
 )
+REASONS = ("opted out", "no consent", "consent unknown", "")  # the strictest first
 AD_FIELDS = ("email", "phone", "first_name", "last_name", "zip", "country")
 
 
@@ -76,43 +77,14 @@ FORMATS = {
 }
 
 
-@dataclass(frozen=True)
-class Contacts:
-    """Contact details by customer id (text, empty where unknown), and what may not be used.
-
-    `addresses` has every customer_id and email of the file, `rows` one per customer. `refused` and
-    `unknown` hold e-mail addresses without consent, whichever customer they belong to.
-    """
-
-    rows: pd.DataFrame
-    addresses: pd.DataFrame
-    refused: frozenset[str]
-    unknown: frozenset[str]
-    opted_out: frozenset[str]  # addresses and customer ids, case-folded
-
-    def email_of(self, customer: str) -> str:
-        """The address of a customer who has one."""
-        return str(self.rows.loc[customer, "email"])
-
-    def why_not(self, customer: str) -> str | None:
-        """Why this customer may not be addressed; None where that is allowed."""
-        if customer not in self.rows.index:
-            return "no usable e-mail address"
-        email = self.email_of(customer)
-        if email in self.opted_out or customer.casefold() in self.opted_out:
-            return "opted out"
-        if email in self.refused:
-            return "no consent"
-        return "consent unknown" if email in self.unknown else None
-
-
 def read_contacts(
     contacts: Path, opt_outs: Path | None = None, *, assume_consent: bool = False
-) -> Contacts:
-    """Return the contacts of a CSV file, addresses trimmed and case-folded.
+) -> pd.DataFrame:
+    """Return the rows of a CSV of contacts by the names of KNOWN_AS, and `reason`.
 
-    Consent that is neither a known yes nor a known no is unknown. Where a customer or an address
-    has several rows, one refusal is enough.
+    Addresses are trimmed and case-folded, empty where there is none. `reason` says why a row's
+    person may not be addressed and is empty where that is allowed. Consent that is neither a known
+    yes nor a known no is unknown; of all rows of a customer or an address the strictest counts.
     """
     frame = _table(contacts)
     named = {field: _column(frame, field) for field in KNOWN_AS}
@@ -127,21 +99,16 @@ def read_contacts(
         )
     found = pd.DataFrame({f: frame[c].str.strip() for f, c in named.items() if c is not None})
     found["email"] = found["email"].map(normal_email)
-    answers = found.get("consent", pd.Series("yes", found.index)).map(_answer)
-    if assume_consent:
-        answers = answers.where(answers == "no", "yes")
-    of_customer = answers.groupby(found["customer_id"]).transform(_strictest)
-    strictest = of_customer.groupby(found["email"]).transform(_strictest)
-    usable = found[found["email"] != ""].drop_duplicates("customer_id").set_index("customer_id")
+    answers = found.get("consent", pd.Series("", found.index)).map(_plain)
+    unknown = "" if assume_consent else "consent unknown"
+    reason = answers.map(dict.fromkeys(YES, "") | dict.fromkeys(NO, "no consent")).fillna(unknown)
     gone = frozenset() if opt_outs is None else _opted_out(opt_outs)
-    by_id = found.loc[found["customer_id"].str.casefold().isin(gone), "email"]
-    return Contacts(
-        usable,
-        found[["customer_id", "email"]],
-        refused=frozenset(found.loc[strictest == "no", "email"]),
-        unknown=frozenset(found.loc[strictest == "unknown", "email"]),
-        opted_out=gone | frozenset(by_id) - {""},
-    )
+    is_gone = found["email"].isin(gone) | found["customer_id"].str.casefold().isin(gone)
+    severity = reason.mask(is_gone, "opted out").map(REASONS.index)
+    for field in ("customer_id", "email"):
+        same = found[field].where(found[field] != "", found.index.to_series().astype(str) + "@")
+        severity = severity.groupby(same).transform("min")
+    return found.assign(reason=severity.map(dict(enumerate(REASONS))))
 
 
 def normal_email(text: str) -> str:
@@ -150,8 +117,20 @@ def normal_email(text: str) -> str:
     return plain if ADDRESS.fullmatch(plain) else ""
 
 
+def usable(contacts: pd.DataFrame) -> pd.DataFrame:
+    """The first row with an address of each customer, by customer_id."""
+    found = contacts[contacts["email"] != ""].drop_duplicates("customer_id")
+    return found.set_index("customer_id")
+
+
+def why_not(contacts: pd.DataFrame) -> Callable[[str], str | None]:
+    """Why a customer may not be addressed; None where that is allowed."""
+    reasons = usable(contacts)["reason"].to_dict()
+    return lambda customer: reasons.get(customer, "no usable e-mail address") or None
+
+
 def addressed(
-    members: pd.DataFrame, contacts: Contacts, never: Callable[[str], str | None]
+    members: pd.DataFrame, contacts: pd.DataFrame, never: Callable[[str], str | None]
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the contacts of the treated who may be addressed, and why how many may not.
 
@@ -160,27 +139,18 @@ def addressed(
     """
     is_treated = members["group"] == "treated"
     held_out = set(members.loc[~is_treated, "customer_id"])
-    protected = {
-        email
-        for customer, email in contacts.addresses.itertuples(index=False)
-        if customer in held_out or never(customer)
-    }
-    chosen: list[str] = []
-    seen: set[str] = set()
-    left_out: dict[str, int] = {}
-    for customer in members.loc[is_treated, "customer_id"]:
-        reason = never(customer) or contacts.why_not(customer)
-        email = "" if reason else contacts.email_of(customer)
-        if not reason and email in protected:
-            reason = "address of a held-out customer"
-        elif not reason and email in seen:
-            reason = "same address as another"
-        if reason:
-            left_out[reason] = left_out.get(reason, 0) + 1
-            continue
-        seen.add(email)
-        chosen.append(customer)
-    return contacts.rows.loc[chosen].reset_index(), dict(sorted(left_out.items()))
+    is_protected = contacts["customer_id"].map(lambda c: c in held_out or never(c) is not None)
+    protected = set(contacts.loc[is_protected, "email"])
+    treated = members.loc[is_treated, "customer_id"]
+    people = usable(contacts).drop(columns="reason").reindex(treated).fillna("").reset_index()
+    bars = why_not(contacts)
+    reason = people["customer_id"].map(lambda c: never(c) or bars(c) or "")
+    is_free = reason == ""
+    reason[is_free & people["email"].isin(protected)] = "address of a held-out customer"
+    is_free = reason == ""
+    reason[is_free & people["email"].where(is_free).duplicated()] = "same address as another"
+    left_out = reason[reason != ""].value_counts().sort_index()
+    return people[reason == ""], {str(why): int(n) for why, n in left_out.items()}
 
 
 def file_for(tool: str, people: pd.DataFrame) -> str:
@@ -226,20 +196,15 @@ def _table(file: Path) -> pd.DataFrame:
         raise InputError(f"{file} is missing") from None
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(f"{file} cannot be read as CSV in UTF-8: {error}") from None
-    return frame.rename(columns=lambda name: re.sub(r"[\s\-]+", "_", str(name).strip().casefold()))
+    return frame.rename(columns=lambda name: _plain(str(name)))
 
 
 def _column(frame: pd.DataFrame, field: str) -> str | None:
     return next((name for name in KNOWN_AS[field] if name in frame.columns), None)
 
 
-def _answer(text: str) -> str:
-    plain = re.sub(r"[\s\-]+", "_", text.casefold())
-    return "yes" if plain in YES else "no" if plain in NO else "unknown"
-
-
-def _strictest(answers: pd.Series) -> str:
-    return next(answer for answer in ("no", "unknown", "yes") if (answers == answer).any())
+def _plain(text: str) -> str:
+    return re.sub(r"[\s\-]+", "_", text.strip().casefold())
 
 
 def _opted_out(file: Path) -> frozenset[str]:
