@@ -17,11 +17,17 @@ from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.assign_segments import SEGMENTS
 from pipeline.core.tables.clean import SALES
 from pipeline.core.tables.contract import read_table
-from pipeline.core.tables.profile_segments import DRIFT, FORECAST_CHECK, PROFILES
+from pipeline.core.tables.profile_segments import (
+    DRIFT,
+    FORECAST_CHECK,
+    PROFILES,
+    STRATEGIES,
+)
 from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.core.text import words
 from pipeline.render_report.campaigns import campaigns as in_words
 from pipeline.render_report.inputs import params_text
+from pipeline.render_report.rows import rows_of
 from pipeline.render_report.sentences import read_writer
 
 A_WEEK = timedelta(days=7)
@@ -31,6 +37,7 @@ LEAST_WEEKS = 2
 USUAL_DAYS = 90  # with which lines per day are compared
 LEAST_MOVED = 20  # customers by which a segment must change to be worth a word
 SETTLED = timedelta(days=180)  # customers of a younger file drift by its age
+MOST_DECISIONS = 3
 AGES = "tenure_days"  # drifts by itself
 
 
@@ -160,22 +167,37 @@ def _off(checks: pd.DataFrame, limit: float) -> Iterator[str]:
 
 
 def digest(run: Run, found: list[str], shop: ShopParams) -> str:
-    """The digest in Markdown."""
+    """The digest in Markdown, as a mail that is read from top to bottom."""
+    writer = read_writer(load_yaml(params_text()))
+    title, play = writer.language.title, writer.language.play
     day = max(run.members)
     before = snapshot_before(run, day)
-    lines = [f"# {shop.name}: customers at {words.day(day)}", "", "## Alerts", ""]
-    lines += [f"- {alert}" for alert in found] or ["None."]
+    profiles = read_table(PROFILES)
+    plans = read_table(STRATEGIES)
+    lines = [f"# {title(shop.name)}: your customers on {words.day(day)}", ""]
+    if found:
+        lines += ["## Look at this first", "", *(f"- {alert}" for alert in found)]
+    else:
+        lines += ["Nothing needs a look: no alert rule is broken."]
+    first = plans[plans["decision"] <= MOST_DECISIONS].sort_values("decision")
+    if len(first):
+        lines += ["", f"## What pays most in the next {shop.horizon_days} days", ""]
+        lines += [
+            f"{row['decision']}. {play(row['play'], row['segment']).action}: "
+            f"{title(row['segment'])}, {words.plural(row['customers'], 'customer', 'customers')}. "
+            f"If it works as planned it brings {writer.money(row['value_at_stake'])}."
+            for row in rows_of(first)
+        ]
     since = f" since {words.day(before)}" if before else ""
-    lines += ["", f"## Segments{since}", "", "| segment | before | now | do this |"]
+    lines += ["", f"## The segments{since}", "", "| segment | customers | change | what to do |"]
     lines += ["| --- | ---: | ---: | --- |"]
-    writer = read_writer(load_yaml(params_text()))
-    for segment, play in read_table(PROFILES)[["segment", "play"]].itertuples(index=False):
-        action = writer.language.play(play, segment).action
-        then = words.count(run.members[before][segment]) if before else words.NOTHING
-        now = words.count(run.members[day][segment])
-        lines += [f"| {segment} | {then} | {now} | {action} |"]
+    for segment, key in profiles[["segment", "play"]].itertuples(index=False):
+        now = run.members[day][segment]
+        change = f"{now - run.members[before][segment]:+,}" if before else words.NOTHING
+        action = play(key, segment).action
+        lines += [f"| {title(segment)} | {words.count(now)} | {change} | {action} |"]
     campaigns = read_table(CAMPAIGNS)
     if len(campaigns):
         lines += ["", "## Campaigns", ""]
         lines += [f"- {' '.join([c['head'], *c['texts']])}" for c in in_words(campaigns, writer)]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", "More: reports/segments.html", ""])

@@ -35,6 +35,7 @@ from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
 from pipeline.core.tables.categorize_products import CATEGORY_MONTHS, PRODUCT_CATEGORIES
 from pipeline.core.tables.clean import RETURNED_UNITS, SALES
 from pipeline.core.tables.contract import Table, read_table, write_table
+from pipeline.core.tables.measure_prices import CUSTOMER_PRICES
 from pipeline.core.tables.profile_segments import (
     CUSTOMER_FORECASTS,
     CUSTOMER_MONTHS,
@@ -142,6 +143,7 @@ def main() -> None:
             later=read_table(LATER_PURCHASES),
             categories=read_table(PRODUCT_CATEGORIES),
             category_months=read_table(CATEGORY_MONTHS),
+            prices=read_or_none(CUSTOMER_PRICES),
             horizon_days=horizon_days,
         )
         periods = shop_periods(engine, sales, shop.first_day, shop.last_day, horizon_days)
@@ -150,7 +152,7 @@ def main() -> None:
             shop,
             playbook,
             params,
-            measured_lifts(),
+            read_or_none(MEASURED_LIFTS),
             horizon_days=horizon_days,
             currency=currency,
         )
@@ -162,11 +164,9 @@ def main() -> None:
         write_metrics("profile", metrics)
 
 
-def measured_lifts() -> pd.DataFrame:
-    """What campaigns have measured; DVC makes it first, a stage run by hand may come before."""
-    if MEASURED_LIFTS.path.exists():
-        return read_table(MEASURED_LIFTS)
-    return pd.DataFrame(columns=MEASURED_LIFTS.schema.names)
+def read_or_none(table: Table) -> pd.DataFrame:
+    """The table, empty where it is not there: a stage run by hand may come before its writer."""
+    return read_table(table) if table.path.exists() else table.schema.empty_table().to_pandas()
 
 
 def describe(

@@ -42,6 +42,7 @@ FROM_SEGMENTS = (
     "snapshot_date", "customer_id", "segment_id", "play", "confidence", "previous_segment", "since",
     "months_in_segment", "moved_by",
 )  # fmt: skip
+PRICES = ("costed_revenue", "margin", "cost_known_share", "discounted_share")
 OUT_OF_SEASON = 0.6  # of its usual share of the sales, in the days ahead, a year before
 FORECAST = {
     "orders": ("expected_orders", ("", "_low", "_high")),
@@ -133,9 +134,10 @@ def join_shop(
     later: pd.DataFrame,
     categories: pd.DataFrame,
     category_months: pd.DataFrame,
+    prices: pd.DataFrame,
     horizon_days: int,
 ) -> Shop:
-    """Return the shop's tables joined, with country and categories of the last snapshot.
+    """Return the shop's tables joined, with country, categories and prices of the last snapshot.
 
     Raises InputError where customers and segments are not of one run.
     """
@@ -166,7 +168,7 @@ def join_shop(
     country = last["customer_id"].map(home_countries(lines.countries)).fillna("unknown")
     described = categories[categories["description"].notna()]
     products = dict(zip(described["stock_code"], described["description"], strict=True))
-    last = last.assign(**found, **titled, country=country)
+    last = with_prices(last.assign(**found, **titled, country=country), prices)
     return Shop(joined, last, later, names, titles, in_season, products, lines)
 
 
@@ -282,6 +284,7 @@ def segment_facts(
                 "customer_share": len(members) / len(last),
                 "revenue": own_revenue,
                 "revenue_share": float(own_revenue / revenue) if revenue else 0.0,
+                **price_facts(members),
                 "orders": int(members["frequency"].sum()),
                 "median_recency_days": members["recency_days"].median(),
                 "median_frequency": members["frequency"].median(),
@@ -309,6 +312,30 @@ def segment_facts(
             }
         )
     return pd.DataFrame(rows).round(6)
+
+
+def with_prices(customers: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:
+    """The customers with what CUSTOMER_PRICES knows of their margin and discounts."""
+    known = customers[["customer_id"]].merge(prices, on="customer_id", how="left")
+    figures = known[list(PRICES)].astype(float).fillna({"cost_known_share": 0.0})
+    return customers.assign(
+        **figures,
+        full_price_share=1 - figures["discounted_share"],
+        buys_on_promotion=known["buys_on_promotion"].eq(True),
+    )
+
+
+def price_facts(members: pd.DataFrame) -> dict[str, Any]:
+    """Margin and discounts; what is unknown is null, never zero."""
+    costed, revenue = members["costed_revenue"].sum(), float(sum(members["monetary"]))
+    knows_discounts = members["full_price_share"].notna().any()
+    return {
+        "margin": members["margin"].sum() if costed > 0 else np.nan,
+        "margin_rate": members["margin"].sum() / costed if costed > 0 else np.nan,
+        "cost_known_share": min(costed / revenue, 1.0) if revenue > 0 else 0.0,
+        "full_price_share": members["full_price_share"].mean(),
+        "promotion_share": members["buys_on_promotion"].mean() if knows_discounts else np.nan,
+    }
 
 
 def first_order_facts(shop: Shop, members: pd.DataFrame) -> dict[str, Any]:

@@ -98,6 +98,7 @@ def strategy_rows(
                 "value_at_stake": _times(fact["expected_spend"], rises[0]),
                 "value_at_stake_low": _times(fact["expected_spend_low"], rises[1]),
                 "value_at_stake_high": _times(fact["expected_spend_high"], rises[2]),
+                "margin_at_stake": _times(fact["expected_spend"], rises[0], fact["margin_rate"]),
                 "measured_lift": float(known["lift"].iloc[0]) if len(known) else None,
                 "baseline_rate": test and test.base,
                 "target_rate": test and round(test.target, 6),
@@ -231,5 +232,6 @@ def _least(low: float, high: float, power: float, chance: Callable[[float], floa
     return round(high, 6)
 
 
-def _times(value: Any, factor: float | None) -> float | None:
-    return None if is_missing(value) or factor is None else round(float(value) * factor, 2)
+def _times(value: Any, *factors: Any) -> float | None:
+    known = not any(map(is_missing, (value, *factors)))
+    return round(math.prod(map(float, (value, *factors))), 2) if known else None

@@ -18,11 +18,12 @@ FORECASTS = (
     "buying_probability", "expected_spend", "expected_spend_low", "expected_spend_high",
     "expected_spend_year",
 )  # fmt: skip
+PRICES = ("margin", "cost_known_share", "full_price_share", "buys_on_promotion")
 MAILING_LIST_COLUMNS = (
     "customer_id", "segment", "previous_segment", "segment_since", "months_in_segment", "moved_by",
     "recency_days", "frequency", "monetary", "recency_score", "frequency_score", "monetary_score",
     "top_category", "next_best_category", "next_products", *FORECASTS, "next_order_from",
-    "next_order_until", "play", "suggested_action",
+    "next_order_until", "play", "suggested_action", *PRICES,
 )  # fmt: skip
 
 
@@ -40,6 +41,7 @@ def mailing_list(customers: pd.DataFrame, writer: Writer) -> str:
                 *(_rounded(row[name]) for name in FORECASTS), row["next_order_from"],
                 row["next_order_until"], row["play"],
                 writer.customer_action(row).replace(SPACE, " "),
+                *(_rounded(row[name]) for name in PRICES[:-1]), row[PRICES[-1]],
             )
             for row in rows_of(customers.sort_values("customer_id"))
         ),

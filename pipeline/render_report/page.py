@@ -65,6 +65,7 @@ def report(inputs: Inputs, look: Look, writer: Writer) -> Report:
         "decisions": decisions(inputs, segments, plays, writer),
         "plays": plays,
         "total": totals(inputs, segments),
+        "knows_costs": bool(inputs.profiles["margin"].notna().any()),
         "pages": segment_pages(inputs, segments, plays, writer),
         "campaigns": campaigns(inputs.campaigns, writer),
         "map": customer_map(inputs, segments, writer, look.map_customers),

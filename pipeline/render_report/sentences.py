@@ -26,10 +26,11 @@ SEGMENT_FIGURES = {
     "peak_month": "month", "days_to_peak": "count", "top_country": "text",
     "abroad_share": "share", "retention": "share", "rise_to": "segment", "rise_share": "share",
     "rise_gain": "money", "fall_to": "segment", "fall_share": "share", "lift": "share",
+    "full_price_share": "share", "promotion_share": "share",
 }  # fmt: skip
 CUSTOMER_FIGURES = {
     "offer_category": "quoted", "next_category": "quoted", "recency_days": "count",
-    "orders": "count", "spend": "money", "forecast": "money",
+    "orders": "count", "spend": "money", "forecast": "money", "full_price_share": "share",
 }  # fmt: skip
 COLUMN_OF = {
     "recency": "median_recency_days", "orders": "median_frequency", "spend": "median_monetary",
@@ -91,7 +92,9 @@ class Writer:
             field: " ".join(self.fill(getattr(play, field), figures, SEGMENT_FIGURES))
             for field in FIELDS
         }
+        prices = self.fill([self.language.texts["prices"]["segment"]], figures, SEGMENT_FIGURES)
         return texts | {
+            "offer": " ".join([texts["offer"], *prices]).strip(),
             "action": play.action,
             "cost": self.language.cost_classes[strategy["cost_class"]],
             "cost_class": self.language("cost." + strategy["cost_class"]),
@@ -101,7 +104,8 @@ class Writer:
     def customer_action(self, customer: Row) -> str:
         """What to do for one customer, in a sentence."""
         text, figures = self.customer_words(customer)
-        return text.format(**self.written(figures, CUSTOMER_FIGURES))
+        prices = self.fill([self.language.texts["prices"]["customer"]], figures, CUSTOMER_FIGURES)
+        return " ".join([text.format(**self.written(figures, CUSTOMER_FIGURES)), *prices])
 
     def customer_words(self, customer: Row) -> tuple[str, Row]:
         """The first sentence of a customer's play that holds, and the figures for its places."""
@@ -113,6 +117,8 @@ class Writer:
             "orders": customer["frequency"],
             "spend": float(customer["monetary"]),
             "forecast": customer["expected_spend"],
+            "full_price_share": customer.get("full_price_share"),
+            "buys_on_promotion": int(customer.get("buys_on_promotion") or False),
         }
         found = next(said(play.for_customer, figures), None)
         return (found.say if found else play.action), figures

@@ -81,6 +81,9 @@ def decisions(
                 "segment": segment,
                 "play": plays[segment["segment_id"]],
                 "gain": writer.money(strategy["value_at_stake"]),
+                "margin": None
+                if strategy["margin_at_stake"] is None
+                else writer.money(strategy["margin_at_stake"]),
                 "between": ""
                 if strategy["value_at_stake_low"] is None
                 else style.money_between(

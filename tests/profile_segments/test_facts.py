@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from pipeline.core.run.errors import InputError
+from pipeline.core.tables.measure_prices import CUSTOMER_PRICES
 from pipeline.core.tables.profile_segments import PROFILES, SEGMENT_MONTHS
 from pipeline.profile_segments.facts import (
+    PRICES,
     FromLines,
     Shop,
     category_titles,
@@ -26,6 +28,7 @@ from pipeline.profile_segments.facts import (
     out_of_season,
     peak_facts,
     segment_facts,
+    with_prices,
 )
 from pipeline.profile_segments.forecast_check import ShopForecast
 from pipeline.profile_segments.purchases import Purchases
@@ -102,6 +105,11 @@ def shop(orders=ORDERS) -> Shop:
         }
     )
     in_season = frozenset({"bags", "lights"})
+    prices = pd.DataFrame(
+        [("a", 20.0, 5.0, 0.5, 0.0, False), ("b", 0.0, None, 0.0, 1.0, True)],
+        columns=["customer_id", *PRICES, "buys_on_promotion"],
+    )
+    last = with_prices(last, prices)
     return Shop(last, last, pd.DataFrame(), names, TITLES, in_season, {}, lines(orders))
 
 
@@ -169,6 +177,8 @@ def test_the_figures_of_a_segment_are_the_ones_worked_out_by_hand(facts):
         "rule_precision": 0.875, "rule_recall": 0.75, "first_order_value": 3.0,
         "first_order_units": 5.0, "first_order_products": 2.0,
         "first_order_category_title": "Lights", "first_order_category_share": 0.666667,
+        "margin": 5.0, "margin_rate": 0.25, "cost_known_share": 0.222222,
+        "full_price_share": 0.5, "promotion_share": 0.333333,
         "offer_category": "bags", "second_category_title": "Lights",
         "over_category_title": "Lights", "over_lift": 2.0, "buying_rate": 0.5,
     }  # fmt: skip
@@ -183,6 +193,7 @@ def test_every_column_of_the_table_is_there_and_what_is_not_known_is_missing_and
     unknown = [
         "retention", "fall_to", "fall_share", "gap", "peak_month", "first_order_category_title",
         "offer_category", "over_lift", "next_category", "expected_spend", "buying_rate",
+        "margin", "margin_rate", "full_price_share", "promotion_share",
     ]  # fmt: skip
     assert found[unknown].isna().all()
 
@@ -211,7 +222,7 @@ def test_customers_and_segments_of_one_run_are_joined_and_told_apart_by_day():
     tables = {
         "names": shop().names, "later": pd.DataFrame(), "categories": categories,
         "category_months": pd.DataFrame(columns=["category", "month", "season_index"]),
-        "horizon_days": 90,
+        "prices": CUSTOMER_PRICES.schema.empty_table().to_pandas(), "horizon_days": 90,
     }  # fmt: skip
     found = join_shop(customers, segments.iloc[::-1], lines(), **tables)
     assert found.customers["segment_id"].tolist() == [1, 0, 0, 1]

@@ -24,6 +24,7 @@ def facts(*rows: tuple[str, str, int, float | None, float | None]) -> pd.DataFra
         segment_id=range(len(frame)),
         expected_spend_low=frame["expected_spend"] / 2,
         expected_spend_high=frame["expected_spend"] * 2,
+        margin_rate=[0.4] + [None] * (len(frame) - 1),
     )
 
 
@@ -43,6 +44,7 @@ def test_the_stake_is_the_rise_that_the_test_is_sized_for_and_the_most_comes_fir
     assert found["target_rate"].tolist() == [0.95, 0.48]
     assert found["value_at_stake"].tolist() == pytest.approx([55.56, 200.0])
     assert found["value_at_stake_low"].tolist() == pytest.approx([27.78, 100.0])
+    assert found["margin_at_stake"].fillna(0).tolist() == pytest.approx([22.22, 0])
     assert found["decision"].tolist() == [2, 1]
     assert found["compares"].tolist() == ["buyers", "buyers"]
 

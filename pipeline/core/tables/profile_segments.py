@@ -19,6 +19,7 @@ from pipeline.core.tables.contract import (
 )
 
 FOLDER = Path("data/profiles")
+KNOWN = "; null where the file knows no discounts"
 YOUNG = "; null, as all that is forecast, where the file is too young"
 SEGMENT = (
     integer("segment_id", "0 = the most valuable", least=0),
@@ -56,6 +57,11 @@ PROFILES = _table(
         share("customer_share", "of all customers"),
         money("revenue", "what its members spent and kept so far"),
         share("revenue_share", "of the revenue with known customers"),
+        amount("margin", "of the revenue of known cost; null where no cost is known", null=True),
+        number("margin_rate", "margin / the revenue of known cost", null=True),
+        share("cost_known_share", "of the revenue, the share of which the cost is known"),
+        share("full_price_share", "members' mean share bought at list price" + KNOWN, null=True),
+        share("promotion_share", "members who buy nearly only at a discount" + KNOWN, null=True),
         count("orders", "orders of which anything was kept"),
         number("median_recency_days", "null where nobody kept anything", unit="days", null=True),
         number("median_frequency", "kept orders", unit="orders"),
@@ -118,6 +124,7 @@ STRATEGIES = _table(
         count("exceptions", "members with another play, by their own last order"),
         amount("value_at_stake", "what that rise brings in the horizon", null=True),
         *_interval(amount, "value_at_stake", "its 95 % interval, that of the expected spend"),
+        amount("margin_at_stake", "value_at_stake x margin_rate; null where unknown", null=True),
         number(
             "measured_lift", "of spend, by campaigns of the play: then it is at stake", null=True
         ),
@@ -264,6 +271,10 @@ CUSTOMER_FORECASTS = _table(
         integer("tenure_days", "days since the first order", unit="days"),
         text("play", "the play of playbook.yaml for this customer"),
         text("segment_before", "segment at the day compared with; null for a newcomer", null=True),
+        amount("margin", "of what was kept; null where no cost is known", null=True),
+        share("cost_known_share", "of the spend, the share of which the cost is known"),
+        share("full_price_share", "of what was bought, at list price" + KNOWN, null=True),
+        flag("buys_on_promotion", "nearly all at a discount, in two orders or more"),
     ),
     key=("customer_id",),
 )
