@@ -13,7 +13,6 @@ from pydantic import Field
 from scipy import sparse
 
 from pipeline.categorize_products.copurchase import copurchase_vectors
-from pipeline.categorize_products.discovery import discover, meanings_of, name_groups
 from pipeline.categorize_products.head_nouns import head_nouns, naming_words, pattern_scores
 from pipeline.categorize_products.model import (
     fit_classes,
@@ -130,6 +129,8 @@ def _discovered(
     heads: Sequence[str],
 ) -> Fit:
     """Groups found on at most `most_training_products` products; a model puts the rest in them."""
+    from pipeline.categorize_products.discovery import discover, meanings_of, name_groups
+
     drawn = _drawn(np.arange(len(texts)), settings)
     drawn_heads = [heads[row] for row in drawn]
     meanings = meanings_of(

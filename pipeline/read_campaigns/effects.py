@@ -14,8 +14,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import binomtest, norm, t
 
 Floats = NDArray[np.float64]
 
@@ -68,24 +68,28 @@ def effect(outcome: Floats, is_treated: NDArray[np.bool_], known: Floats) -> Eff
         difference=adjusted,
         error=error,
         plain_error=plain_error,
-        margin=float(t.ppf(0.975, min(map(len, groups)) - 1)),
+        margin=float(scipy.stats.t.ppf(0.975, min(map(len, groups)) - 1)),
     )
 
 
 def chance_to_see(rise: float, error: float, alpha: float) -> float:
     """The chance that a two-sided test of level `alpha` sees a rise with this standard error."""
-    return float(norm.cdf(rise / error - norm.ppf(1 - alpha / 2))) if error > 0 else 1.0
+    if error <= 0:
+        return 1.0
+    normal = scipy.stats.norm
+    return float(normal.cdf(rise / error - normal.ppf(1 - alpha / 2)))
 
 
 def least_seen(error: float, alpha: float, power: float) -> float:
     """The least rise that is seen with a chance of `power`."""
-    return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) * error
+    return float(scipy.stats.norm.ppf((1 - alpha / 2, power)).sum()) * error
 
 
 def is_split_kept(treated: int, held_out: int, planned_share: float) -> bool:
     """Whether the groups stand to each other as drawn (sample ratio)."""
     total = treated + held_out
-    return total > 0 and bool(binomtest(treated, total, planned_share).pvalue >= SPLIT_ALPHA)
+    test = scipy.stats.binomtest
+    return total > 0 and bool(test(treated, total, planned_share).pvalue >= SPLIT_ALPHA)
 
 
 def _is_enough(group: Floats) -> bool:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from sklearn.cluster import HDBSCAN, BisectingKMeans, KMeans
-from sklearn.mixture import GaussianMixture
-from sklearn.tree import DecisionTreeRegressor
 
 from pipeline.core.model.grid import NAMES, Grid
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -137,6 +137,8 @@ class Mixture:
     @property
     def model(self) -> GaussianMixture:
         """The model of scikit-learn."""
+        from sklearn.mixture import GaussianMixture
+
         model = GaussianMixture(self.size, covariance_type=self.covariance)
         model.weights_, model.means_ = self.weights, self.means
         model.precisions_cholesky_ = self.precisions_cholesky
@@ -289,14 +291,18 @@ def fit_clusterings(
         return [Grid.fitted(points, min(max(k, min(NAMES)), max(NAMES)), *days) for k in sizes]
     if algorithm == "ward":
         some = np.ascontiguousarray(points[sample_rows(len(points), quadratic_sample, seed)])
-        dendrogram = linkage(some, method="ward")
-        return [_centroids(some, fcluster(dendrogram, k, criterion="maxclust")) for k in sizes]
+        hierarchy = scipy.cluster.hierarchy
+        dendrogram = hierarchy.linkage(some, method="ward")
+        labels = [hierarchy.fcluster(dendrogram, k, criterion="maxclust") for k in sizes]
+        return [_centroids(some, of_size) for of_size in labels]
     if algorithm == "tree":
         if outcomes is None:
             raise ValueError("a tree learns from later purchases, none were given")
         least = max(1, int(1.2 * minimum_share * len(points)))
         return list(_trees(points, outcomes, sizes, least))
     if algorithm == "hdbscan":
+        from sklearn.cluster import HDBSCAN
+
         some = points[sample_rows(len(points), quadratic_sample, seed)]
         smallest = max(2, int(minimum_share * len(some)))
         labels = HDBSCAN(min_cluster_size=smallest, copy=True).fit(some).labels_
@@ -308,15 +314,21 @@ def fit_clusterings(
 
 
 def _kmeans(points: Matrix, size: int, seed: int, starts: int) -> Centroids:
+    from sklearn.cluster import KMeans
+
     return Centroids(KMeans(size, n_init=starts, random_state=seed).fit(points).cluster_centers_)
 
 
 def _bisecting(points: Matrix, size: int, seed: int, *_: int) -> Centroids:
+    from sklearn.cluster import BisectingKMeans
+
     model = BisectingKMeans(size, random_state=seed, bisecting_strategy="biggest_inertia")
     return _centroids(points, model.fit(points).labels_)
 
 
 def _mixture(covariance: str, points: Matrix, size: int, seed: int, *_: int) -> Mixture:
+    from sklearn.mixture import GaussianMixture
+
     model = GaussianMixture(
         size,
         covariance_type=covariance,
@@ -363,6 +375,8 @@ def _trees(points: Matrix, outcomes: Matrix, sizes: Sequence[int], least: int) -
     The best split is made first and nodes are numbered as they come, two with each split: a tree
     of k leaves is the first 2 k - 1 nodes of a larger one.
     """
+    from sklearn.tree import DecisionTreeRegressor
+
     model = DecisionTreeRegressor(max_leaf_nodes=max(sizes), min_samples_leaf=least, random_state=0)
     tree = model.fit(points, outcomes).tree_
     spread = points.std(axis=0)

@@ -8,11 +8,9 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import yeojohnson
-from sklearn.linear_model import Ridge
-from sklearn.preprocessing import PowerTransformer
 
 Matrix = NDArray[np.float64]
 # Features and log1p of later spend of one past snapshot.
@@ -108,7 +106,8 @@ class Power:
 
     def apply(self, features: Matrix) -> Matrix:
         """The straightened features."""
-        columns = [yeojohnson(f, power) for f, power in zip(features.T, self.lambdas, strict=True)]
+        powers = zip(features.T, self.lambdas, strict=True)
+        columns = [scipy.stats.yeojohnson(feature, power) for feature, power in powers]
         return (np.column_stack(columns) - self.center) / self.scale
 
 
@@ -162,6 +161,8 @@ def fit_transform(kind: str, features: Matrix, lessons: Sequence[Lesson] = ()) -
         signs = np.sign(axes[:2].sum(axis=1, keepdims=True) + 1e-12)  # SVD leaves the sign open
         return Turned(center, scale, (axes[:2] * signs).T)
     if kind == "power":
+        from sklearn.preprocessing import PowerTransformer
+
         power = PowerTransformer(standardize=False).fit(features)
         moved = np.asarray(power.transform(features))
         return Power(power.lambdas_, moved.mean(axis=0), _spread(moved))
@@ -178,6 +179,8 @@ def fit_transform(kind: str, features: Matrix, lessons: Sequence[Lesson] = ()) -
 
 def _weights(lessons: Sequence[Lesson]) -> Matrix:
     """Weight of each logged feature (d,): its part in predicting later spend, the largest 1."""
+    from sklearn.linear_model import Ridge
+
     logged = [np.log1p(features) for features, _ in lessons]
     moved = np.vstack([(x - x.mean(axis=0)) / _spread(x) for x in logged])
     later = np.concatenate([outcomes for _, outcomes in lessons])
@@ -187,6 +190,8 @@ def _weights(lessons: Sequence[Lesson]) -> Matrix:
 
 def _expectation(kind: str, lessons: Sequence[Lesson]) -> tuple[Matrix, Matrix]:
     """Knots and line (terms + 1,), constant first, of expected log1p later spend."""
+    from sklearn.linear_model import Ridge
+
     scores = np.vstack([Scores(_grid(features)).apply(features) for features, _ in lessons])
     later = np.concatenate([outcomes for _, outcomes in lessons])
     is_curve = kind == "expected_curve"
