@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 import narwhals as nw
@@ -50,24 +51,19 @@ def customer_features(
         nw.col("sold_day").min().alias("first_day"), nw.col("period").min().alias("since")
     )
     grid = since.join(periods, how="cross").filter(nw.col("period") >= nw.col("since"))
-    counts = (
+    shares = _spend_names(categories)
+    changes = (
+        _summed(orders, *SUMS),
         counted(orders, "invoice_id", "orders", keep),
         counted(orders, "sold_day", "days", keep),
         keep(counted(moved, "stock_code", "products", keep)),
+        keep(category_spend(moved, keep(_numbered(product_categories, categories)), categories)),
+        _kept_days(days.filter(nw.col("amount") > 0)),
     )
-    changes = nw.concat([_filled(part, SUMS + COUNTS) for part in (grid, orders, *counts)])
-    spend = keep(category_spend(moved, keep(_numbered(product_categories, categories)), categories))
-    shares = _spend_names(categories)
-    lasting = days.filter(nw.col("amount") > 0)
-    running = (
-        _summed(changes, *SUMS, *COUNTS)
-        .join(spend, on=BY, how="left")
-        .join(_kept_days(lasting), on=BY, how="left")
-        .with_columns(
-            nw.col(*shares).fill_null(0),
-            nw.col("first_kept_day").fill_null(NEVER),
-            nw.col("last_kept_day").fill_null(0),
-        )
+    running = reduce(lambda frame, part: frame.join(part, on=BY, how="left"), changes, grid)
+    running = running.with_columns(
+        nw.col(*SUMS, *COUNTS, *shares, "last_kept_day").fill_null(0),
+        nw.col("first_kept_day").fill_null(NEVER),
     )
     if len(snapshots) > 1:  # one period alone is its own running sum
         running = running.with_columns(
@@ -75,8 +71,7 @@ def customer_features(
             _running(nw.col("first_kept_day").cum_min(), "first_kept_day"),
             _running(nw.col("last_kept_day").cum_max(), "last_kept_day"),
         )
-    with_days = _with_ended_days(running, days, periods).join(grid, on=BY, how="inner")
-    return _describe(keep(with_days), categories)
+    return _describe(keep(_with_ended_days(running, days, periods)), categories)
 
 
 def order_changes(moved: Lines) -> Lines:
@@ -180,13 +175,6 @@ def _summed(frame: Lines, *columns: str) -> Lines:
     """The columns summed by customer and period."""
     sums = frame.group_by(*BY).agg(nw.col(*columns).sum())
     return sums.with_columns(whole_numbers(*columns))
-
-
-def _filled(frame: Lines, columns: Sequence[str]) -> Lines:
-    """The columns by customer and period, 0 where the frame has none of that name."""
-    has = frame.collect_schema().names()
-    zero = nw.lit(0, nw.Int64)
-    return frame.select(*BY, *(nw.col(c) if c in has else zero.alias(c) for c in columns))
 
 
 def _running(expression: nw.Expr, name: str) -> nw.Expr:
