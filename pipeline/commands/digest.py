@@ -183,19 +183,26 @@ def digest(run: Run, found: list[str], shop: ShopParams) -> str:
     if len(first):
         lines += ["", f"## What pays most in the next {shop.horizon_days} days", ""]
         lines += [
-            f"{row['decision']}. {play(row['play'], row['segment']).action}: "
+            f"{int(row['decision'])}. {play(row['play'], row['segment']).action}: "
             f"{title(row['segment'])}, {words.plural(row['customers'], 'customer', 'customers')}. "
             f"If it works as planned it brings {writer.money(row['value_at_stake'])}."
             for row in rows_of(first)
         ]
     since = f" since {words.day(before)}" if before else ""
-    lines += ["", f"## The segments{since}", "", "| segment | customers | change | what to do |"]
-    lines += ["| --- | ---: | ---: | --- |"]
-    for segment, key in profiles[["segment", "play"]].itertuples(index=False):
-        now = run.members[day][segment]
-        change = f"{now - run.members[before][segment]:+,}" if before else words.NOTHING
-        action = play(key, segment).action
-        lines += [f"| {title(segment)} | {words.count(now)} | {change} | {action} |"]
+    ahead = f"next {shop.horizon_days} days"
+    lines += ["", f"## The segments{since}", ""]
+    lines += [f"| segment | customers | change | of revenue | {ahead} | what to do |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | --- |"]
+    for row in rows_of(profiles):
+        segment, now = row["segment"], row["customers"]
+        change = now - run.members[before][segment] if before else 0
+        cells = (
+            title(segment), words.count(now),
+            f"{change:+,}".replace("-", "−").replace("+0", "0") if before else "–",
+            words.share(row["revenue_share"]), writer.money(row["expected_spend"]),
+            play(row["play"], segment).action,
+        )  # fmt: skip
+        lines += [f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"]
     campaigns = read_table(CAMPAIGNS)
     if len(campaigns):
         lines += ["", "## Campaigns", ""]

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.commands.campaign.draw import assign, held_out_of, strata
+from pipeline.commands.campaign.draw import assign, best_kpi, held_out_of, strata
 from pipeline.core.run.errors import InputError
+from pipeline.read_campaigns.effects import Effect
 from pipeline.read_campaigns.plans import HELD_OUT, TREATED, ShopHoldOut
 
 
@@ -52,6 +53,14 @@ def test_one_customer_more_moves_only_those_at_the_edge_of_a_quota():
     few = {c: g for c, g, _ in assign("x", 1, strata(some), 300, 100)}
     many = {c: g for c, g, _ in assign("x", 1, strata(more), 301, 100)}
     assert sum(few[c] != many[c] for c in few) <= 9
+
+
+def test_where_nearly_all_buy_their_spend_is_compared():
+    few, many = (Effect(base, base, 0.0, 0.1, 0.1, 2.0) for base in (0.3, 0.9))
+    assert best_kpi({"buyers": few, "spend": few}, 0.2) == "buyers"
+    assert best_kpi({"buyers": many, "spend": few}, 0.2) == "spend"
+    assert best_kpi({"spend": few}, 0.2) == "spend"
+    assert best_kpi({}, 0.2) == "buyers"
 
 
 def test_the_shop_wide_hold_out_holds_about_its_share_for_ever():

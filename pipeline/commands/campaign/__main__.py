@@ -165,7 +165,7 @@ def draw(arguments: argparse.Namespace) -> None:
     wanted = {"lift": arguments.lift or power.lift, "alpha": power.alpha, "wanted": power.power}
     plan = parse_params("power", Power, wanted, Path("--lift"))
     rehearsed = rehearse(purchases, segments, chosen, length)
-    kpi = arguments.kpi or best_kpi(rehearsed.get("buyers"), plan.lift)
+    kpi = arguments.kpi or best_kpi(rehearsed, plan.lift)
     held_out = held_out_of(arguments.hold_out, size) or smallest_hold_out(
         rehearsed.get(kpi), size, plan
     )

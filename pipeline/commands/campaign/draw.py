@@ -133,9 +133,11 @@ def rehearse(
     }
 
 
-def best_kpi(buyers: Effect | None, lift: float) -> Measure:
+def best_kpi(rehearsed: Mapping[Measure, Effect], lift: float) -> Measure:
     """Share of buyers; spend where so many buy that their share cannot rise by the lift."""
-    base = buyers.untreated if buyers else 0.0
+    if "buyers" not in rehearsed:
+        return "spend" if "spend" in rehearsed else "buyers"
+    base = rehearsed["buyers"].untreated
     return "spend" if base * (1 + lift) > (1 + base) / 2 else "buyers"
 
 
