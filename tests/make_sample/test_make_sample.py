@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.make_sample import __main__ as make_sample
 from pipeline.make_sample import lines as gift_lines
 from pipeline.make_sample.__main__ import write_sample
 from pipeline.make_sample.catalogue import CATEGORY_SHARES, WORDS, make_catalogue
@@ -244,18 +242,6 @@ def test_every_product_has_its_own_code_and_text():
     assert catalogue.pack.min() >= 1
     drawn = catalogue.by_category.draw(np.repeat(np.arange(15), 400), np.linspace(0, 0.9999, 6_000))
     assert (catalogue.category[drawn] == np.repeat(np.arange(15), 400)).all()
-
-
-def test_the_stage_writes_the_sample_and_its_truth(tmp_path, monkeypatch):
-    shutil.copy2(ROOT / "params.yaml", tmp_path)
-    params = tmp_path / "params.yaml"
-    params.write_text(params.read_text("utf-8").replace("lines: 60000", "lines: 500"), "utf-8")
-    monkeypatch.chdir(tmp_path)
-    make_sample.main()
-    truth = pd.read_parquet("data/sample/sample_truth.parquet")
-    assert set(truth["kind"]) == {"customer", "product"}
-    assert len(read(Path("data/sample/sample.csv"))) == pytest.approx(500, rel=0.3)
-    assert not list(Path("data/sample").glob(".*unfinished"))
 
 
 def test_the_sample_is_the_one_whose_results_are_committed(folder, truths):

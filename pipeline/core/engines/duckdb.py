@@ -46,13 +46,9 @@ class DuckDBEngine:
 
     def write(self, table: Table, frame: Lines) -> None:
         """Write the frame as the table: types, row order, contract, whole or not at all."""
-        schema = table.schema_for(frame.collect_schema().names())
-        columns = ", ".join(
-            f'cast("{f.name}" as {_sql_type(f.type)}) as "{f.name}"' for f in schema
-        )
-        rows = frame.to_native().project(columns)
+        rows = frame.to_native()
         with whole_file(table.path) as unfinished:
-            write_batches(_in_order(rows, table), schema, unfinished)
+            write_batches(_in_order(rows, table), table.schema_for(rows.columns), unfinished)
             check(table, unfinished)
 
     def collect(self, frame: Lines) -> pd.DataFrame:
@@ -86,18 +82,3 @@ def _in_order(rows: duckdb.DuckDBPyRelation, table: Table) -> Iterator[pa.Record
     for first in range(1, last + 1, SLICE):
         some = rows.filter(f"line_id between {first} and {first + SLICE - 1}")
         yield from some.order(order).to_arrow_reader(ROW_GROUP)
-
-
-def _sql_type(arrow_type: Any) -> str:
-    names = {
-        "int8": "TINYINT",
-        "int32": "INTEGER",
-        "int64": "BIGINT",
-        "string": "VARCHAR",
-        "double": "DOUBLE",
-        "bool": "BOOLEAN",
-        "date32[day]": "DATE",
-        "timestamp[us]": "TIMESTAMP",
-        "decimal128(18, 4)": "DECIMAL(18, 4)",
-    }
-    return names[str(arrow_type)]

@@ -62,18 +62,13 @@ class SparkEngine:
 
     def write(self, table: Table, frame: Lines) -> None:
         """Write the frame as the table: types, row order, contract, whole or not at all."""
-        from pyspark.sql import functions as f
-
-        schema = table.schema_for(frame.collect_schema().names())
-        rows = frame.to_native().select(
-            *(f.col(field.name).cast(_spark_type(field.type)) for field in schema)
-        )
+        rows = frame.to_native()
         parts = self.folder / f"{table.name}.parts"
         shutil.rmtree(parts, ignore_errors=True)
         # A sort before writing puts the rows in order across the parts: their names ascend.
         rows.sort(*table.order).write.parquet(_address(parts))
         with whole_file(table.path) as unfinished:
-            write_batches(_batches(parts), schema, unfinished)
+            write_batches(_batches(parts), table.schema_for(rows.columns), unfinished)
             check(table, unfinished)
         shutil.rmtree(parts)
 
@@ -124,18 +119,3 @@ def _batches(parts: Path) -> Iterator[pa.RecordBatch]:
     """The rows of the parts in order."""
     for part in sorted(parts.glob("*.parquet")):
         yield from pq.ParquetFile(part).iter_batches(ROW_GROUP)
-
-
-def _spark_type(arrow_type: Any) -> str:
-    names = {
-        "int8": "tinyint",
-        "int32": "int",
-        "int64": "bigint",
-        "string": "string",
-        "double": "double",
-        "bool": "boolean",
-        "date32[day]": "date",
-        "timestamp[us]": "timestamp_ntz",
-        "decimal128(18, 4)": "decimal(18,4)",
-    }
-    return names[str(arrow_type)]
