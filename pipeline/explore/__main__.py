@@ -26,7 +26,7 @@ from pipeline.core.run.stage import run_stage, stage
 from pipeline.core.tables.clean import SALES
 from pipeline.core.tables.contract import write_table
 from pipeline.core.tables.explore import EXPLORATION
-from pipeline.explore.concentration import gini, share_holding
+from pipeline.explore.concentration import gini
 from pipeline.explore.patterns import (
     bin_of,
     cohort_activity,
@@ -225,7 +225,6 @@ def figures(
             "gini_of_revenue": gini(amounts),
             "share_of_revenue_of_top_1_percent": top["001"],
             "share_of_revenue_of_top_20_percent": top["020"],
-            "share_of_customers_with_half_of_revenue": share_holding(amounts, 0.5),
         }
     cohorts = patterns["cohort"]
     known = {k: retention(cohorts, k, whole) for k in (1, 3)} if len(cohorts) else {}

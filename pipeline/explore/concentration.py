@@ -32,11 +32,3 @@ def top_shares(amounts: Amounts, percents: list[int]) -> list[tuple[int, int, in
     sums = np.concatenate([[0], np.cumsum(np.sort(amounts)[::-1])])
     counts = [-(-len(amounts) * percent // 100) for percent in percents]
     return [(p, n, int(sums[n])) for p, n in zip(percents, counts, strict=True)]
-
-
-def share_holding(amounts: Amounts, part: float) -> float:
-    """Return the least share of customers that together hold at least `part` of the whole."""
-    sums = np.cumsum(np.sort(amounts)[::-1])
-    if len(sums) == 0 or sums[-1] == 0:
-        return 0.0
-    return float(np.searchsorted(sums, part * float(sums[-1])) + 1) / len(sums)

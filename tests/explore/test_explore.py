@@ -22,7 +22,7 @@ from pipeline.core.tables.contract import read_table
 from pipeline.core.tables.explore import EXPLORATION, PATTERNS
 from pipeline.explore import __main__ as explore
 from pipeline.explore.__main__ import Params
-from pipeline.explore.concentration import gini, share_holding, top_shares
+from pipeline.explore.concentration import gini, top_shares
 from pipeline.explore.rows import bin_names, month_name, retention, whole_months
 
 at = datetime.fromisoformat  # the shop's own time, of no zone
@@ -153,7 +153,6 @@ def test_the_figures_are_worth_a_sentence():
     assert found["returns"]["share_of_sold_money"] == 0.17143
     assert found["no_customer"]["share_of_lines"] == 0.16667
     assert found["customers"]["share_with_one_order"] == 0.5
-    assert found["customers"]["share_of_customers_with_half_of_revenue"] == 0.5
     assert "retention" not in found  # no cohort has a whole month and a whole month after it
 
 
@@ -225,12 +224,6 @@ def test_top_shares_rise_to_the_whole(amounts):
     assert points[0] == (0, 0, 0)
     assert points[-1] == (100, len(amounts), sum(amounts))
     assert [p[2] for p in points] == sorted(p[2] for p in points)
-
-
-def test_half_of_the_revenue_is_held_by_the_fewest_who_hold_it():
-    assert share_holding(np.array([5, 3, 1, 1]), 0.5) == 0.25
-    assert share_holding(np.array([4, 3, 2, 1]), 0.5) == 0.5
-    assert share_holding(np.array([0, 0]), 0.5) == 0.0
 
 
 def test_whole_months_are_those_that_the_days_cover():
