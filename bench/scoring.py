@@ -1,20 +1,17 @@
-"""What scoring is worth and costs: segments from first orders against the end, and many lines.
+"""What scoring is worth: segments from first orders against those at the end.
 
-`time` trains on the first ten months of the real shop and scores the customers of the last two:
-how often is the segment given from their first order the one they are in at the end? `lines`
-scores ten million made-up lines within 2 GB; other sizes by `lines=1000000`.
+Trains on the first ten months of the real shop and scores the customers of the last two: how often
+is the segment given from their first order the one they are in at the end?
 
-Example: python -m bench.scoring time lines
+Example: python -m bench.scoring
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +19,6 @@ from pathlib import Path
 import pandas as pd
 import yaml
 from scipy.stats import binomtest
-
-from pipeline.make_sample.__main__ import write_sample
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data" / "online_retail.zip"
@@ -33,25 +28,14 @@ END = "2011-12-10"
 BEST_NOTEBOOK = 0.755  # its classifier, from all lines of its last two months
 STAGES = (
     "ingest", "clean", "categorize_products", "aggregate_rfm", "select_model", "assign_segments",
-    "profile_segments",
+    "measure_prices", "read_campaigns", "profile_segments",
 )  # fmt: skip
-LINES, MEMORY, SECONDS_PER_MILLION, PEAK_GB = 10_000_000, "2GB", 15.0, 3.0
 
 
 def main() -> None:
-    """Run the parts that are named, or all."""
-    for name in sys.argv[1:] or ["time", "lines"]:
-        print(f"\n-- {name}", flush=True)
-        part, _, size = name.partition("=")
-        with tempfile.TemporaryDirectory(
-            prefix="bench-", dir=os.environ.get("PIPELINE_SPILL")
-        ) as folder:
-            if part == "time":
-                by_time(Path(folder))
-            elif part == "lines":
-                by_lines(Path(folder), int(size or LINES))
-            else:
-                sys.exit(f"error: no part {name}; there are time and lines")
+    """Measure in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        by_time(Path(folder))
 
 
 def by_time(folder: Path) -> None:
@@ -104,7 +88,7 @@ def first_orders(lines: pd.DataFrame, sold_at: pd.Series) -> pd.DataFrame:
 
 
 def train(folder: Path, source: str) -> None:
-    """Run the stages on a file, with the parameters as they stand."""
+    """Run the stages on a file of the folder, with the parameters as they stand."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["source"]["path"] = source
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
@@ -113,25 +97,24 @@ def train(folder: Path, source: str) -> None:
         command(folder, [f"pipeline.{stage}"])
 
 
-def command(folder: Path, arguments: Sequence[str], **environment: str) -> str:
-    """Run a module in the folder; return what it said."""
+def command(folder: Path, arguments: Sequence[str]) -> None:
+    """Run a module in the folder."""
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
         sys.exit(f"error: {' '.join(arguments)}: {done.stderr}")
-    return done.stderr
 
 
 def score(folder: Path, name: str, as_of: str, options: Sequence[str]) -> pd.DataFrame:
     """The scored customers of a file, by customer_id."""
     asked = [f"{name}.csv", "--as-of", as_of, "--out", "out.csv", *options]
-    command(folder, ["pipeline.commands.score.__main__", *asked])
+    command(folder, ["pipeline.commands.score", *asked])
     return pd.read_csv(folder / "out.csv", dtype=str).set_index("customer_id")
 
 
@@ -144,30 +127,6 @@ def show(what: str, given: pd.Series, end: pd.Series) -> None:
     print(
         f"   {what:<34} {right.statistic:6.1%} [{low:.1%}, {high:.1%}] of {len(both)} customers; "
         f"naming the largest segment for all: {majority:.1%}"
-    )
-
-
-def by_lines(folder: Path, lines: int) -> None:
-    """Score made-up lines with the model of a small made-up shop: seconds and peak memory."""
-    write_sample(folder / "training.csv", 60_000, 1)
-    train(folder, "training.csv")
-    write_sample(folder / "many.csv", lines, 2)
-    start = time.perf_counter()
-    said = command(
-        folder,
-        ["pipeline.commands.score.__main__", "many.csv", "--out", "out.csv"],
-        PIPELINE_MEMORY=MEMORY,
-    )
-    seconds = time.perf_counter() - start
-    # The largest of all children: training on 60,000 lines takes less.
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    size = (folder / "many.csv").stat().st_size / 1e9
-    scored = next(line for line in said.splitlines() if " scored as of " in line)
-    print(f"   {lines:,} lines ({size:.2f} GB of CSV): {scored.split(',')[0]}")
-    print(
-        f"   {seconds:.0f} s, {seconds / lines * 1e6:.1f} s a million "
-        f"(limit {SECONDS_PER_MILLION:.0f}); {peak:.2f} GB at most with PIPELINE_MEMORY={MEMORY} "
-        f"(limit {PEAK_GB:.0f} GB)"
     )
 
 

@@ -119,30 +119,19 @@ def drop_rows(
     """Write the file without the customer's rows, every other byte as it was."""
     ids = {customer.encode(code, "replace").decode("latin-1") for code in ("utf-8", "latin-1")}
     ids |= {f"{name}.0" for name in ids}
-    rows = list(_rows(file.read_bytes().decode("latin-1")))
-    separator = max(",;\t|", key=rows[0].count)
-    cells = [next(csv.reader(io.StringIO(row, newline=""), delimiter=separator), [])
-             for row in rows]  # fmt: skip
-    header = [cell.encode("latin-1").decode("utf-8-sig", "replace") for cell in cells[0]]
+    lines = list(io.StringIO(file.read_bytes().decode("latin-1"), newline=""))
+    reader = csv.reader(lines, delimiter=max(",;\t|", key=lines[0].count))
+    header = [cell.encode("latin-1").decode("utf-8-sig", "replace") for cell in next(reader)]
     at = positions(header).get("customer_id")
     if at is None:
         raise InputError(f"{file}: no column of customers in {', '.join(header)}")
-    whose = ["".join(own[at : at + 1]).strip() for own in cells]
-    kept = [row for row, own in zip(rows, whose, strict=True) if own not in ids]
+    kept, first = lines[: reader.line_num], reader.line_num
+    for cells in reader:  # a row may have several lines
+        if "".join(cells[at : at + 1]).strip() not in ids:
+            kept += lines[first : reader.line_num]
+        first = reader.line_num
     with whole_file(file) as unfinished:
         unfinished.write_bytes("".join(kept).encode("latin-1"))
-
-
-def _rows(text: str) -> Iterator[str]:
-    """The rows of a CSV, line breaks inside quotes kept."""
-    row = ""
-    for line in io.StringIO(text, newline=""):
-        row += line
-        if row.count('"') % 2 == 0:
-            yield row
-            row = ""
-    if row:
-        yield row
 
 
 def _is_in(file: Path, place: Path) -> bool:

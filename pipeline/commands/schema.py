@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pipeline.aggregate_rfm.__main__ import Params as RfmParams
 from pipeline.categorize_products.__main__ import Params as CategorizeParams
 from pipeline.clean.__main__ import Params as CleanParams
-from pipeline.commands.digest import AlertParams
+from pipeline.commands.show import AlertParams
 from pipeline.core.run.params import ShopParams, StageParams
 from pipeline.core.run.stage import run_stage
 from pipeline.explore.__main__ import Params as ExploreParams

@@ -12,7 +12,7 @@ Example: python -m pipeline.measure_prices
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -67,17 +67,14 @@ def read_costs(file: Path) -> pd.DataFrame:
         raise InputError(
             f"{file}: columns {', '.join(frame.columns)}; expected stock_code, from, unit_cost"
         )
-    for row, (day, cost) in enumerate(zip(frame["from"], frame["unit_cost"], strict=True), start=2):
-        try:
-            date.fromisoformat(day)
-            is_cost = Decimal(cost) >= 0
-        except (ValueError, InvalidOperation):
-            is_cost = False
-        if not is_cost:
-            raise InputError(
-                f"{file}, row {row}: from {day!r}, unit_cost {cost!r}; expected a day such as "
-                "2011-01-31 and a cost such as 1.25"
-            )
+    days = pd.to_datetime(frame["from"], format="%Y-%m-%d", errors="coerce")
+    is_bad = days.isna() | ~pd.to_numeric(frame["unit_cost"], errors="coerce").between(0, 1e12)
+    if is_bad.any():
+        _, day, cost = frame[is_bad].iloc[0]
+        raise InputError(
+            f"{file}, row {int(is_bad.argmax()) + 2}: from {day!r}, unit_cost {cost!r}; expected a "
+            "day such as 2011-01-31 and a cost such as 1.25"
+        )
     frame["stock_code"] = frame["stock_code"].str.strip().str.upper()
     twice = frame[frame.duplicated(["stock_code", "from"])]
     if len(twice):

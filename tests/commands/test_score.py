@@ -15,12 +15,12 @@ import pytest
 import yaml
 from whole_dag import TO_SEGMENTS, run_dag, write_params
 
-from pipeline.commands.score import __main__ as score_lines
-from pipeline.commands.score.__main__ import read_lines
-from pipeline.commands.score.scoring import (
+from pipeline.commands import score as score_lines
+from pipeline.commands.score import (
     COLUMNS,
     categorize_new,
     drift_from,
+    read_lines,
     those_who_bought_within,
 )
 from pipeline.core.engines.duckdb import open_duckdb
@@ -88,9 +88,7 @@ def last_segments(trained: Path) -> pd.DataFrame:
     return last.reset_index(drop=True)
 
 
-def test_the_whole_sample_gets_what_the_run_says_at_its_last_snapshot(
-    trained: Path, score: Score, tmp_path: Path
-) -> None:
+def test_the_whole_sample_gets_what_the_run_says_at_its_last_snapshot(trained, score, tmp_path):
     out = tmp_path / "scored.csv"
     code, printed, _ = score(SAMPLE, "--out", out)
     assert (code, len(printed)) == (0, 0)
@@ -113,9 +111,7 @@ def test_the_whole_sample_gets_what_the_run_says_at_its_last_snapshot(
     assert strategies["exceptions"].any()  # some have a play of their own
 
 
-def test_an_earlier_date_gets_the_segments_of_that_snapshot_and_knows_nothing_later(
-    trained: Path, score: Score
-) -> None:
+def test_an_earlier_date_gets_the_segments_of_that_snapshot_and_knows_nothing_later(trained, score):
     segments = pd.read_parquet(trained / "data/segments.parquet")
     day = sorted(segments["snapshot_date"].unique())[-3]
     run = segments[segments["snapshot_date"] == day].set_index("customer_id")["segment"]
@@ -126,9 +122,7 @@ def test_an_earlier_date_gets_the_segments_of_that_snapshot_and_knows_nothing_la
     assert scored.to_dict() == run.to_dict()
 
 
-def test_with_history_late_lines_get_what_the_whole_file_says(
-    trained: Path, score: Score, tmp_path: Path
-) -> None:
+def test_with_history_late_lines_get_what_the_whole_file_says(trained, score, tmp_path):
     late = write_csv(tmp_path / "late.csv", *lines_of(trained)[-600:])
     run = last_segments(trained).set_index("customer_id")
     _, alone, _ = score(late)
@@ -144,8 +138,8 @@ def test_with_history_late_lines_get_what_the_whole_file_says(
 
 
 def test_a_new_customer_and_a_product_never_sold_get_a_segment_and_a_category(
-    trained: Path, score: Score, tmp_path: Path
-) -> None:
+    trained, score, tmp_path
+):
     products = pd.read_parquet(trained / "data/product_categories.parquet")
     surest = products.sort_values("confidence").iloc[-1]
     lines = [
@@ -165,8 +159,8 @@ def test_a_new_customer_and_a_product_never_sold_get_a_segment_and_a_category(
 
 
 def test_what_was_taken_back_whole_leaves_a_customer_who_returned_everything(
-    score: Score, tmp_path: Path, a_code: str
-) -> None:
+    score, tmp_path, a_code
+):
     bought = f"900001,{a_code},THING,6,12/8/2011 9:00,2.5,NOBODY,France"
     back = f"C900002,{a_code},THING,-6,12/9/2011 9:00,2.5,NOBODY,France"
     only_back = f"C900003,{a_code},THING,-6,12/9/2011 9:00,2.5,STRANGER,France"
@@ -181,9 +175,7 @@ def test_what_was_taken_back_whole_leaves_a_customer_who_returned_everything(
     assert rows["frequency"].tolist() == [1]
 
 
-def test_with_history_a_return_takes_back_what_was_bought_before_the_file(
-    trained: Path, score: Score, tmp_path: Path
-) -> None:
+def test_with_history_a_return_takes_back_what_was_bought_before_the_file(trained, score, tmp_path):
     sales = pd.read_parquet(trained / "data/sales.parquet").dropna(subset="customer_id")
     bought_once = sales[~sales.duplicated(["customer_id", "stock_code"], keep=False)]
     sale = bought_once[bought_once["quantity_returned"] == 0].iloc[0]
@@ -201,9 +193,7 @@ def test_with_history_a_return_takes_back_what_was_bought_before_the_file(
     assert joined["as_of"].tolist() == ["2011-12-22"]
 
 
-def test_a_shop_of_other_customers_is_called_drift(
-    score: Score, tmp_path: Path, a_code: str
-) -> None:
+def test_a_shop_of_other_customers_is_called_drift(score, tmp_path, a_code):
     others = [
         f"9{n:05},{a_code},THING,1,12/{1 + n % 8}/2011 9:00,{n % 7 + 1},N{n // 3},France"
         for n in range(1200)
@@ -219,8 +209,8 @@ def test_a_shop_of_other_customers_is_called_drift(
 
 
 def test_a_month_of_the_same_shop_is_no_drift_for_holding_late_buyers_alone(
-    trained: Path, score: Score, tmp_path: Path
-) -> None:
+    trained, score, tmp_path
+):
     lines = lines_of(trained)
     late = [line for line in lines if re.search(r",(11/2\d|11/30|12/\d+)/2011 ", line)]
     assert 50 < len(late) < len(lines) / 3
@@ -229,7 +219,7 @@ def test_a_month_of_the_same_shop_is_no_drift_for_holding_late_buyers_alone(
     assert (code, "drift:" in messages) == (0, False)
 
 
-def test_customers_are_held_against_those_of_the_run_as_young_as_then(trained: Path) -> None:
+def test_customers_are_held_against_those_of_the_run_as_young_as_then(trained):
     customers = pd.read_parquet(trained / "data/customers.parquet")
     last = customers[customers["snapshot_date"] == customers["snapshot_date"].max()]
     last = last.assign(segment_id=np.arange(len(last)) % 3)
@@ -246,7 +236,7 @@ def test_customers_are_held_against_those_of_the_run_as_young_as_then(trained: P
     assert young.tolist() == (same[same >= 30] - 30).tolist()
 
 
-def test_a_misspelt_new_product_is_read_as_the_word_that_is_meant() -> None:
+def test_a_misspelt_new_product_is_read_as_the_word_that_is_meant():
     categories = pd.DataFrame(
         {"stock_code": [*"abcdef"], "description": ["GARDEN SPADE", "GARDEN PARTY CANDLE"] * 3}
     )
@@ -263,9 +253,7 @@ def test_a_misspelt_new_product_is_read_as_the_word_that_is_meant() -> None:
     assert dict(found.to_numpy().tolist()) == {"x": "garden", "y": "lights", "z": "garden"}
 
 
-def test_a_cell_that_a_spreadsheet_would_execute_is_guarded(
-    score: Score, tmp_path: Path, a_code: str
-) -> None:
+def test_a_cell_that_a_spreadsheet_would_execute_is_guarded(score, tmp_path, a_code):
     line = f'900001,{a_code},THING,6,12/8/2011 9:00,2.5,"=HYPERLINK(""x"")",France'
     out = tmp_path / "scored.csv"
     score(write_csv(tmp_path / "bad.csv", line), "--out", out)
@@ -293,8 +281,8 @@ UNREADABLE = "900001,1,THING,six,12/8/2011 9:00,2.5,NOBODY,France"
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_1_and_nothing_is_written(
-    score: Score, tmp_path: Path, lines: list[str] | None, arguments: list[str], message: str
-) -> None:
+    score, tmp_path, lines, arguments, message
+):
     file = [] if lines is None else [write_csv(tmp_path / "x.csv", *lines)]
     out = tmp_path / "out.csv"
     code, rows, messages = score(*file, *arguments, "--out", out)
@@ -305,9 +293,7 @@ def test_a_mistake_is_one_message_and_exit_code_1_and_nothing_is_written(
     assert not out.exists()
 
 
-def test_lines_that_cannot_be_read_are_left_out_and_told_where_that_is_asked_for(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_lines_that_cannot_be_read_are_left_out_and_told_where_that_is_asked_for(tmp_path, caplog):
     file = write_csv(tmp_path / "x.csv", TO_NOBODY, UNREADABLE)
     reading = Reading(path=file, layout="online_retail", on_bad_rows="quarantine")
     log = logging.getLogger("score")
@@ -320,9 +306,7 @@ def test_lines_that_cannot_be_read_are_left_out_and_told_where_that_is_asked_for
     ]
 
 
-def test_a_file_that_is_written_otherwise_is_read_as_is_said(
-    trained: Path, score: Score, tmp_path: Path
-) -> None:
+def test_a_file_that_is_written_otherwise_is_read_as_is_said(trained, score, tmp_path):
     plain = [line for line in lines_of(trained) if line.count(",") == 7 and '"' not in line][:200]
     file = write_csv(tmp_path / "plain.csv", *plain)
     said = [line.replace(".", "_").replace(",", ";").replace("_", ",") for line in plain]
@@ -334,8 +318,8 @@ def test_a_file_that_is_written_otherwise_is_read_as_is_said(
 
 
 def test_without_a_trained_run_or_with_parts_of_two_the_message_says_what_makes_one(
-    tmp_path: Path, trained: Path, score: Score, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, trained, score, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes((trained / "params.yaml").read_bytes())
     code, _, messages = score(trained / SAMPLE)

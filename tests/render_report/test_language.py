@@ -81,6 +81,22 @@ def test_advice_does_not_name_a_season_that_is_far_nor_a_rest_that_is_near() -> 
     assert text.startswith("They order and spend about as much as other customers")
 
 
+@pytest.mark.parametrize(
+    ("share", "only", "said"),
+    [(0.95, False, "No discount: 95% of their"), (0.1, True, "so write when there is one"),
+     (0.5, False, ""), (None, False, "")],
+)  # fmt: skip
+def test_a_discount_is_refused_or_advised_by_how_the_customer_buys(share, only, said) -> None:
+    writer = Writer(read_language("en"), "£")
+    customer = dict.fromkeys(("offer_category_title", "next_category_title", "expected_spend"))
+    customer |= {"play": "loyal", "recency_days": 9, "frequency": 3, "monetary": 90}
+    plain = writer.customer_action(customer)
+    told = writer.customer_action(
+        customer | {"full_price_share": share, "buys_on_promotion": only}
+    ).removeprefix(plain)
+    assert (said in told, bool(told)) == (True, bool(said))
+
+
 def test_a_segment_of_a_later_name_has_its_own_words_and_the_rest_of_its_play() -> None:
     language = read_language("en")
     near, first = language.play("champions", "near champions"), language.play("champions")

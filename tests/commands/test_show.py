@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from pipeline.commands.digest import AlertParams, Run, alerts
+from pipeline.commands.show import AlertParams, Run, alerts
 
 RULES = AlertParams(**yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["alerts"])
 SNAPSHOTS = [d.date() for d in pd.date_range("2021-01-31", "2023-06-30", freq="ME")]

@@ -1,1 +1,0 @@
-"""New order lines, customers' segments by the model of the last run."""
