@@ -85,18 +85,6 @@ class Cost:
     peak_gb: float
 
 
-@dataclass(frozen=True)
-class Row:
-    """One stage on one number of lines, beside its rival."""
-
-    stage: str
-    millions: float
-    cost: Cost
-    rival: str = ""
-    least: Cost | None = None
-    goal: float | None = None
-
-
 def main() -> None:
     """Measure the sizes that are named, or all; print the table, and keep it."""
     sizes = [float(word) for word in sys.argv[1:]] or list(SIZES)
@@ -105,7 +93,7 @@ def main() -> None:
     run = {
         "date": f"{datetime.now(UTC):%-d %B %Y}",
         "machine": before,
-        "rows": [asdict(row) for row in rows],
+        "rows": rows,
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
@@ -124,21 +112,19 @@ def machine() -> str:
     )
 
 
-def measure(millions: float) -> Iterator[Row]:
-    """Yield the cost of each stage and of its rival on so many million lines."""
+def measure(millions: float) -> Iterator[dict[str, Any]]:
+    """Yield the cost of each stage on so many million lines, beside that of its rival."""
     with tempfile.TemporaryDirectory(prefix="lines-", dir=os.environ.get("PIPELINE_SPILL")) as at:
         shop = Path(at)
         prepare(shop, round(millions * 1_000_000))
         run_stage(shop, "make_sample")
         for stage, rival in RIVALS.items():
             cost = median_of(partial(run_stage, shop, stage))
-            row = Row(stage, millions, cost)
-            if rival:
-                what, query, goal = rival
-                least = median_of(partial(run_rival, shop, query))
-                row = Row(stage, millions, cost, what, least, goal)
+            row: dict[str, Any] = {"stage": stage, "millions": millions, "cost": asdict(cost)}
+            what, query, goal = rival or ("", "", None)
+            least = asdict(median_of(partial(run_rival, shop, query))) if query else None
             print(f"{millions:g} million lines, {stage}: {cost.seconds:.1f} s", file=sys.stderr)
-            yield row
+            yield row | {"rival": what, "least": least, "goal": goal}
 
 
 def prepare(shop: Path, lines: int) -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import narwhals as nw
+import pandas as pd
 
 Lines = nw.LazyFrame[Any]
 
 
 def month_ends(first: date, last: date) -> tuple[date, ...]:
     """The last days of the months from `first`'s on, as far as they come before `last`."""
-    ends = []
-    year, month = first.year, first.month
-    while (end := date(year, month, calendar.monthrange(year, month)[1])) < last:
-        ends.append(end)
-        following = end + timedelta(days=1)
-        year, month = following.year, following.month
-    return tuple(ends)
+    ends = pd.date_range(first, last, freq="ME", inclusive="left")
+    return tuple(end.date() for end in ends)
 
 
 def period_of(day: nw.Expr, ends: Sequence[date], first: int = 0) -> nw.Expr:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -109,24 +109,19 @@ def concentration_rows(customers: pd.DataFrame, percents: Sequence[int]) -> pd.D
 
 def cohort_rows(activity: pd.DataFrame, last_month: int) -> pd.DataFrame:
     """Return every cohort's months up to the last, with zeros where nobody came."""
-    return pd.DataFrame(list(_cohort_rows(activity, last_month)))
-
-
-def _cohort_rows(activity: pd.DataFrame, last_month: int) -> Iterator[dict[str, object]]:
-    found = activity.set_index(["cohort", "months_since"])
-    empty = pd.Series(0, index=found.columns)
-    for cohort in sorted(set(activity["cohort"])):
-        size = int(found.loc[(cohort, 0), "customers"])
-        for since in range(int(last_month) - int(cohort) + 1):
-            row = found.loc[(cohort, since)] if (cohort, since) in found.index else empty
-            yield {
-                "cohort": int(cohort),
-                "since": since,
-                "bucket": month_name(cohort),
-                "sub_bucket": f"{since:02d}",
-                "share": ratio(int(row["customers"]), size),
-                **{c: int(row[c]) for c in found.columns},
-            }
+    cohorts = sorted(int(cohort) for cohort in set(activity["cohort"]))
+    if not cohorts:
+        return activity
+    places = [(c, since) for c in cohorts for since in range(last_month - c + 1)]
+    index = pd.MultiIndex.from_tuples(places, names=["cohort", "since"])
+    found = activity.rename(columns={"months_since": "since"}).set_index(["cohort", "since"])
+    rows = found.reindex(index, fill_value=0).reset_index()
+    size = rows.groupby("cohort")["customers"].transform("first")
+    return rows.assign(
+        bucket=rows["cohort"].map(month_name),
+        sub_bucket=rows["since"].map("{:02d}".format),
+        share=rows["customers"] / size,
+    )
 
 
 def retention(cohorts: pd.DataFrame, since: int, whole: set[int]) -> float | None:

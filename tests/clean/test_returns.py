@@ -132,23 +132,6 @@ def test_lines_up_to_a_moment_give_the_returns_up_to_it(lines, day):
     assert netted(known) == {key: units for key, units in whole.items() if minute_of[key[1]] <= day}
 
 
-@often
-@given(lines=some_lines, chance=st.randoms(use_true_random=False))
-def test_another_order_of_the_lines_changes_nothing_but_their_numbers(lines, chance):
-    shuffled = lines.copy()
-    chance.shuffle(shuffled)
-
-    def by_content(given_lines: list[Line]) -> Counter[tuple[Any, ...]]:
-        content = {line.line_id: line._replace(line_id=0) for line in numbered(given_lines)}
-        back: Counter[tuple[Any, ...]] = Counter()
-        for (line_id, return_line_id), units in netted(given_lines).items():
-            back[content[line_id], line_id] += units
-            back[content[return_line_id], return_line_id] += units
-        return Counter((line, units) for (line, _), units in back.items())
-
-    assert by_content(shuffled) == by_content(lines)
-
-
 def test_one_customer_and_product_may_have_many_returns():
     units = [3, 3, -4] * 20_000 + [-3] * 10_000
     lines = numbered([Line(minute, number) for minute, number in enumerate(units)])
