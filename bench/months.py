@@ -1,4 +1,4 @@
-"""What months raise an alert: 24 in which nothing was planted, and one with each of four faults.
+"""What months raise an alert: 52 in which nothing was planted, and one with each of four faults.
 
 Made-up shops of the sample's generator go through the stages; each month end is judged by the
 rules of params.yaml against the one before. Faults are planted in the lines.
@@ -22,7 +22,7 @@ from pipeline.core.engines.base import open_engine
 from pipeline.core.run.params import ShopParams, load_params
 from pipeline.make_sample.__main__ import write_sample
 
-SHOPS, LINES = (11, 12), 60_000
+SHOPS, LINES = (11, 12, 13, 14), 60_000
 KEPT = ("1", "4", "7")
 Plant = Callable[[pd.DataFrame, pd.Series], pd.DataFrame]  # lines and when they were sold
 NOVEMBER, FAULTY = pd.Timestamp("2011-11-01"), date(2011, 11, 30)
@@ -54,7 +54,9 @@ def main() -> None:
         told = judged(seed, lambda lines, _: lines)
         months += len(told)
         found += [f"{day}: {alert}" for day, each in told.items() for alert in each]
-    print(f"   {len(found)} alerts in {months} quiet months (at most 1)", *found, sep="\n      ")
+    print(
+        f"   {len(found)} alerts in {months} quiet months (at most 1 in 24)", *found, sep="\n      "
+    )
     for fault, plant in FAULTS.items():
         print(f"   {fault}:", *judged(SHOPS[0], plant)[FAULTY], sep="\n      ")
 

@@ -15,7 +15,7 @@ from whole_dag import TO_SEGMENTS, run_dag, write_params
 from pipeline.commands import forget
 from pipeline.core.run.errors import InputError
 from pipeline.make_sample.__main__ import write_sample
-from pipeline.read_campaigns.plans import Campaign, read_campaign
+from pipeline.read_campaigns.plans import read_campaign
 
 PLAN = """
 name: spring
@@ -41,10 +41,6 @@ list_sha256: ''
 def forgotten(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", ["forget", *arguments])
     forget.main()
-
-
-def campaign() -> Campaign:
-    return read_campaign("spring")
 
 
 def test_a_forgotten_customer_is_nowhere_in_workspace_and_cache(tmp_path, monkeypatch, capsys):
@@ -89,8 +85,9 @@ def test_a_forgotten_customer_is_nowhere_in_workspace_and_cache(tmp_path, monkey
             data = file.read_bytes()
             texts = str(pq.read_table(file).to_pylist()).encode() if data[:4] == b"PAR1" else data
             assert customer.encode() not in texts, file
-    assert campaign().is_list_as_drawn
-    assert campaign().members["customer_id"].tolist() == ["x"]
+    campaign = read_campaign("spring")
+    assert campaign.is_list_as_drawn
+    assert campaign.members["customer_id"].tolist() == ["x"]
     assert not Path("exports/spring/meta.csv").exists()
 
 
