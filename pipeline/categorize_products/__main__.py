@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.categorize_products.copurchase import pair_weights, read_baskets
 from pipeline.categorize_products.fit import Settings, fit_categories, text_model
-from pipeline.categorize_products.measure import measure
 from pipeline.categorize_products.overrides import read_overrides
 from pipeline.categorize_products.products import read_products
+from pipeline.categorize_products.quality import measure
 from pipeline.categorize_products.rows import categorized_products, category_facts, review_list
 from pipeline.categorize_products.taxonomy import find_taxonomy, read_taxonomy
 from pipeline.core.engines.duckdb import open_duckdb
