@@ -56,6 +56,11 @@ SHAPES: dict[str, tuple[float, tuple[int, int], float, float, float, int, float,
     "after a summer": (1.05, (9, 10), 0.1, 0.0, 0.7, 7, 4, 0.4, 900),
     "before a summer": (3.0, (5, 31), 0.2, 0.05, 0.7, 7, 3, 0.4, 500),
 }
+GROUPS = tuple(
+    f"{recency} days, {orders} orders"
+    for recency in ("0-59", "60-179", "180+")
+    for orders in ("0-1", "2-4", "5+")
+)
 YOUNG = (200, 290)  # days after which two shapes' files are cut, so that no season is known
 
 
@@ -121,9 +126,8 @@ def covered(case: str, purchases: Purchases, day: int) -> Iterator[Row]:
         if day + days > int(purchases.day.max()) + 7:
             continue
         orders, spend = purchases.later(known, days)
-        for what, members in [("shop", group >= 0)] + [
-            ("group", group == number) for number in np.unique(group)
-        ]:
+        groups = [(GROUPS[number], group == number) for number in np.unique(group)]
+        for what, members in [("shop", group >= 0), *groups]:
             if members.sum() < 10:
                 continue
             row: Row = {"case": case, "of": what, "days": days, "weight": 1}
@@ -132,6 +136,8 @@ def covered(case: str, purchases: Purchases, day: int) -> Iterator[Row]:
                 row[f"{part:.0%}"] = low <= spend[members].sum() <= high
                 row[f"width {part:.0%}"] = (high - low) / horizon.spend[members].sum()
             yield row
+            if what != "shop":
+                yield {**row, "of": "all groups"}
         for what, ends, actual in (
             ("customers' spend", horizon.spend_interval, spend),
             ("customers' orders", horizon.orders_interval, orders),
@@ -207,7 +213,7 @@ def samples() -> Iterator[tuple[str, Purchases, int]]:
         yield f"seed {seed}", Purchases.of(pd.concat([known, after], ignore_index=True)), end
 
 
-def simulated(seeds: range = range(3)) -> Iterator[tuple[str, Purchases, int]]:
+def simulated(seeds: range = range(20, 23)) -> Iterator[tuple[str, Purchases, int]]:
     """Shops of every shape on their last day."""
     for shape in SHAPES:
         for seed in seeds:

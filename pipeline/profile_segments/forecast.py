@@ -8,7 +8,7 @@ docs/method/forecast.md tells what was tried.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,13 +41,15 @@ LEAST_SHARE = 1e-3  # of the mean, below which no expectation goes
 SETTLING_DAYS = 60  # added to the age: a rate over a few days is no rate
 KNOWN_SHARE = 0.7  # of later spend from customers already known, where no past tells it
 # How far forecasts of a shop's sum were off on simulated shops, as the deviation of a logarithm:
-# with a season known and unknown, and how many independent days of the shop's own weigh as much.
-ERROR = {True: 0.14, False: 0.6}
-ERROR_OF_YEAR = {True: 0.16, False: 0.6}
-ERROR_WEIGHT = {True: 12.0, False: 4.0}
-# How far a group moves apart from the shop, likewise: little where all its members order, more
-# where hardly any does.
-GROUP_ERROR = 0.1, 0.4
+# by how often the season was seen (not, once, more often), and how many independent days of the
+# shop's own weigh as much.
+ERROR = (0.6, 0.24, 0.15)
+ERROR_OF_YEAR = (0.6, 0.2, 0.15)
+ERROR_WEIGHT = (4.0, 12.0, 12.0)
+# How far a group moves apart from the shop, likewise: little where its members order, more where
+# hardly any does (the share that is idle, to the power of 4).
+GROUP_ERROR = 0.1, 0.6
+SCATTER = 0.5  # of the past's scatter, which holds errors that the correction has taken away
 ORDERS_SCATTER = 2.0  # variance of a group's orders by their expectation: they come in bursts
 ALIKE = 300  # customers of the past by whom the interval of one customer is found
 TAILS = 12  # degrees of freedom of the t distribution of the shop's error
@@ -138,11 +140,11 @@ class Forecast:
         mine, whole = each[members], float(each.sum())
         total = float(mine.sum())
         linear, square = self.scatter if what == "spend" else (ORDERS_SCATTER, self.scatter[1])
-        own = (linear * total + square * float((mine**2).sum())) / total**2
+        own = SCATTER * (linear * total + square * float((mine**2).sum())) / total**2
         if sigma != 0:
             least, most = GROUP_ERROR
             idle = 1 - float(self.near.active[members].mean())
-            own += (1 - total / whole) * (least + most * idle**2) ** 2
+            own += (1 - total / whole) * (least + most * idle**4) ** 2
         return product_interval(total, share, horizon.sigma if sigma is None else sigma, own)
 
 
@@ -170,8 +172,8 @@ def forecast(purchases: Purchases, day: int, horizon: int) -> Forecast:
     alike = Alike.of(origins, correct)
     errors = [float(np.log(max(o.spend.sum(), unit) / o.base.spend.sum())) for o in origins]
 
-    def horizon_of(days: int, base: Base, priors: Mapping[bool, float]) -> Horizon:
-        sigma = error_of(errors, known.knows_season, priors[known.knows_season])
+    def horizon_of(days: int, base: Base, priors: Sequence[float]) -> Horizon:
+        sigma = error_of(errors, priors[known.seasons], ERROR_WEIGHT[known.seasons])
         spend, orders = base.spend * apart * factor, base.orders * factor
         low, high = np.exp(sigma * t.ppf([(1 - INNER) / 2, (1 + INNER) / 2], TAILS))
         none = 1 - np.clip(base.active, 0.0, 1 - 1e-12)  # the chance of no order
@@ -295,12 +297,12 @@ def known_share(known: Known, origins: Sequence[Origin], horizon: int) -> float:
     return float(np.mean(shares)) if shares else KNOWN_SHARE
 
 
-def error_of(errors: Sequence[float], knows_season: bool, prior: float) -> float:
+def error_of(errors: Sequence[float], prior: float, weight: float) -> float:
     """The deviation of the logarithm of the sum, from simulated shops and the shop's own past.
 
     Horizons that overlap count as a third of a day each.
     """
-    weight, own = ERROR_WEIGHT[knows_season], len(errors) / 3
+    own = len(errors) / 3
     squares = float(np.mean(np.square(errors))) if errors else 0.0
     return float(np.sqrt((weight * prior**2 + own * squares) / (weight + own)))
 

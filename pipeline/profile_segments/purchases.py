@@ -17,6 +17,7 @@ Whole = NDArray[np.int64]
 YEAR = 365
 WEEKS = 364  # a year of whole weeks: the same weekdays stand beside each other
 WHOLE_YEAR = 350  # days of a file from which its season is known, but for a few days
+SEEN_AGAIN = 450  # days from which a season was seen again for a quarter
 SMOOTHED = 31  # days over which the season's daily figures are averaged
 LEAST_PACE = 0.05  # of the season's clock: no day stands still
 OVERLAP = 7  # days more than a year below which growth is not measured
@@ -153,9 +154,14 @@ class Known:
         return log * span / (span + GROWTH_PRIOR)
 
     @property
+    def seasons(self) -> int:
+        """How often the file has seen the season: 0, 1, or 2 for more than once in a part."""
+        return int(np.searchsorted((WHOLE_YEAR, SEEN_AGAIN), self.at - self.first + 1, "right"))
+
+    @property
     def knows_season(self) -> bool:
         """The file has a whole year until this day."""
-        return self.at - self.first + 1 >= WHOLE_YEAR
+        return self.seasons > 0
 
     @cached_property
     def clock(self) -> Clock:
