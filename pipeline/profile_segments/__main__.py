@@ -85,7 +85,7 @@ from pipeline.profile_segments.profiles import (
     segment_features,
 )
 from pipeline.profile_segments.rules_in_words import Rule, fidelity, judged_rules, learn_rules
-from pipeline.profile_segments.strategy import strategy_rows
+from pipeline.profile_segments.strategy import shop_test, strategy_rows
 
 FORECAST_COLUMNS = ("buying_probability", "expected_", "next_order_")
 
@@ -156,6 +156,12 @@ def main() -> None:
             horizon_days=horizon_days,
             currency=currency,
         )
+        together = metrics["shop_test"]
+        if together["is_proposed"]:
+            log.info(
+                "no segment can be tested alone; half of each left out shows the lift with %.0f%%",
+                100 * together["power"],
+            )
         for table, rows in {**tables, SHOP_PERIODS: periods}.items():
             write_table(table, rows)
         for name, plot in plots(tables).items():
@@ -242,6 +248,7 @@ def describe(
         "rules": rule_figures(shop, rules),
         "next_category": next_category_figures(shop, horizon_days),
         "next_products": offer_check,
+        "shop_test": shop_test(strategies, params.power.alpha),
         "forecast": {"currency": currency, "horizon_days": horizon_days, **forecast.figures},
         "segments": segment_figures(facts),
     }

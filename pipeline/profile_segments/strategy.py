@@ -123,6 +123,30 @@ def strategy_rows(
     )
 
 
+def shop_test(strategies: pd.DataFrame, alpha: float) -> dict[str, Any]:
+    """Return one test of all segments together, where none can be tested alone, with its power.
+
+    Half of every segment is left out; what is compared is the share that buys, whose variance is
+    that within the segments.
+    """
+    rows = strategies[strategies["baseline_rate"].notna() & (strategies["customers"] >= LEAST_TEST)]
+    if rows.empty or strategies["is_testable"].any():
+        return {"is_proposed": False}
+    names = ("customers", "baseline_rate", "target_rate")
+    size, base, target = (rows[name].to_numpy(dtype=float) for name in names)
+    weight, left = size / size.sum(), size // 2
+    variance = base * (1 - base) / left + target * (1 - target) / (size - left)
+    rise, error = float(weight @ (target - base)), math.sqrt(float(weight**2 @ variance))
+    return {
+        "is_proposed": True,
+        "customers": int(size.sum()),
+        "holdout_customers": int(left.sum()),
+        "baseline_rate": float(weight @ base),
+        "target_rate": float(weight @ target),
+        "power": chance_to_see(rise, error, alpha),
+    }
+
+
 def plan_test(customers: int, base: float, lift: float, alpha: float, power: float) -> Test:
     """Return the smallest hold-out group that shows a relative `lift` of the share that buys.
 

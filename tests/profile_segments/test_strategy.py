@@ -13,6 +13,7 @@ from pipeline.profile_segments.strategy import (
     plan_spend_test,
     plan_test,
     power_of,
+    shop_test,
     strategy_rows,
 )
 
@@ -77,6 +78,23 @@ def test_those_to_leave_alone_and_those_nothing_is_known_of_are_no_decision():
     assert found["decision"].isna().all()
     assert found["compares"].isna().all()
     assert not found["is_testable"].any()
+
+
+def test_segments_too_small_to_be_tested_alone_are_tested_together_as_promised():
+    small = [("at_risk", f"s{n}", 120, rate, 10.0) for n, rate in enumerate((0.2, 0.4, 0.6, 0.3))]
+    found = shop_test(planned(facts(*small)), 0.05)
+    assert (found["customers"], found["holdout_customers"]) == (480, 240)
+    assert (found["baseline_rate"], found["target_rate"]) == pytest.approx((0.375, 0.45))
+    rng = np.random.default_rng(4)
+    sides = [
+        np.array([rng.binomial(60, rate * lift, 4000) for _, _, _, rate, _ in small]) / 60
+        for lift in (1, 1.2)
+    ]
+    error = np.sqrt(sum((side * (1 - side) / 60).sum(axis=0) for side in sides)) / 4
+    seen = (sides[1] - sides[0]).mean(axis=0) / error > 1.96
+    assert seen.mean() == pytest.approx(found["power"], abs=0.03)
+    large = planned(facts(("at_risk", "at risk", 9000, 0.4, 10.0)))
+    assert shop_test(large, 0.05) == {"is_proposed": False}
 
 
 def test_the_hold_out_group_is_the_smallest_that_suffices():
