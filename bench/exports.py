@@ -29,7 +29,8 @@ from pipeline.core.engines.duckdb import open_duckdb
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import parse_params
 from pipeline.core.run.scratch import scratch_folder
-from pipeline.ingest.canonical_lines import Reading, layout_of, open_params_source, write_lines
+from pipeline.ingest.canonical_lines import read_lines
+from pipeline.ingest.layouts import Reading
 
 CASES = Path(__file__).parents[2] / "shared" / "cases"
 PRODUCTS = (("MUG", "Red mug", 1000), ("BAG", "Lunch bag", 2050), ("CRD", "Card", 333))
@@ -472,10 +473,8 @@ def read_paid(path: Path, layout: str, **settings: Any) -> dict[str, Paid]:
     reading = parse_params("source", Reading, {"path": path, "layout": layout, **settings})
     codes = parse_params("clean", NotGoods, {**CODES, "repeats": repeats})
     with open_duckdb() as engine, scratch_folder() as scratch:
-        chosen = layout_of(reading)
-        source = open_params_source(engine.database, reading, chosen, scratch)
         lines = scratch / "lines.parquet"
-        write_lines(engine.database, source, lines, scratch, reading)
+        read_lines(engine.database, reading, lines, scratch)
         rows = nw.from_native(engine.database.read_parquet(str(lines)))
         placed = engine.keep(place_lines(rows, codes, engine.keep))
         sales = net_sales(placed, returned_units(engine, placed))

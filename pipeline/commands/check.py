@@ -37,14 +37,17 @@ from pipeline.core.run.params import PARAMS_FILE, load_params, parse_params
 from pipeline.core.run.scratch import scratch_folder
 from pipeline.core.run.stage import command_parser, run_command
 from pipeline.core.run.yaml_text import dump_yaml, load_yaml
-from pipeline.ingest.canonical_lines import (
+from pipeline.ingest.canonical_lines import read_lines
+from pipeline.ingest.layouts import (
+    CANONICAL,
+    FIELDS,
+    GENERIC,
+    USUAL,
+    Layout,
     Reading,
-    layout_of,
-    open_params_source,
+    load_layouts,
     setting,
-    write_lines,
 )
-from pipeline.ingest.layouts import CANONICAL, FIELDS, GENERIC, USUAL, Layout, load_layouts
 from pipeline.ingest.parsing import SHOWN, BadRow, Source, count_rows
 
 UNSET: Mapping[str, Any] = {
@@ -249,11 +252,9 @@ def _read(
     tried: Mapping[str, Any] = MappingProxyType({}),
 ) -> Looked:
     params = parse_params("source", Reading, {**values, **tried})
-    layout = layout_of(params)
-    source = open_params_source(engine.database, params, layout, folder)
     lines = folder / "lines.parquet"
-    source, bad = write_lines(engine.database, source, lines, folder, params)
-    return Looked(params, layout, source, bad, lines, tried)
+    source, bad = read_lines(engine.database, params, lines, folder)
+    return Looked(params, source.layout, source, bad, lines, tried)
 
 
 def findings(engine: DuckDBEngine, looked: Looked, own: Mapping[str, Any]) -> Findings:

@@ -35,7 +35,7 @@ from pipeline.core.run.params import load_params
 from pipeline.core.run.stage import command_parser, progress, run_command
 from pipeline.core.text import words
 from pipeline.ingest.__main__ import Params as SourceParams
-from pipeline.ingest.canonical_lines import layout_of
+from pipeline.ingest.layouts import layout_of
 from pipeline.read_campaigns.plans import CAMPAIGNS_FOLDER, plan_file, read_campaign, write_plan
 
 OUTPUTS = tuple(map(Path, ("data", "reports", "metrics")))

@@ -62,13 +62,8 @@ from pipeline.core.tables.contract import read_table
 from pipeline.core.tables.ingest import INVOICE_LINES
 from pipeline.core.text.spreadsheet import safe_csv
 from pipeline.core.text.words import SPACE
-from pipeline.ingest.canonical_lines import (
-    Reading,
-    layout_of,
-    open_params_source,
-    setting,
-    write_lines,
-)
+from pipeline.ingest.canonical_lines import read_lines
+from pipeline.ingest.layouts import Reading, setting
 from pipeline.ingest.parsing import SHOWN
 from pipeline.profile_segments.drift import DRIFTED, SEGMENT_SHARES, group_drift, value_drift
 from pipeline.profile_segments.facts import REST, category_titles, next_categories, out_of_season
@@ -151,7 +146,7 @@ def score_file(arguments: argparse.Namespace) -> None:
         threadpool_limits(1),
     ):
         trained, categories = read_trained()
-        lines = read_lines(engine, reading, scratch, log)
+        lines = canonical(engine, reading, scratch, log)
         not_goods = load_params("clean", NotGoods)
         net = net_lines(engine, lines, not_goods, with_history=arguments.with_history)
         as_of = arguments.as_of or net.last_sale + timedelta(days=1)
@@ -204,13 +199,11 @@ def read_trained() -> tuple[Trained, pd.DataFrame]:
     return trained, categories
 
 
-def read_lines(engine: DuckDBEngine, reading: Reading, scratch: Path, log: logging.Logger) -> Lines:
+def canonical(engine: DuckDBEngine, reading: Reading, scratch: Path, log: logging.Logger) -> Lines:
     """The file's canonical lines, as ingest would read them."""
-    layout = layout_of(reading)
-    log.info("reading %s as %s", reading.path, layout.title)
-    source = open_params_source(engine.database, reading, layout, scratch)
+    log.info("reading %s as %s", reading.path, reading.layout)
     table = replace(INVOICE_LINES, path=scratch / INVOICE_LINES.path.name)
-    _, bad = write_lines(engine.database, source, table.path, scratch, reading)
+    _, bad = read_lines(engine.database, reading, table.path, scratch)
     for row in bad[:SHOWN]:
         log.warning("left out: %s", row)
     if bad:

@@ -5,7 +5,6 @@ Writes  data/invoice_lines.parquet, data/quarantined_lines.parquet, metrics/inge
 
 Example: python -m pipeline.ingest
 """
-# ruff: noqa: S608 - the SQL is made of layouts and quoted names, never of what cells hold
 
 from __future__ import annotations
 
@@ -26,18 +25,9 @@ from pipeline.core.run.scratch import scratch_folder
 from pipeline.core.run.stage import run_stage, stage
 from pipeline.core.tables.contract import ROW_GROUP, check
 from pipeline.core.tables.ingest import INVOICE_LINES, QUARANTINED_LINES
-from pipeline.ingest.canonical_lines import (
-    Reading,
-    layout_of,
-    open_params_source,
-    write_lines,
-)
-from pipeline.ingest.parsing import (
-    SHOWN,
-    BadRow,
-    Source,
-    count_rows,
-)
+from pipeline.ingest.canonical_lines import read_lines
+from pipeline.ingest.layouts import Reading
+from pipeline.ingest.parsing import SHOWN, BadRow, Source, count_rows
 
 
 class Params(Reading):
@@ -47,12 +37,10 @@ class Params(Reading):
 def main() -> None:
     """Read the source into invoice_lines; what cannot be read is an error or set apart."""
     params = load_params("source", Params)
-    layout = layout_of(params)
     with stage("ingest") as log, open_duckdb() as engine, scratch_folder() as scratch:
-        log.info("reading %s as %s", params.path, layout.title)
-        source = open_params_source(engine.database, params, layout, scratch)
+        log.info("reading %s as %s", params.path, params.layout)
         with whole_file(INVOICE_LINES.path) as lines, whole_file(QUARANTINED_LINES.path) as rest:
-            source, bad = write_lines(engine.database, source, lines, scratch, params)
+            source, bad = read_lines(engine.database, params, lines, scratch)
             write_quarantine(bad, rest)
             check(INVOICE_LINES, lines, full=False)  # a scan of the key would cost as much again
             check(QUARANTINED_LINES, rest)
@@ -73,16 +61,9 @@ def main() -> None:
 
 def write_quarantine(bad: list[BadRow], target: Path) -> None:
     """Write the rows set apart, none too, as quarantined_lines."""
-    ordered = sorted(bad, key=lambda row: (row.file, row.row))
     rows = [
-        {
-            "file": row.file,
-            "row": row.row,
-            "line_id": row.line_id,
-            "problem": f"{row.column}: {row.problem}",
-            "line": row.line,
-        }
-        for row in ordered
+        {**vars(row), "problem": f"{row.column}: {row.problem}"}
+        for row in sorted(bad, key=lambda row: (row.file, row.row))
     ]
     table = pa.Table.from_pylist(rows, schema=QUARANTINED_LINES.schema)
     pq.write_table(table, target, compression="zstd", row_group_size=ROW_GROUP)
@@ -92,27 +73,23 @@ def measure(
     database: duckdb.DuckDBPyConnection, source: Source, lines: Path, bad: list[BadRow]
 ) -> dict[str, Any]:
     """What was read, in figures worth comparing between two deliveries of data."""
-    file = str(lines).replace("'", "''")
-    found = database.execute(
-        "select count(*), count(*) - count(customer_id), count(*) - count(description), "
-        "count(*) filter (quantity < 0), count(*) filter (unit_price <= 0), "
-        "count(distinct customer_id), count(distinct stock_code), count(distinct country), "
-        "coalesce(cast(min(sold_at) as varchar), ''), coalesce(cast(max(sold_at) as varchar), '') "
-        f"from read_parquet('{file}')"
-    ).fetchall()[0]
-    names = (
-        "lines_kept",
-        "lines_without_customer",
-        "lines_without_description",
-        "lines_of_negative_quantity",
-        "lines_without_price",
-        "customers",
-        "products",
-        "countries",
-        "first_sold_at",
-        "last_sold_at",
+    found = (
+        database.read_parquet(str(lines))
+        .aggregate(
+            "count(*) as lines_kept, "
+            "count(*) - count(customer_id) as lines_without_customer, "
+            "count(*) - count(description) as lines_without_description, "
+            "count(*) filter (quantity < 0) as lines_of_negative_quantity, "
+            "count(*) filter (unit_price <= 0) as lines_without_price, "
+            "count(distinct customer_id) as customers, "
+            "count(distinct stock_code) as products, "
+            "count(distinct country) as countries, "
+            "coalesce(cast(min(sold_at) as varchar), '') as first_sold_at, "
+            "coalesce(cast(max(sold_at) as varchar), '') as last_sold_at"
+        )
+        .to_arrow_table()
     )
-    figures = dict(zip(names, found, strict=True))
+    figures: dict[str, Any] = found.to_pylist()[0]
     counts = count_rows(database, source, figures["lines_kept"], bad)
     plain = dict.fromkeys(("customer_ids", "persons"), figures["customers"])
     return {**counts, **{k: counts.get(k, v) for k, v in plain.items()}, **figures}

@@ -4,23 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 
 from pipeline.core.run.errors import InputError
-from pipeline.core.run.params import StageParams
-from pipeline.core.run.yaml_text import YAMLError, load_yaml
 from pipeline.core.tables.contract import ROW_GROUP, write_batches
 from pipeline.core.tables.ingest import INVOICE_LINES, QUARANTINED_LINES
-from pipeline.ingest.layouts import Layout, load_layouts, named_layout
-from pipeline.ingest.orders import Rules
+from pipeline.ingest.layouts import Reading
 from pipeline.ingest.parsing import (
     REQUIRED,
     SHOWN,
@@ -41,119 +36,31 @@ QUIET_MONTHS = 6
 FEW_LINES = 0.01  # of all
 
 
-class Reading(StageParams):
-    """How a source is read: section `source` of params.yaml.
-
-    What is not said is as the layout says, so that the lines of `check` are a whole section.
-    """
-
-    path: Path
-    layout: str
-    columns: dict[str, str] = Field(default_factory=dict)
-    files: str | None = None
-    sheets: tuple[str, ...] | None = None
-    encoding: str | None = None
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    decimal: Literal[".", ","] | None = None
-    thousands: Literal[",", ".", " ", "'"] | None = None
-    date_format: str | None = None
-    overlapping: bool | Literal["orders"] | None = None
-    store_pattern: str | None = None
-    time_zone: str | None = None
-    states: dict[str, Literal["sale", "no_sale", "refunded"]] = Field(default_factory=dict)
-    currency_rates: Path | None = None
-    customer_aliases: Path | None = None
-    header: tuple[str, ...] = ()
-    days: tuple[date, date] | None = None
-
-    @property
-    def rules(self) -> Rules:
-        """What is said of orders, over what the layout knows."""
-        return Rules(self.states, self.currency_rates, self.customer_aliases)
-
-    on_bad_rows: Literal["fail", "quarantine"] = "fail"
-
-
-def setting(text: str) -> tuple[str, Any]:
-    """One KEY=VALUE of a command line, for a Reading; no value unsets the key."""
-    key, equals, value = text.partition("=")
-    if not equals or key == "path":
-        raise InputError(f"--set {text}: expected KEY=VALUE, of a key other than path")
-    if value in {"", "null"}:
-        return key, None
-    # A comma or a percent sign alone is no YAML, and a format with a colon would be a mapping.
-    if key in {"date_format", "delimiter", "decimal", "thousands", "encoding", "files"}:
-        return key, value.strip("\"'") if len(value) > 1 else value
-    try:
-        return key, load_yaml(value)
-    except YAMLError:
-        return key, value
-
-
-def layout_of(params: Reading) -> Layout:
-    """The named layout with the parameters' own columns, marks and formats over it."""
-    layout = named_layout(params.layout, load_layouts()).with_own_columns(params.columns)
-    own = {
-        "delimiter": params.delimiter,
-        "decimal": params.decimal,
-        "thousands": params.thousands,
-        "dates": (params.date_format,) if params.date_format else None,
-        "overlapping": params.overlapping,
-        "header": params.header or None,
-    }
-    layout = layout.model_copy(update={k: v for k, v in own.items() if v is not None})
-    if layout.decimal == layout.thousands:
-        raise InputError(f"source.decimal and source.thousands are both {layout.decimal!r}")
-    return layout
-
-
-def open_params_source(
-    database: duckdb.DuckDBPyConnection, params: Reading, layout: Layout, scratch: Path
-) -> Source:
-    """The source that the parameters name, fit to the layout."""
-    return open_source(
-        database,
-        params.path,
-        layout,
-        scratch,
-        files=params.files,
-        sheets=params.sheets,
-        encoding=params.encoding,
-        set_apart=params.on_bad_rows == "quarantine",
-        store_pattern=params.store_pattern,
-        time_zone=params.time_zone,
-    )
-
-
-def write_lines(
-    database: duckdb.DuckDBPyConnection,
-    source: Source,
-    target: Path,
-    scratch: Path,
-    params: Reading,
+def read_lines(
+    database: duckdb.DuckDBPyConnection, params: Reading, target: Path, scratch: Path
 ) -> tuple[Source, list[BadRow]]:
     """Write the canonical lines in one pass; look for bad rows only where a needed cell is null.
 
     Returns the source as it was read in the end, and the rows set apart.
     Raises InputError that shows the first bad rows, unless they are to be set apart.
     """
-    quarantine = params.on_bad_rows == "quarantine"
+    source = open_source(database, params, scratch)
     try:
-        source = _write_all(database, source, target, params)
+        source = _write_all(database, source, target)
     except duckdb.Error as error:
-        source = mended(source, error, scratch, set_apart=quarantine)
+        source = mended(source, error, scratch)
         try:
-            source = _write_all(database, source, target, params)
+            source = _write_all(database, source, target)
         except duckdb.Error as again:
             raise structural_error(source, again) from None
     bad = rejected_rows(database, source) if source.with_rejects else []
     if _needed_nulls(target):
-        count, shown = bad_rows(database, source, None if quarantine else SHOWN)
-        if not quarantine:
+        count, shown = bad_rows(database, source, None if source.sets_apart else SHOWN)
+        if not source.sets_apart:
             raise InputError(_bad_rows_message(count, shown))
         bad += shown
         needed = " and ".join(f"{name} is not null" for name in REQUIRED)
-        _write(database, f"select * from ({lines_sql(source)}) where {needed}", target)
+        _write(database, f"select * from ({_days_sql(source)}) where {needed}", target)
     if not params.days:
         _refuse_outlying_days(database, target, str(params.path))
     return source, bad
@@ -170,13 +77,15 @@ def _bad_rows_message(count: int, shown: list[BadRow]) -> str:
     return "\n".join(lines)
 
 
-def _write_all(
-    database: duckdb.DuckDBPyConnection, source: Source, target: Path, params: Reading
-) -> Source:
-    source = _write_settled(database, settled(database, source, params.rules), target, params)
+def _write_all(database: duckdb.DuckDBPyConnection, source: Source, target: Path) -> Source:
+    source = settled(database, source)
+    if are_numbered_by_reader(source):
+        _write(database, unnumbered_sql(source), target, number=True)
+    else:
+        _write(database, _days_sql(source), target)
     if source.facts is None and _ids_differ_by_case(database, target):
-        source = settled(database, source, params.rules, may_be_plain=False)
-        _write_settled(database, source, target, params)
+        source = settled(database, source, may_be_plain=False)
+        _write(database, _days_sql(source), target)
     return source
 
 
@@ -187,19 +96,13 @@ def _ids_differ_by_case(database: duckdb.DuckDBPyConnection, file: Path) -> bool
     return bool(ids.aggregate(counts).fetchall()[0][0])
 
 
-def _write_settled(
-    database: duckdb.DuckDBPyConnection, source: Source, target: Path, params: Reading
-) -> Source:
-    if params.days:
-        first, last = params.days
-        within = f"sold_at >= date '{first}' and sold_at < date '{last}' + 1"
-        rows = f"select * from ({lines_sql(source)}) where sold_at is null or ({within})"
-        _write(database, f"{rows} order by line_id", target)
-    elif are_numbered_by_reader(source):
-        _write(database, unnumbered_sql(source), target, number=True)
-    else:
-        _write(database, lines_sql(source), target)
-    return source
+def _days_sql(source: Source) -> str:
+    """The SQL of the lines of the days that count."""
+    if not source.params.days:
+        return lines_sql(source)
+    first, last = source.params.days
+    within = f"sold_at >= date '{first}' and sold_at < date '{last}' + 1"
+    return f"select * from ({lines_sql(source)}) where sold_at is null or ({within})"
 
 
 def _refuse_outlying_days(database: duckdb.DuckDBPyConnection, file: Path, name: str) -> None:

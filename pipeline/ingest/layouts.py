@@ -7,13 +7,15 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.core.run.errors import AmbiguousError, InputError, MisfitError
-from pipeline.core.run.yaml_text import load_yaml
+from pipeline.core.run.params import StageParams
+from pipeline.core.run.yaml_text import YAMLError, load_yaml
 
 LAYOUTS_FILE = Path(__file__).parents[1] / "settings" / "layouts.yaml"
 CANONICAL = (
@@ -174,6 +176,66 @@ def named_layout(name: str, layouts: Mapping[str, Layout]) -> Layout:
     close = difflib.get_close_matches(name, layouts, n=1, cutoff=0.4)
     hint = f"; did you mean {close[0]}?" if close else ""
     raise InputError(f"source.layout: {name!r} is no layout; there are {', '.join(layouts)}{hint}")
+
+
+class Reading(StageParams):
+    """How a source is read: section `source` of params.yaml.
+
+    What is not said is as the layout says, so that the lines of `check` are a whole section.
+    """
+
+    path: Path
+    layout: str
+    columns: dict[str, str] = Field(default_factory=dict)
+    files: str | None = None
+    sheets: tuple[str, ...] | None = None
+    encoding: str | None = None
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    date_format: str | None = None
+    overlapping: bool | Literal["orders"] | None = None
+    store_pattern: str | None = None
+    time_zone: str | None = None
+    states: dict[str, Literal["sale", "no_sale", "refunded"]] = Field(default_factory=dict)
+    currency_rates: Path | None = None
+    customer_aliases: Path | None = None
+    header: tuple[str, ...] = ()
+    days: tuple[date, date] | None = None
+    on_bad_rows: Literal["fail", "quarantine"] = "fail"
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """One KEY=VALUE of a command line, for a Reading; no value unsets the key."""
+    key, equals, value = text.partition("=")
+    if not equals or key == "path":
+        raise InputError(f"--set {text}: expected KEY=VALUE, of a key other than path")
+    if value in {"", "null"}:
+        return key, None
+    # A comma or a percent sign alone is no YAML, and a format with a colon would be a mapping.
+    if key in {"date_format", "delimiter", "decimal", "thousands", "encoding", "files"}:
+        return key, value.strip("\"'") if len(value) > 1 else value
+    try:
+        return key, load_yaml(value)
+    except YAMLError:
+        return key, value
+
+
+def layout_of(params: Reading) -> Layout:
+    """The named layout with the parameters' own columns, marks and formats over it."""
+    layout = named_layout(params.layout, load_layouts()).with_own_columns(params.columns)
+    own = {
+        "delimiter": params.delimiter,
+        "decimal": params.decimal,
+        "thousands": params.thousands,
+        "dates": (params.date_format,) if params.date_format else None,
+        "overlapping": params.overlapping,
+        "header": params.header or None,
+    }
+    layout = layout.model_copy(update={k: v for k, v in own.items() if v is not None})
+    if layout.decimal == layout.thousands:
+        raise InputError(f"source.decimal and source.thousands are both {layout.decimal!r}")
+    return layout
 
 
 def fit(name: str, header: Sequence[str], layout: Layout) -> dict[str, int]:

@@ -11,7 +11,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import duckdb
 
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables.ingest import INVOICE_LINES
-from pipeline.ingest.layouts import Layout, order_states
+from pipeline.ingest.layouts import Layout, Reading, order_states
 
 PLACEHOLDERS = (
     "0", "-", "--", "n/a", "na", "nan", "null", "none", "nil", "guest", "guests", "gast", "invité",
@@ -34,15 +34,6 @@ FEW = 60  # a column of states has few values
 NAMES = itertools.count(1)
 SOLD = "units > 0 and is_sale"
 ORDER = "partition by coalesce(shop, ''), invoice"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What params.yaml says of orders, over what the layout knows."""
-
-    states: Mapping[str, str] = field(default_factory=dict)
-    currency_rates: Path | None = None
-    customer_aliases: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -68,13 +59,13 @@ class Orders:
         database: duckdb.DuckDBPyConnection,
         layout: Layout,
         used: list[str],
-        rules: Rules,
+        params: Reading,
         shown: Mapping[str, str],
     ) -> None:
         self.database = database
         self.layout = layout
         self.used = set(used)
-        self.rules = rules
+        self.params = params
         self.shown = shown  # the header's name of a field
         self.cells = f"cells_{next(NAMES)}"
         self.figures: dict[str, int] = {}
@@ -182,7 +173,7 @@ class Orders:
     def _settle_states(self) -> None:
         known = order_states()
         known |= {_plain(k): v for k, v in self.layout.states.items()}
-        known |= {_plain(k): v for k, v in self.rules.states.items()}
+        known |= {_plain(k): v for k, v in self.params.states.items()}
         self.ask("alter table {cells} add column sale varchar")
         self.ask("update {cells} set sale = 'sale'")
         for name in ("status", "status_2"):
@@ -401,13 +392,13 @@ class Orders:
         if missing:
             code, lines, first = missing[0]
             raise InputError(
-                f"{self.rules.currency_rates}: no rate of {code} on or before {first} "
+                f"{self.params.currency_rates}: no rate of {code} on or before {first} "
                 f"({lines:,} lines); add a row {code},{str(first)[:10]},…"
             )
         return True
 
     def _read_rates(self) -> bool:
-        file = self.rules.currency_rates
+        file = self.params.currency_rates
         rows = small_table(self.database, file, "source.currency_rates") if file else []
         self.database.execute(
             "create or replace temp table rates (currency varchar, day timestamp, rate double)"
@@ -444,7 +435,7 @@ class Orders:
             f"{raw['phone']} as r_phone from {{cells}})"
         )
         self.database.execute("create or replace temp table aliases (id varchar, person varchar)")
-        aliases = self.rules.customer_aliases
+        aliases = self.params.customer_aliases
         for row in small_table(self.database, aliases, "source.customer_aliases"):
             self.database.execute(
                 f"insert into aliases select lower({clean_id('?')}), {clean_id('?')}",

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from pipeline.core.run.errors import AmbiguousError, InputError, MisfitError
 from pipeline.core.tables.contract import Column
 from pipeline.core.tables.ingest import INVOICE_LINES
-from pipeline.ingest.layouts import FIELDS, MONEY, Layout, fit
-from pipeline.ingest.orders import Facts, Orders, Rules, clean_id, lines_of, small_table
+from pipeline.ingest.layouts import FIELDS, MONEY, Layout, Reading, fit, layout_of
+from pipeline.ingest.orders import Facts, Orders, clean_id, lines_of, small_table
 from pipeline.ingest.sources import (
     Part,
     dialect,
@@ -82,18 +82,23 @@ class Readable:
     date_format: str = ""
     row_lookup: tuple[str, str, int] | None = None  # encoding, delimiter, skip
     store: str | None = None
-    zone: str | None = None  # of a Parquet file's times
+    zone: str | None = None  # in which a Parquet file's moments are told
 
 
 @dataclass(frozen=True)
 class Source:
     """All parts of a source, in order, with the layout that they fit."""
 
+    params: Reading
     layout: Layout
     parts: tuple[Readable, ...]
     with_rejects: bool = False
-    time_zone: str | None = None
     facts: Facts | None = None
+
+    @property
+    def sets_apart(self) -> bool:
+        """Whether rows that cannot be read are set apart, and are no error."""
+        return self.params.on_bad_rows == "quarantine"
 
 
 @dataclass(frozen=True)
@@ -112,43 +117,33 @@ class BadRow:
         return f"{self.file}, row {self.row}, column {self.column}: {self.problem}"
 
 
-def open_source(
-    database: duckdb.DuckDBPyConnection,
-    path: Path,
-    layout: Layout,
-    scratch: Path,
-    *,
-    files: str | None = None,
-    sheets: Sequence[str] | None = None,
-    encoding: str | None = None,
-    set_apart: bool = False,
-    store_pattern: str | None = None,
-    time_zone: str | None = None,
-) -> Source:
+def open_source(database: duckdb.DuckDBPyConnection, params: Reading, scratch: Path) -> Source:
     """Find the source's parts, fit each to the layout and find out how its dates are written.
 
-    With `set_apart`, lines without the header's number of cells are left for `rejected_rows`.
-    Raises InputError where a part cannot be read, does not fit, or where dates could mean two days.
+    Where rows are set apart, lines without the header's number of cells are left for
+    `rejected_rows`. Raises InputError where a part cannot be read, does not fit, or where dates
+    could mean two days.
     """
     database.execute("set TimeZone = 'UTC'")
+    layout, zone = layout_of(params), params.time_zone
     zones = "select count(*) from pg_timezone_names() where name = ?"
-    if time_zone and not database.execute(zones, [time_zone]).fetchall()[0][0]:
-        raise InputError(f"source.time_zone: {time_zone!r} is no zone; such as Europe/Berlin")
+    if zone and not database.execute(zones, [zone]).fetchall()[0][0]:
+        raise InputError(f"source.time_zone: {zone!r} is no zone; such as Europe/Berlin")
     found, misfits = [], []
-    for part in unpack(path, files, sheets, scratch):
-        store = _store_of(part.name, store_pattern) if store_pattern else None
+    for part in unpack(params.path, params.files, params.sheets, scratch):
+        pattern = params.store_pattern
+        store = _store_of(part.name, pattern) if pattern else None
         try:
-            found.append(replace(_readable(part, layout, scratch, encoding), store=store))
+            found.append(replace(_readable(part, layout, params, scratch), store=store))
         except MisfitError as error:
             misfits.append((part, error))
     if misfits:
         raise _misfit_of(misfits, found, layout)
-    parts = tuple(found)
-    source = Source(layout, parts, time_zone=time_zone)
+    source = Source(params, layout, tuple(found))
     try:
         return _with_dates(database, source)
     except duckdb.Error as error:
-        source = mended(source, error, scratch, set_apart=set_apart)
+        source = mended(source, error, scratch)
     try:
         return _with_dates(database, source)
     except duckdb.Error as error:
@@ -211,12 +206,12 @@ def _store_of(name: str, pattern: str) -> str:
     return found[1] if found.groups() else found[0]
 
 
-def mended(source: Source, error: duckdb.Error, scratch: Path, *, set_apart: bool) -> Source:
+def mended(source: Source, error: duckdb.Error, scratch: Path) -> Source:
     """The source as DuckDB can read it after all: with equal line ends, or without odd lines.
 
     Raises InputError, with file and row, for every other defect.
     """
-    if set_apart and WRONG_NUMBER in str(error):
+    if source.sets_apart and WRONG_NUMBER in str(error):
         return replace(source, with_rejects=True)
     if MIXED_ENDS not in str(error):
         raise structural_error(source, error) from None
@@ -227,7 +222,7 @@ def mended(source: Source, error: duckdb.Error, scratch: Path, *, set_apart: boo
         for p in source.parts
     )
     # Line ends were mixed, so lines may be odd besides, and would be told only one at a time.
-    return replace(source, parts=parts, with_rejects=set_apart)
+    return replace(source, parts=parts, with_rejects=source.sets_apart)
 
 
 def structural_error(source: Source, error: duckdb.Error) -> InputError:
@@ -269,9 +264,9 @@ def _skipped(part: Readable | None) -> int:
 # Scans
 
 
-def _readable(part: Part, layout: Layout, scratch: Path, encoding: str | None) -> Readable:
+def _readable(part: Part, layout: Layout, params: Reading, scratch: Path) -> Readable:
     if part.kind == "text":
-        found = dialect(part, layout, scratch, encoding)
+        found = dialect(part, layout, scratch, params.encoding)
         fields = {f: f"c{p}" for f, p in fit(part.name, found.header, layout).items()}
         how = ("text", found.encoding, found.delimiter, found.header)
         lookup = (found.encoding, found.delimiter, found.skip)
@@ -287,7 +282,7 @@ def _readable(part: Part, layout: Layout, scratch: Path, encoding: str | None) -
         fields = {f: header[p] for f, p in positions.items()}
         if "sold_at" in fields:
             kind = pq.read_schema(part.file).field(fields["sold_at"]).type
-            zone = getattr(kind, "tz", None)
+            zone = getattr(kind, "tz", None) and (params.time_zone or kind.tz)
     return Readable(part, part.file, (part.kind, header, zone), fields, header, zone=zone)
 
 
@@ -331,7 +326,7 @@ def _scan(parts: Sequence[Readable], *, with_rejects: bool = False) -> str:
         rows = f"read_parquet({files}, binary_as_string = true)"
         cells = {f: f"cast({_name(column)} as varchar)" for f, column in first.fields.items()}
         where = ""
-    if first.zone:  # the zone of the schema counts; the machine's makes no difference
+    if first.zone:  # the shop's, else that of the schema; the machine's makes no difference
         moment = f"timezone({_text(first.zone)}, {_name(first.fields['sold_at'])})"
         cells["sold_at"] = f"cast({moment} as varchar)"
     if "sold_time" in cells:  # a day and a time in two columns
@@ -588,19 +583,19 @@ def _identifier(cell: str) -> str:
 def _dates(source: Source, cell: str) -> str:
     formats = [p.date_format for p in source.parts]
     if len(set(formats)) == 1:
-        return _date(cell, formats[0], source.time_zone)
+        return _date(cell, formats[0], source.params.time_zone)
     by_format = {
         f: [str(i) for i, g in enumerate(formats) if g == f] for f in dict.fromkeys(formats)
     }
     cases = (
-        f"when part in ({', '.join(i)}) then {_date(cell, f, source.time_zone)}"
+        f"when part in ({', '.join(i)}) then {_date(cell, f, source.params.time_zone)}"
         for f, i in by_format.items()
     )
     return f"case {' '.join(cases)} end"
 
 
 def settled(
-    database: duckdb.DuckDBPyConnection, source: Source, rules: Rules, *, may_be_plain: bool = True
+    database: duckdb.DuckDBPyConnection, source: Source, *, may_be_plain: bool = True
 ) -> Source:
     """The source with what was found out about its orders, where its lines do not say all.
 
@@ -612,12 +607,13 @@ def settled(
     )
     columns = {name for part in source.parts for name in part.header if name.strip()}
     is_plain = source.layout.is_plain and knows and len(columns) == len(used)
-    has_aliases = bool(small_table(database, rules.customer_aliases, "source.customer_aliases"))
-    if may_be_plain and is_plain and not has_aliases and source.time_zone is None:
+    aliases = source.params.customer_aliases
+    has_aliases = bool(small_table(database, aliases, "source.customer_aliases"))
+    if may_be_plain and is_plain and not has_aliases and source.params.time_zone is None:
         return source
     _refuse_mixed_offsets(database, source)
     shown = {f: _shown(source.parts[0], f) for f in used}
-    orders = Orders(database, source.layout, used, rules, shown)
+    orders = Orders(database, source.layout, used, source.params, shown)
     facts = orders.settle(_converted(source), _ranks(database, source))
     if _overlaps(source):
         rows = database.execute(f"select count(*) from ({_rows(source)})").fetchall()[0][0]
@@ -639,7 +635,7 @@ def _ranks(database: duckdb.DuckDBPyConnection, source: Source) -> list[int]:
 
 def _refuse_mixed_offsets(database: duckdb.DuckDBPyConnection, source: Source) -> None:
     """Raise InputError where times of several zones stand in one file, and none is declared."""
-    if source.time_zone or "sold_at" not in _used(source.parts):
+    if source.params.time_zone or "sold_at" not in _used(source.parts):
         return
     offset = f"nullif(regexp_extract(sold_at, {_text(ISO)}, 2), '')"
     found = database.execute(
@@ -660,7 +656,7 @@ def are_numbered_by_reader(source: Source) -> bool:
     Numbering in SQL takes the rows one after the other; without it all cores parse. The stream of
     several files is not always in their order.
     """
-    return source.facts is None and len(source.parts) == 1
+    return source.facts is None and len(source.parts) == 1 and source.params.days is None
 
 
 def unnumbered_sql(source: Source) -> str:

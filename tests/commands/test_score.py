@@ -18,16 +18,16 @@ from whole_dag import TO_SEGMENTS, run_dag, write_params
 from pipeline.commands import score as score_lines
 from pipeline.commands.score import (
     COLUMNS,
+    canonical,
     categorize_new,
     drift_from,
-    read_lines,
     those_who_bought_within,
 )
 from pipeline.core.engines.duckdb import open_duckdb
 from pipeline.core.model.definition import load_definition
 from pipeline.core.tables.assign_segments import SEGMENT_NAMES
 from pipeline.core.tables.contract import read_table, write_table
-from pipeline.ingest.canonical_lines import Reading
+from pipeline.ingest.layouts import Reading
 from pipeline.make_sample.__main__ import write_sample
 from pipeline.render_report.lists import mailing_list
 from pipeline.render_report.sentences import read_writer
@@ -298,7 +298,7 @@ def test_lines_that_cannot_be_read_are_left_out_and_told_where_that_is_asked_for
     reading = Reading(path=file, layout="online_retail", on_bad_rows="quarantine")
     log = logging.getLogger("score")
     with caplog.at_level(logging.INFO), open_duckdb() as engine:
-        read = engine.collect(read_lines(engine, reading, tmp_path, log))
+        read = engine.collect(canonical(engine, reading, tmp_path, log))
     assert read["stock_code"].tolist() == ["85123A"]
     assert [r.message for r in caplog.records if r.levelno == logging.WARNING] == [
         f"left out: {file}, row 3, column Quantity: 'six' is not a number below 10^10",
