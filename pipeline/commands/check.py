@@ -37,6 +37,7 @@ from pipeline.core.run.params import PARAMS_FILE, load_params, parse_params
 from pipeline.core.run.scratch import scratch_folder
 from pipeline.core.run.stage import command_parser, run_command
 from pipeline.core.run.yaml_text import dump_yaml, load_yaml
+from pipeline.core.text.words import SPACE, day, plural
 from pipeline.ingest.canonical_lines import read_lines
 from pipeline.ingest.layouts import (
     CANONICAL,
@@ -450,12 +451,15 @@ def _needs(engine: DuckDBEngine) -> list[str]:
     needs = []
     if days is not None and days < 3 * horizon:
         needs.append(
-            f"{days} days of sales; the run needs about {3 * horizon}: two horizons "
+            f"{_n(days, 'day', 'days')} of sales; the run needs about {3 * horizon}: two horizons "
             f"(rfm.horizon_days: {horizon}) and months to learn from; a longer export, or a "
             "shorter horizon"
         )
     if 0 < customers < 200:
-        needs.append(f"{customers:,} customers: too few to choose a segmentation by (about 200)")
+        needs.append(
+            f"{_n(customers, 'customer', 'customers')}: too few to choose a segmentation by "
+            "(about 200)"
+        )
     elif customers and repeaters < 0.05 * customers:
         needs.append(
             f"{repeaters:,} of {customers:,} customers ordered more than once: little about later "
@@ -470,9 +474,11 @@ def show(found: Findings) -> None:
     counts, money = found.counts, found.money
     out = console.print
     out(f"[bold]{escape(found.file)}[/bold] as {found.layout} ({escape(found.title)})")
-    out(f"{counts['lines_read']:,} lines in {counts['files']} part{'s'[: counts['files'] > 1]}")
+    parts = _n(counts["files"], "part", "parts")
+    out(f"{_n(counts['lines_read'], 'line', 'lines')} in {parts}")
     if "customer_ids" in counts:
-        out(f"{counts['customer_ids']:,} customer ids are {counts['persons']:,} persons")
+        ids = _n(counts["customer_ids"], "customer id is", "customer ids are")
+        out(f"{ids} {_n(counts['persons'], 'person', 'persons')}")
     for note in found.notes:
         out(escape(note))
     out("")
@@ -481,7 +487,7 @@ def show(found: Findings) -> None:
         out(f"not used: {escape(', '.join(found.unused[:20]))}")
     out("")
     if found.bad_rows:
-        out(f"[bold]{counts['lines_quarantined']:,} rows cannot be read[/bold]")
+        out(f"[bold]{_n(counts['lines_quarantined'], 'row', 'rows')} cannot be read[/bold]")
         for row in found.bad_rows:
             out(escape(row))
     else:
@@ -489,8 +495,9 @@ def show(found: Findings) -> None:
     out("")
     out(
         f"[bold]{money['net'] or 0:,.2f}[/bold] paid for goods, net of returns and refunds "
-        f"({money['sold'] or 0:,.2f} before them), in {money['orders']:,} orders of "
-        f"{money['customers']:,} customers, {money['first']} to {money['last']}; "
+        f"({money['sold'] or 0:,.2f} before them), in {_n(money['orders'], 'order', 'orders')} of "
+        f"{_n(money['customers'], 'customer', 'customers')}, {day(money['first'])} to "
+        f"{day(money['last'])}; "
         f"{money['without_customer']:,.2f} without a customer"
     )
     _grid(
@@ -501,10 +508,7 @@ def show(found: Findings) -> None:
     _grid(
         out,
         ("largest orders", "customer", "on", "net"),
-        [
-            (i, c or "–", f"{at:%Y-%m-%d}", f"{net:,.2f}")
-            for i, c, at, net in money["largest_orders"]
-        ],
+        [(i, c or "–", day(at), f"{net:,.2f}") for i, c, at, net in money["largest_orders"]],
     )
     if any(state != "–" for state, *_ in money["by_state"]):
         _grid(
@@ -535,6 +539,10 @@ def show(found: Findings) -> None:
     out("source:")
     for line in dump_yaml(found.source).splitlines():
         out(f"  {escape(line)}")
+
+
+def _n(value: int, one: str, many: str) -> str:
+    return plural(value, one, many).replace(SPACE, " ")
 
 
 def _grid(out: Any, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -113,6 +113,8 @@ def unpack(
 def _files(path: Path, files: str | None) -> list[Path]:
     if path.is_file():
         return [path]
+    if address := re.match(r"([A-Za-z][\w+.-]+):/+(.*)", str(path)):
+        raise InputError(_brought_first(*address.groups()))
     if not path.is_dir():
         if any(mark in str(path) for mark in "*?["):
             raise InputError(
@@ -140,6 +142,21 @@ def _files(path: Path, files: str | None) -> list[Path]:
         pattern = files or _expected()
         raise InputError(f"{path}: no file matches {pattern}; the folder holds {names}")
     return found
+
+
+def _brought_first(scheme: str, rest: str) -> str:
+    """How what an address names is brought; it may hold a password, so it is not repeated whole."""
+    if scheme.startswith(("postgres", "mysql", "sqlite", "duckdb", "mssql", "oracle")):
+        return (
+            f"source.path: {scheme}://… is a database; take its lines into a file: put the address "
+            "into the environment as SHOP_DATABASE, then `python -m pipeline download --from "
+            "env:SHOP_DATABASE --query 'select …'`, or use `dvc import-db`"
+        )
+    shown = f"{scheme}://{rest.rsplit('@', 1)[-1].split('?', maxsplit=1)[0]}"
+    return (
+        f"source.path: {shown} is an address; bring it first: `dvc import-url {shown} "
+        f"data/raw/{Path(shown).name}`, then give that file"
+    )
 
 
 def _tell_left_out(name: str, left: Sequence[str]) -> None:

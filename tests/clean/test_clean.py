@@ -281,12 +281,26 @@ def test_a_ledger_that_does_not_add_up_is_never_written():
             {"not_goods_patterns": {"good": "^OK", "bad": "(["}},
             r"clean\.not_goods_patterns.*'\(\['",
         ),
+        (
+            {"not_goods_patterns": {"x": "^(?!DCGS)"}},
+            r"DCGS.* is no regular expression of RE2",
+        ),
         ({"not_goods_codes": None}, r"clean\.not_goods_codes: None"),
     ],
 )
 def test_bad_parameters_are_errors_that_name_the_key(change, message):
     with pytest.raises(InputError, match=message):
         parse_params("clean", Params, {**PARAMS, **change})
+
+
+@pytest.mark.usefixtures("shop")
+def test_codes_and_patterns_match_whatever_their_case():
+    Path("params.yaml").write_text(
+        "clean: {not_goods_codes: {Shipping: fee}, not_goods_patterns: {x: ^Gift_}}\n",
+        encoding="utf-8",
+    )
+    places = taken(cleaned(line("SHIPPING"), line("GIFT_1"), line("CUP")))
+    assert places == {"not_goods": 2, "kept_with_customer": 1}
 
 
 @pytest.mark.usefixtures("shop")

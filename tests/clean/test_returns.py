@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shops import paid
 
+from pipeline.clean.refunds import take_back
 from pipeline.clean.returns import match_returns
 from pipeline.core.tables.ingest import INVOICE_LINES
 
@@ -157,3 +158,27 @@ CHEAP, DEAR = Line(0, 2, price="1.00"), Line(0, 2, price="9.00")
 )
 def test_a_return_takes_back_what_was_bought_last(lines, taken):
     assert netted(lines) == stacked(lines) == taken
+
+
+@pytest.mark.parametrize(
+    ("refunds", "left"),
+    [
+        ([(5, "R", 30)], {"1": 50, "2": 20, "3": 0}),  # the latest order's money, then some before
+        ([(5, "R", 10), (6, "S", 25)], {"1": 50, "2": 15, "3": 0}),
+        ([(3, "R", 30)], {"1": 50, "2": 0, "3": 20}),  # what is bought later is not taken
+        ([(5, "1", 15)], {"1": 35, "2": 30, "3": 20}),  # it names its order
+        ([(5, "R", 500)], {"1": 0, "2": 0, "3": 0}),
+    ],
+)
+def test_a_refund_without_an_order_takes_back_the_latest_orders_money(refunds, left):
+    def rows(of: list[tuple[int, str, int]], sign: int) -> list[dict[str, Any]]:
+        return [
+            {"line_id": at, "invoice_id": order, "stock_code": "CUP", "customer_id": "A",
+             "sold_at": START + timedelta(minutes=at), "money": sign * money, "left": money}
+            for at, order, money in of
+        ]  # fmt: skip
+
+    purchases = rows([(1, "1", 50), (2, "2", 30), (4, "3", 20)], 1)
+    found = take_back(purchases, rows(refunds, -1))
+    assert {row["invoice_id"]: row["left"] for row in purchases} == left
+    assert sum(row["money"] for row in found) == 100 - sum(left.values())

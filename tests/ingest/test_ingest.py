@@ -249,6 +249,8 @@ def test_positions_and_bytes_are_the_same_with_one_thread_and_two(shop, monkeypa
     [
         ("none.csv", {}, "source.path: none.csv is missing; give a file or a folder"),
         ("raw/*.csv", {}, "give the folder (raw) as source.path and the pattern (*.csv)"),
+        ("s3://me:pw@shop/2024/x.csv", {}, "`dvc import-url s3://shop/2024/x.csv data/raw/x.csv`"),
+        ("postgresql://me:pw@db/shop", {}, "`python -m pipeline download --from env:SHOP_DATABASE"),
         ("x" * 300, {}, "cannot be read: [Errno 36] File name too long"),
         ("none", {}, "none: no file matches *.csv *.gz"),
         ("x.csv", {"layout": "online_retial"}, "did you mean online_retail?"),
@@ -262,7 +264,7 @@ def test_positions_and_bytes_are_the_same_with_one_thread_and_two(shop, monkeypa
 def test_what_is_named_wrongly_is_told_with_what_there_is(shop, name, source, message):
     shop.write(GOOD)
     (shop.folder / "none").mkdir()
-    refused(shop, None, message, name=name, **source)
+    assert "pw" not in refused(shop, None, message, name=name, **source)
 
 
 @pytest.mark.parametrize(
@@ -472,6 +474,21 @@ def test_two_encodings_in_one_file_are_never_guessed(shop):
     content = GOOD.encode().replace(b"WHITE", b"\xc2\xa35").replace(b"Discount", b"\xa35")
     refused(shop, content, "x.csv: row 2 is UTF-8 text and row 3 is not")
     assert shop.read(encoding="iso-8859-1")[0]["description"] == "Â£5 HEART"
+
+
+def test_a_day_far_from_all_others_is_shown_or_left_out_where_it_is_declared(shop):
+    days = "".join(LINE.replace("12/1/", f"12/{n + 1}/") + "\n" for n in range(28)) * 2
+    content = f"{HEADER}\n{days}{LINE.replace('12/1/2010', '5/6/2042')}\n"
+    refused(
+        shop, content, "days separated from all others by more than 6 months:",
+        "1 line from 2042-05-06 to 2042-05-06",
+        "leave them out by source.days: ['2010-12-01', '2010-12-28']",
+    )  # fmt: skip
+    assert len(shop.read(days=["2010-12-01", "2010-12-28"])) == 56
+    assert len(shop.read(days=["2010-12-01", "2042-05-06"])) == 57
+    shop.write(content + LINE.replace("2.55", "x"))
+    kept = shop.read(days=["2010-12-01", "2010-12-28"], on_bad_rows="quarantine")
+    assert len(kept) == 56
 
 
 # Quarantine
