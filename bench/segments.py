@@ -9,7 +9,7 @@ Example: python -m bench segments
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,10 @@ import pandas as pd
 from pipeline.core.model.definition import Definition, aged, assign, load_definition
 from pipeline.core.model.grid import COLUMNS, Grid
 from pipeline.core.model.money_unit import money_unit
-from pipeline.core.model.transforms import feature_columns, feature_matrix
+from pipeline.core.model.transforms import feature_matrix
 from pipeline.core.run.params import ShopParams, load_params
-from pipeline.select_model.__main__ import CHALLENGER, Params, declared_families
-from pipeline.select_model.candidates import Setting, fit_family
+from pipeline.select_model.__main__ import CHALLENGER, Params, setting_of
+from pipeline.select_model.candidates import Family, Setting, fit_family
 from pipeline.select_model.kept import definition_of
 from pipeline.select_model.prediction import eta_squared
 from pipeline.select_model.snapshots import Snapshot, read_sampled, snapshots_of
@@ -38,10 +38,10 @@ def main() -> None:
     params = load_params("select", Params)
     horizon = load_params("shop", ShopParams).horizon_days
     customers, later = read_sampled(params.effort.customers, params.seed)
-    unit = money_unit(customers, horizon)
-    snapshots = snapshots_of(customers, later, params.feature_sets, params.wholesale, unit)
+    setting = setting_of(params, customers, money_unit(customers, horizon))
+    snapshots = snapshots_of(customers, later, setting.columns, params.wholesale, setting.unit)
     by_day = {str(day): rows for day, rows in customers.groupby("snapshot_date")}
-    definitions = definitions_at(snapshots, by_day, params, horizon, unit)
+    definitions = dict(definitions_at(snapshots, setting, horizon))
     print(f"{load_definition(CHALLENGER).candidate}\n")
     pairs = [(a, b) for a, b in itertools.pairwise(by_day) if a in definitions]
     rows = [month(definitions[a], by_day[a], by_day[b], a, b) for a, b in pairs]
@@ -55,48 +55,23 @@ def main() -> None:
 
 
 def definitions_at(
-    snapshots: Mapping[str, Snapshot],
-    by_day: Mapping[str, pd.DataFrame],
-    params: Params,
-    horizon: int,
-    unit: float,
-) -> dict[str, Definition]:
+    snapshots: Mapping[str, Snapshot], setting: Setting, horizon: int
+) -> Iterator[tuple[str, Definition]]:
     """The chosen candidate's definition at each snapshot that it can be fitted at.
 
     Before anything has outcomes, what needs none to be fitted is ordered by the first that has.
     """
     candidate = load_definition(CHALLENGER).candidate
-    name, k = candidate.rsplit("/", 1)
-    family = next(f for f in declared_families(params) if f.name == name).at(int(k))
-    most = max(int(s.customer.max()) + 1 for s in snapshots.values())
-    setting = Setting(
-        params.seed,
-        most,
-        params.gates.minimum_share,
-        params.effort,
-        (params.stages.recent_days, params.stages.lapsed_days),
-    )
-    found = {}
+    family = Family.declared(candidate, (), is_baseline=False)
+    with_outcomes = [s for s in snapshots.values() if s.spend is not None]
     for day, now in snapshots.items():
         start = pd.Timestamp(day) - pd.Timedelta(days=horizon)
-        past = [s for s in snapshots.values() if pd.Timestamp(s.date) <= start]
-        past = [s for s in past if s.spend is not None]
+        past = [s for s in with_outcomes if pd.Timestamp(s.date) <= start]
         if not past and not family.learns_from_later:
-            past = [s for s in snapshots.values() if s.spend is not None][:1]
+            past = with_outcomes[:1]
         if past:
-            fitted = fit_family(family, now, past, setting, family.seed(params.seed))[0]
-            columns = params.feature_sets[family.features]
-            found[day] = definition_of(
-                candidate,
-                fitted,
-                now,
-                past,
-                columns=feature_columns(columns, list(by_day[day].columns)),
-                unit=unit,
-                wholesale=params.wholesale,
-                setting=setting,
-            )
-    return found
+            fitted = fit_family(family, now, past, setting)[0]
+            yield day, definition_of(candidate, fitted, now, past, setting)
 
 
 def month(

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from pipeline.core.model.groups import Wholesale
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.contract import write_table
 from pipeline.select_model.candidates import Effort, Setting
@@ -12,6 +13,8 @@ SETTING = Setting(
     seed=1,
     customers=400,
     minimum_share=0.03,
+    wholesale=Wholesale(is_apart=True, minimum_units_per_line=100, minimum_orders=3),
+    columns={},
     effort=Effort(
         resamples=4,
         splits=2,

@@ -11,8 +11,8 @@ Example: python -m pipeline.select_model
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from threadpoolctl import threadpool_limits
 
-from pipeline.core.model.clusterings import ALGORITHMS, OWN, OwnRules, RfmRules
+from pipeline.core.model.clusterings import OWN
 from pipeline.core.model.definition import Definition, load_definition, save_definition
 from pipeline.core.model.grid import COLUMNS
 from pipeline.core.model.groups import Wholesale
 from pipeline.core.model.money_unit import money_unit
-from pipeline.core.model.transforms import TRANSFORMS, feature_columns
+from pipeline.core.model.transforms import feature_columns
 from pipeline.core.run.metrics import METRICS, write_metrics
 from pipeline.core.run.outputs import write_text
 from pipeline.core.run.params import ShopParams, StageParams, load_params
@@ -60,9 +60,6 @@ Matrix = NDArray[np.float64]
 
 CHALLENGER = Path("data/challenger.yaml")
 K_SWEEP = METRICS / "plots" / "k_sweep.csv"
-FAMILY = re.compile(
-    r"(?P<algorithm>\w+)/(?P<features>\w+)/(?P<transform>\w+)(/(?P<first>\d+)(-(?P<last>\d+))?)?"
-)
 
 
 class Stages(StageParams):
@@ -114,20 +111,19 @@ def main() -> None:
         kept = None if params.definition is None else load_definition(params.definition)
         customers, later = read_sampled(params.effort.customers, params.seed)
         unit = kept.money_unit if kept else money_unit(customers, horizon_days)
-        families, feature_sets = declared_families(params), dict(params.feature_sets)
-        own: OwnRules | RfmRules | None = None
-        if params.own_rules is not None:
-            feature_sets[OWN], own = read_own_rules(params.own_rules, unit)
-            families.append(Family(OWN, OWN, "raw", (own.size,)))
-        snapshots = snapshots_of(customers, later, feature_sets, params.wholesale, unit)
-        now, past, origins = timed(snapshots, families, params, horizon_days)
-        setting = Setting(
-            seed=params.seed,
-            customers=int(now.customer.max()) + 1,
-            minimum_share=params.gates.minimum_share,
-            effort=params.effort,
-            days=(params.stages.recent_days, params.stages.lapsed_days),
-            own=own,
+        setting = setting_of(params, customers, unit)
+        families = declared_families(params)
+        if setting.own:
+            families.append(Family(OWN, OWN, "raw", (setting.own.clustering.size,)))
+        in_order = partial(
+            in_time,
+            most_segments=max(k for family in families for k in family.sizes),
+            horizon_days=horizon_days,
+            past_snapshots=params.past_snapshots,
+            origins=params.origins,
+        )
+        now, past, origins = in_order(
+            snapshots_of(customers, later, setting.columns, params.wholesale, unit)
         )
         log.info(
             "%d candidates in %d families, judged at %d cuts",
@@ -137,48 +133,31 @@ def main() -> None:
         )
         candidates, spreads = measure_all(families, now, past, origins, setting)
         among = finalists(candidates, params.gates, params.effort.finalists)
-        candidates = measure_finalists(
-            candidates, among, families, now=now, past=past, setting=setting
-        )
+        candidates = measure_finalists(candidates, among, now, past, setting)
         reference = measure_reference(origins, params.seed)
         candidates, choice = judged(candidates, spreads.mean(axis=1), among, reference, params)
         why = reasons(candidates, spreads.mean(axis=1), choice, params.gates)
-        structure = structure_among(now, setting)
-        last = customers[customers["snapshot_date"].astype(str) == now.date]
-        challenger = challenger_of(
-            str(candidates["candidate"].iloc[choice.chosen]),
-            families,
-            last,
-            now,
-            past,
-            columns=feature_sets,
-            unit=unit,
-            wholesale=params.wholesale,
-            setting=setting,
+        found = figures(candidates, choice, reference, origins)
+        found["structure"] = structure_among(now, setting)
+        found["nested"] = nested_figures(candidates, spreads, among, params.gates)
+        challenger = challenger_of(candidates.iloc[[choice.chosen]], now, past, setting)
+        log.info(
+            "chosen: %s; %s", challenger.candidate, why.set_index("verdict")["reason"]["chosen"]
         )
+        if kept:
+            columns = {KEPT: kept.columns}
+            in_kept = in_order(snapshots_of(customers, later, columns, kept.wholesale, unit))
+            last = customers[customers["snapshot_date"].astype(str) == now.date]
+            spread = spreads[choice.chosen]
+            found["kept"] = compared(
+                kept, challenger, last, in_kept, spread=spread, gates=params.gates, setting=setting
+            )
+            log.info("kept: %s; %s", kept.candidate, advice(found["kept"]))
         save_definition(kept or challenger)
         save_definition(challenger, CHALLENGER)
         write_table(CANDIDATES, candidates)
         write_table(SELECTION_REASONS, why)
         write_text(K_SWEEP, k_sweep(candidates))
-        found = figures(candidates, choice, reference, origins, structure)
-        found["nested"] = nested_figures(candidates, spreads, among, params.gates)
-        log.info("chosen: %s; %s", challenger.candidate, _reason(why))
-        if kept:
-            columns = {KEPT: tuple(kept.columns)}
-            in_kept = snapshots_of(customers, later, columns, kept.wholesale, unit)
-            today, _, cuts = timed(in_kept, families, params, horizon_days)
-            found["kept"] = compared(
-                kept,
-                challenger,
-                last,
-                cuts,
-                today,
-                spread=spreads[choice.chosen],
-                gates=params.gates,
-                setting=setting,
-            )
-            log.info("kept: %s; %s", kept.candidate, advice(found["kept"]))
         write_metrics("select", found)
 
 
@@ -186,38 +165,26 @@ def declared_families(params: Params) -> list[Family]:
     """Every family of candidates and baselines that the parameters declare, in their order."""
     sweep = tuple(range(params.k_from, params.k_to + 1))
     return [
-        *(declared_family(text, sweep, is_baseline=False) for text in params.candidates),
-        *(declared_family(text, sweep, is_baseline=True) for text in params.baselines),
+        *(Family.declared(text, sweep, is_baseline=False) for text in params.candidates),
+        *(Family.declared(text, sweep, is_baseline=True) for text in params.baselines),
     ]
 
 
-def declared_family(text: str, sweep: tuple[int, ...], *, is_baseline: bool) -> Family:
-    """Return the family that a text such as kmeans/rfm/log or mixture/rfm/log/2-8 declares."""
-    found = FAMILY.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r}: expected algorithm/features/transform, /2 or /2-8 after it")
-    first, last = found["first"], found["last"] or found["first"]
-    sizes = tuple(range(int(first), int(last) + 1)) if first else sweep
-    family = Family(found["algorithm"], found["features"], found["transform"], sizes, is_baseline)
-    for what, name, known in (
-        ("algorithm", family.algorithm, ALGORITHMS),
-        ("transform", family.transform, TRANSFORMS),
-    ):
-        if name not in known:
-            raise ValueError(f"{text}: unknown {what} {name!r}; there are {', '.join(known)}")
-    return family
-
-
-def timed(
-    snapshots: dict[str, Snapshot], families: Sequence[Family], params: Params, horizon_days: int
-) -> tuple[Snapshot, tuple[Snapshot, ...], list[Origin]]:
-    """The last snapshot, those that teach, and the cuts that judge."""
-    return in_time(
-        snapshots,
-        max(k for family in families for k in family.sizes),
-        horizon_days=horizon_days,
-        past_snapshots=params.past_snapshots,
-        origins=params.origins,
+def setting_of(params: Params, customers: pd.DataFrame, unit: float) -> Setting:
+    """What every candidate is fitted and measured under, with money in `unit`."""
+    own = None if params.own_rules is None else read_own_rules(params.own_rules, unit)
+    declared = params.feature_sets | ({OWN: own.columns} if own else {})
+    there = list(customers.columns)
+    return Setting(
+        seed=params.seed,
+        customers=customers["customer_id"].nunique(),
+        minimum_share=params.gates.minimum_share,
+        effort=params.effort,
+        wholesale=params.wholesale,
+        columns={name: feature_columns(columns, there) for name, columns in declared.items()},
+        unit=unit,
+        days=(params.stages.recent_days, params.stages.lapsed_days),
+        own=own,
     )
 
 
@@ -238,32 +205,12 @@ def judged(
 
 
 def challenger_of(
-    candidate: str,
-    families: Sequence[Family],
-    customers: pd.DataFrame,
-    now: Snapshot,
-    past: Sequence[Snapshot],
-    *,
-    columns: Mapping[str, Sequence[str]],
-    unit: float,
-    wholesale: Wholesale,
-    setting: Setting,
+    chosen: pd.DataFrame, now: Snapshot, past: Sequence[Snapshot], setting: Setting
 ) -> Definition:
-    """The chosen candidate fitted on the last snapshot, as a definition."""
-    name, k = candidate.rsplit("/", 1)
-    family = next(f for f in families if f.name == name).at(int(k))
+    """The chosen candidate, a row, fitted on the last snapshot, as a definition."""
     with threadpool_limits(1):
-        fitted = fit_family(family, now, past, setting, family.seed(setting.seed))[0]
-        return definition_of(
-            candidate,
-            fitted,
-            now,
-            past,
-            columns=feature_columns(columns[family.features], list(customers.columns)),
-            unit=unit,
-            wholesale=wholesale,
-            setting=setting,
-        )
+        fitted = fit_family(Family.of(chosen), now, past, setting)[0]
+        return definition_of(chosen["candidate"].iloc[0], fitted, now, past, setting)
 
 
 def k_sweep(candidates: pd.DataFrame) -> str:
@@ -277,27 +224,24 @@ def k_sweep(candidates: pd.DataFrame) -> str:
 
 
 def figures(
-    candidates: pd.DataFrame,
-    choice: Choice,
-    reference: LaterFigures,
-    origins: Sequence[Origin],
-    structure: str,
+    candidates: pd.DataFrame, choice: Choice, reference: LaterFigures, origins: Sequence[Origin]
 ) -> dict[str, Any]:
     """The figures worth comparing between two versions of the method."""
-    words = {"is_chosen", "is_runner_up", "is_baseline"}
-    names = [c.name for c in CANDIDATES.columns if c.name not in words]
-    brief = ["candidate", "segments", "jaccard", "eta_squared", "gini", "share_of_reference"]
+    names = [n for n in candidates.columns if not n.startswith("is_")]
+    brief = ["segments", "jaccard", "eta_squared", "gini", "share_of_reference"]
     is_tried = ~candidates["is_baseline"]
+    told = [
+        {str(name): value for name, value in row.items() if not pd.isna(value)}
+        for row in candidates[names].to_dict("records")
+    ]
     return {
         "passed_every_gate": choice.passed,
         "chosen_in_resamples": choice.support,
-        "structure": structure,
-        "chosen": _known(candidates.loc[choice.chosen, names]),
-        "runner_up": _known(candidates.loc[choice.runner_up, brief]),
+        "chosen": told[choice.chosen],
+        "runner_up": _brief(told[choice.runner_up], ["candidate", *brief]),
         "reference": vars(reference),
         "baselines": {
-            str(row["candidate"]): _known(row[brief[1:]])
-            for _, row in candidates[~is_tried].iterrows()
+            told[n]["candidate"]: _brief(told[n], brief) for n in np.flatnonzero(~is_tried)
         },
         "candidates": int(is_tried.sum()),
         "candidates_passed": int((is_tried & (candidates["failed_gates"] == "")).sum()),
@@ -305,6 +249,10 @@ def figures(
         "first_cut": origins[0].cut.date,
         "last_cut": origins[-1].cut.date,
     }
+
+
+def _brief(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: row[name] for name in names if name in row}
 
 
 def nested_figures(
@@ -336,14 +284,6 @@ def advice(kept: dict[str, Any]) -> str:
     if kept["switch_is_recommended"]:
         return f"{lead}: `python -m pipeline keep` switches"
     return f"{lead}: no reason to switch"
-
-
-def _known(row: Any) -> dict[str, Any]:
-    return {str(name): value for name, value in row.items() if not pd.isna(value)}
-
-
-def _reason(why: pd.DataFrame) -> str:
-    return str(why.set_index("verdict").loc["chosen", "reason"])
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.metrics import (
 )
 
 from pipeline.core.model.clusterings import (
+    ALGORITHMS,
     OWN,
     SUPERVISED_ALGORITHMS,
     WITHOUT_GAP,
@@ -29,14 +31,17 @@ from pipeline.core.model.clusterings import (
     sample_rows,
 )
 from pipeline.core.model.grid import Grid
+from pipeline.core.model.groups import Wholesale
 from pipeline.core.model.transforms import (
     SUPERVISED_TRANSFORMS,
+    TRANSFORMS,
     Lesson,
     Raw,
     Transform,
     fit_transform,
 )
 from pipeline.core.run.params import StageParams
+from pipeline.select_model.own_rules import Own
 from pipeline.select_model.prediction import eta_squared, later_figures, resampled_figures
 from pipeline.select_model.snapshots import GROUPS, Origin, Snapshot
 from pipeline.select_model.stability import gap_statistic, jaccard_by_cluster, prediction_strength
@@ -45,6 +50,9 @@ Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 RECENT_PAST = 3  # snapshots
+FAMILY = re.compile(
+    r"(?P<algorithm>\w+)/(?P<features>\w+)/(?P<transform>\w+)(/(?P<first>\d+)(-(?P<last>\d+))?)?"
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,29 @@ class Family:
     transform: str
     sizes: tuple[int, ...]
     is_baseline: bool = False
+
+    @classmethod
+    def declared(cls, text: str, sweep: tuple[int, ...], *, is_baseline: bool) -> Family:
+        """Return the family of a text such as kmeans/rfm/log (every k) or mixture/rfm/log/2-8."""
+        found = FAMILY.fullmatch(text)
+        if found is None:
+            raise ValueError(
+                f"{text!r}: expected algorithm/features/transform, /2 or /2-8 after it"
+            )
+        for what, known in (("algorithm", ALGORITHMS), ("transform", TRANSFORMS)):
+            if found[what] not in known:
+                there = ", ".join(known)
+                raise ValueError(f"{text}: unknown {what} {found[what]!r}; there are {there}")
+        first, last = found["first"], found["last"] or found["first"]
+        sizes = tuple(range(int(first), int(last) + 1)) if first else sweep
+        return cls(found["algorithm"], found["features"], found["transform"], sizes, is_baseline)
+
+    @classmethod
+    def of(cls, candidates: pd.DataFrame) -> Family:
+        """The family of these rows of measured candidates, at their k."""
+        row = candidates.iloc[0]
+        sizes = tuple(int(k) for k in candidates["k"])
+        return cls(row["algorithm"], row["features"], row["transform"], sizes)
 
     @property
     def name(self) -> str:
@@ -70,10 +101,6 @@ class Family:
     def seed(self, base: int) -> int:
         """A seed of its own that depends on nothing but its name."""
         return zlib.crc32(f"{base} {self.name}".encode()) % (2**31)
-
-    def at(self, *sizes: int) -> Family:
-        """The family at these k alone; its seed, and so its clusterings, are the same."""
-        return replace(self, sizes=sizes)
 
 
 class Effort(StageParams):
@@ -92,14 +119,21 @@ class Effort(StageParams):
 
 @dataclass(frozen=True)
 class Setting:
-    """What every candidate is fitted and measured under."""
+    """What every candidate is fitted and measured under.
+
+    `customers` is how many there are in all snapshots; `columns` are those of each feature set,
+    with money in units of `unit`.
+    """
 
     seed: int
     customers: int
     minimum_share: float
     effort: Effort
+    wholesale: Wholesale
+    columns: Mapping[str, Sequence[str]]
+    unit: float = 1.0
     days: Days = (None, None)
-    own: Clustering | None = None
+    own: Own | None = None
 
 
 @dataclass(frozen=True)
@@ -135,17 +169,17 @@ def fit_family(
     now: Snapshot,
     past: Sequence[Snapshot],
     setting: Setting,
-    seed: int,
     *,
+    number: int = 0,
     counts: Labels | None = None,
 ) -> list[Fitted]:
     """Fit at every k on `now`'s features; what learns from later purchases learns from `past`.
 
     `counts` (customers,) says how often each customer is taken, in every snapshot alike: a
-    resample or a half.
+    resample or a half, and `number` which one it is, for its random start.
     """
     if family.algorithm == OWN and setting.own is not None:
-        return [Fitted(family.features, Raw(), setting.own)]
+        return [Fitted(family.features, Raw(), setting.own.clustering)]
     own = now.features[family.features][now.rows(counts)]
     if family.algorithm == "kmeans_trimmed":  # the top 5% are left out of the fit
         own = own[(own <= np.quantile(own, 0.95, axis=0)).all(axis=1)]
@@ -163,20 +197,13 @@ def fit_family(
         family.algorithm,
         points,
         family.sizes,
-        seed,
+        family.seed(setting.seed) + number,
         outcomes,
         quadratic_sample=setting.effort.quadratic_sample,
         minimum_share=setting.minimum_share,
         days=setting.days,
     )
     return [Fitted(family.features, transform, clustering) for clustering in clusterings]
-
-
-def value_of_clusters(labels: Labels, outcomes: Matrix, size: int) -> Matrix:
-    """Mean outcome of each of `size` clusters; the mean of all where a cluster is empty."""
-    count = np.bincount(labels, minlength=size)
-    total = np.bincount(labels, weights=outcomes, minlength=size)
-    return np.where(count > 0, total / np.maximum(count, 1), outcomes.mean())
 
 
 def measure_family(
@@ -191,37 +218,36 @@ def measure_family(
     """For each k the figures, and the resampled eta squared of each cut (origins, resamples).
 
     `later_weights` (resamples, customers) counts each customer in each resample, the same for
-    every candidate, so that candidates can be compared customer by customer.
+    every candidate, so that candidates can be compared customer by customer. Nothing of a cut's
+    own horizon is used but to judge: neither for the fit, nor for the order of the segments.
     """
-    seed, effort = family.seed(setting.seed), setting.effort
-    fitted = fit_family(family, now, past, setting, seed)
-    shapes = shape_figures(family, fitted, now, setting, seed)
-    meanings = meaning_figures(fitted, now, past)
-    stabilities = stability_figures(
-        family, now, past, setting, resamples=effort.resamples, splits=effort.splits
+    effort = setting.effort
+    fitted = fit_family(family, now, past, setting)
+    at_cuts = [fit_family(family, o.cut, o.past, setting) for o in origins]
+    measured = zip(
+        family.sizes,
+        shape_figures(family, fitted, now, setting),
+        meaning_figures(fitted, now, past),
+        stability_figures(
+            family, now, past, setting, resamples=effort.resamples, splits=effort.splits
+        ),
+        judged_by_later(at_cuts, origins, later_weights),
+        strict=True,
     )
-    laters = later_purchase_figures(family, origins, later_weights, setting, seed)
-    named = [
-        {
-            "candidate": f"{family.name}/{k}",
-            "algorithm": family.algorithm,
-            "features": family.features,
-            "transform": family.transform,
-            "k": k,
-            "is_baseline": family.is_baseline,
-        }
-        for k in family.sizes
-    ]
+    name = {
+        "algorithm": family.algorithm,
+        "features": family.features,
+        "transform": family.transform,
+        "is_baseline": family.is_baseline,
+    }
     return [
-        (name | shape | meaning | stability | later, spread)
-        for name, shape, meaning, stability, (later, spread) in zip(
-            named, shapes, meanings, stabilities, laters, strict=True
-        )
+        ({"candidate": f"{family.name}/{k}", "k": k} | name | shape | meaning | stable | later, eta)
+        for k, shape, meaning, stable, (later, eta) in measured
     ]
 
 
 def shape_figures(
-    family: Family, fitted: Sequence[Fitted], now: Snapshot, setting: Setting, seed: int
+    family: Family, fitted: Sequence[Fitted], now: Snapshot, setting: Setting
 ) -> list[dict[str, float | None]]:
     """For each k the sizes and the usual indices, in the family's own coordinates.
 
@@ -232,61 +258,52 @@ def shape_figures(
     space = np.log1p(points[some]) if family.transform == "raw" else points[some]
     center, spread = space.mean(axis=0), space.std(axis=0)
     space = (space - center) / np.where(spread > 0, spread, 1.0)
-    gaps = _gaps(family, space, setting, seed)
     apart = pairwise_distances(space)
-    return [
-        _shape(each, points, some, space, apart, everyone=len(now.group)) | gap
-        for each, gap in zip(fitted, gaps, strict=True)
-    ]
-
-
-def _shape(
-    fitted: Fitted, points: Matrix, some: Labels, space: Matrix, apart: Matrix, *, everyone: int
-) -> dict[str, float | None]:
-    labels = fitted.clustering.assign(points)
-    shares = np.unique(labels, return_counts=True)[1] / everyone
-    figures: dict[str, float | None] = {
-        "segments": len(shares),
-        "smallest_share": float(shares.min()),
-        "largest_share": float(shares.max()),
-        "silhouette": None,
-        "silhouette_se": None,
-        "calinski_harabasz": None,
-        "davies_bouldin": None,
-        "bic": None,
-    }
-    if isinstance(fitted.clustering, Mixture):
-        figures["bic"] = float(fitted.clustering.model.bic(points))
-    here = labels[some]
-    if 2 <= len(np.unique(here)) < len(here):
-        each = silhouette_samples(apart, here, metric="precomputed")
-        figures["silhouette"] = float(each.mean())
-        figures["silhouette_se"] = float(each.std() / np.sqrt(len(each)))
-        figures["calinski_harabasz"] = float(calinski_harabasz_score(space, here))
-        figures["davies_bouldin"] = float(davies_bouldin_score(space, here))
-    return figures
+    found = []
+    gaps = _gaps(family, space, setting)
+    for each, (gap, gap_se) in zip(fitted, gaps, strict=True):
+        labels = each.clustering.assign(points)
+        shares = np.unique(labels, return_counts=True)[1] / len(now.group)
+        figures: dict[str, float | None] = {
+            "segments": len(shares),
+            "smallest_share": float(shares.min()),
+            "largest_share": float(shares.max()),
+            "silhouette": None,
+            "silhouette_se": None,
+            "calinski_harabasz": None,
+            "davies_bouldin": None,
+            "bic": None,
+            "gap": gap,
+            "gap_se": gap_se,
+        }
+        if isinstance(each.clustering, Mixture):
+            figures["bic"] = float(each.clustering.model.bic(points))
+        here = labels[some]
+        if 2 <= len(np.unique(here)) < len(here):
+            silhouettes = silhouette_samples(apart, here, metric="precomputed")
+            figures["silhouette"] = float(silhouettes.mean())
+            figures["silhouette_se"] = float(silhouettes.std() / np.sqrt(len(here)))
+            figures["calinski_harabasz"] = float(calinski_harabasz_score(space, here))
+            figures["davies_bouldin"] = float(davies_bouldin_score(space, here))
+        found.append(figures)
+    return found
 
 
 def _gaps(
-    family: Family, space: Matrix, setting: Setting, seed: int
-) -> list[dict[str, float | None]]:
+    family: Family, space: Matrix, setting: Setting
+) -> Sequence[tuple[float | None, float | None]]:
     effort = setting.effort
     if not effort.gap_references or family.algorithm in WITHOUT_GAP:
-        return [{"gap": None, "gap_se": None} for _ in family.sizes]
+        return [(None, None)] * len(family.sizes)
 
     def labelled(points: Matrix, number: int) -> list[Labels]:
+        sample = effort.quadratic_sample
         again = fit_clusterings(
-            family.algorithm,
-            points,
-            family.sizes,
-            number,
-            starts=1,
-            quadratic_sample=effort.quadratic_sample,
+            family.algorithm, points, family.sizes, number, starts=1, quadratic_sample=sample
         )
         return [clustering.assign(points) for clustering in again]
 
-    found = gap_statistic(space, labelled, effort.gap_references, seed)
-    return [{"gap": gap, "gap_se": error} for gap, error in found]
+    return gap_statistic(space, labelled, effort.gap_references, family.seed(setting.seed))
 
 
 def meaning_figures(
@@ -298,40 +315,40 @@ def meaning_figures(
     most members of their segment are in. `rises_by_ageing`: the share who would be in a more
     valuable segment on some later day if they did nothing; the outcomes of `past` order them.
     """
-    rhythm = now.rhythm[now.rows(None)]
-    stage = Grid.fitted(rhythm, 11).life_stage(rhythm)
+    free = now.rows(None)
+    stage = Grid.fitted(now.rhythm[free], 11).life_stage(now.rhythm[free])
+    ages = [labels_at_each_size(fitted, snapshot) for snapshot in (now, *now.older)]
     found = []
-    for each in fitted:
-        value = segment_values(each, past)
-        labels = each.labels(now)[now.rows(None)]
-        table = np.zeros((each.clustering.size, int(stage.max()) + 1))
-        np.add.at(table, (labels, stage), 1)
-        rank, has_risen = value[labels], np.zeros(len(labels), dtype=bool)
-        for older in now.older:
-            later = value[each.labels(older)[older.rows(None)]]
-            has_risen |= later > rank
-            rank = later
+    for n, (each, value) in enumerate(zip(fitted, segment_values(fitted, past), strict=True)):
+        ranks = np.array([value[labels[n][free]] for labels in ages])
+        most = pd.crosstab(ages[0][n][free], stage).max(axis=1).sum()
         # What a shop declares means what it declares.
-        is_own = each.features == OWN
-        share = 1.0 if is_own else float(table.max(axis=1).sum() / len(labels))
+        share = 1.0 if each.features == OWN else float(most / len(free))
+        has_risen = (np.diff(ranks, axis=0) > 0).any(axis=0)
         found.append({"same_stage": share, "rises_by_ageing": float(has_risen.mean())})
     return found
 
 
-def segment_values(fitted: Fitted, past: Sequence[Snapshot]) -> Matrix:
-    """The value of each cluster and group, by which segments are ordered: the mean outcome.
+def segment_values(fitted: Sequence[Fitted], past: Sequence[Snapshot]) -> list[Matrix]:
+    """For each k the value of each cluster and group, by which they are ordered: the mean outcome.
 
-    The newest RECENT_PAST snapshots with outcomes count: one alone holds few lapsed customers in
-    a young shop.
+    That of all where a cluster is empty. The newest RECENT_PAST snapshots with outcomes count: one
+    alone holds few lapsed customers in a young shop.
     """
-    size = fitted.clustering.size
     newest = past[-RECENT_PAST:]
-    labels = np.concatenate([fitted.labels(snapshot) for snapshot in newest])
     outcomes = np.concatenate([snapshot.outcomes for snapshot in newest])
-    value = value_of_clusters(labels, outcomes, size + len(GROUPS))
-    if isinstance(fitted.clustering, Grid):
-        value[:size] = fitted.clustering.in_order(value[:size])
-    return value
+    labels = [labels_at_each_size(fitted, snapshot) for snapshot in newest]
+    found = []
+    for each, own in zip(fitted, zip(*labels, strict=True), strict=True):
+        size = each.clustering.size
+        rows = np.concatenate(own)
+        count = np.bincount(rows, minlength=size + len(GROUPS))
+        total = np.bincount(rows, weights=outcomes, minlength=size + len(GROUPS))
+        value = np.where(count > 0, total / np.maximum(count, 1), outcomes.mean())
+        if isinstance(each.clustering, Grid):
+            value[:size] = each.clustering.in_order(value[:size])
+        found.append(value)
+    return found
 
 
 def stability_figures(
@@ -349,22 +366,22 @@ def stability_figures(
     is fitted anew, transform and all, and compared on the customers as they are. The Jaccard of
     a cluster is its mean over the resamples; the least cluster's is what the gate asks.
     """
-    seed, free = family.seed(setting.seed), now.rows(None)
-    fitted = fit_family(family, now, past, setting, seed)
-    labels = [each[free] for each in labels_at_each_size(fitted, now)]
+    free, even = now.rows(None), np.full(setting.customers, 1 / setting.customers)
+    fitted = fit_family(family, now, past, setting)
+    labels = labels_at_each_size(fitted, now)
     found: list[list[Matrix]] = [[] for _ in fitted]
     for number in range(resamples):
         rng = np.random.default_rng((setting.seed, 1, number))
-        even = np.full(setting.customers, 1 / setting.customers)
         counts = rng.multinomial(setting.customers, even)
-        again = fit_family(family, now, past, setting, seed + number, counts=counts)
+        again = fit_family(family, now, past, setting, number=number, counts=counts)
         for n, anew in enumerate(labels_at_each_size(again, now)):
-            found[n].append(jaccard_by_cluster(labels[n], anew[free], fitted[n].clustering.size))
+            size = fitted[n].clustering.size
+            found[n].append(jaccard_by_cluster(labels[n][free], anew[free], size))
     strengths: list[list[float]] = [[] for _ in fitted]
     for number in range(splits):
         half = np.random.default_rng((setting.seed, 2, number)).random(setting.customers) < 0.5
         trained, tested = (
-            fit_family(family, now, past, setting, seed + number, counts=side.astype(np.int64))
+            fit_family(family, now, past, setting, number=number, counts=side.astype(np.int64))
             for side in (half, ~half)
         )
         rows = free[~half[now.customer[free]]]
@@ -390,45 +407,32 @@ def _stability(similar: Matrix, strengths: Matrix) -> dict[str, float]:
     }
 
 
-def later_purchase_figures(
-    family: Family,
-    origins: Sequence[Origin],
-    weights: Matrix,
-    setting: Setting,
-    seed: int,
-) -> list[tuple[dict[str, float], Matrix]]:
-    """For each k means over the rolling origins, their errors, and each cut's resampled η².
-
-    Nothing of the cut's own horizon is used but to judge: neither for the fit, nor for the order
-    of the segments, which comes from snapshots whose horizon was over.
-    """
-    fitted = [fit_family(family, o.cut, o.past, setting, seed) for o in origins]
-    return [
-        judged_by_later([each[n] for each in fitted], origins, weights)
-        for n in range(len(family.sizes))
-    ]
-
-
 def judged_by_later(
-    fitted: Sequence[Fitted], origins: Sequence[Origin], weights: Matrix
-) -> tuple[dict[str, float], Matrix]:
-    """Means over the origins of what segments say about later purchases, with their errors.
+    fitted: Sequence[Sequence[Fitted]], origins: Sequence[Origin], weights: Matrix
+) -> list[tuple[dict[str, float], Matrix]]:
+    """For each k means over the origins of what segments say about later purchases, with errors.
 
-    `fitted` is the candidate as it stood at each origin. Also returns eta squared (origins,
+    `fitted` is the family as it stood at each origin. Also returns eta squared (origins,
     resamples) in each resample.
     """
-    figures, etas = [], []
-    others: dict[str, Matrix] = {}
-    for each, origin in zip(fitted, origins, strict=True):
-        labels, outcomes = each.labels(origin.cut), origin.cut.outcomes
-        spend, drawn = np.expm1(outcomes), weights[:, origin.cut.customer]
-        forecast = segment_values(each, origin.past)[labels]
-        own = {"eta_squared": float(eta_squared(labels, outcomes)[0])}
-        figures.append(own | vars(later_figures(forecast, outcomes, spend)))
-        etas.append(eta_squared(labels, outcomes, drawn))
-        for name, values in resampled_figures(forecast, spend, drawn).items():
-            others[name] = others.get(name, 0.0) + values / len(origins)
-    spread = np.array(etas)
-    others["eta_squared"] = spread.mean(axis=0)
-    means = {str(n): float(v) for n, v in pd.DataFrame(figures).mean().items()}
-    return means | {f"{n}_se": float(v.std()) for n, v in others.items()}, spread
+    found: list[tuple[list[dict[str, float]], list[dict[str, Matrix]]]] = [
+        ([], []) for _ in fitted[0]
+    ]
+    for family, origin in zip(fitted, origins, strict=True):
+        outcomes, spend = origin.cut.outcomes, np.expm1(origin.cut.outcomes)
+        drawn = weights[:, origin.cut.customer]
+        every = labels_at_each_size(family, origin.cut)
+        values = segment_values(family, origin.past)
+        for (figures, resampled), labels, value in zip(found, every, values, strict=True):
+            eta = float(eta_squared(labels, outcomes)[0])
+            later = later_figures(value[labels], outcomes, spend)
+            figures.append({"eta_squared": eta, **vars(later)})
+            ranked = resampled_figures(value[labels], spend, drawn)
+            resampled.append({"eta_squared": eta_squared(labels, outcomes, drawn), **ranked})
+    told = []
+    for figures, resampled in found:
+        means = {str(n): float(v) for n, v in pd.DataFrame(figures).mean().items()}
+        spread = {n: np.array([each[n] for each in resampled]) for n in resampled[0]}
+        errors = {f"{n}_se": float(v.mean(axis=0).std()) for n, v in spread.items()}
+        told.append((means | errors, spread["eta_squared"]))
+    return told

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core.model.clusterings import RFM_GROUPS, OwnRules, RfmRules
+from pipeline.core.model.clusterings import RFM_GROUPS, RfmRules
 from pipeline.core.model.definition import Definition, Segment, assign
 from pipeline.core.model.grid import NAMES, Grid
-from pipeline.core.model.groups import RETURNED_EVERYTHING, Wholesale
+from pipeline.core.model.groups import RETURNED_EVERYTHING, WHOLESALE
 from pipeline.select_model.candidates import (
     Fitted,
     Setting,
@@ -22,7 +22,7 @@ from pipeline.select_model.candidates import (
 )
 from pipeline.select_model.measuring import resample_weights
 from pipeline.select_model.selection import Gates, failed_gates
-from pipeline.select_model.snapshots import GROUPS, Origin, Snapshot
+from pipeline.select_model.snapshots import Origin, Snapshot
 
 Matrix = NDArray[np.float64]
 
@@ -31,80 +31,59 @@ IN_A_ROW = 2  # cuts at which the challenger must be better before a switch is r
 
 
 def definition_of(
-    candidate: str,
-    fitted: Fitted,
-    now: Snapshot,
-    past: Sequence[Snapshot],
-    *,
-    columns: Sequence[str],
-    unit: float,
-    wholesale: Wholesale,
-    setting: Setting,
+    candidate: str, fitted: Fitted, now: Snapshot, past: Sequence[Snapshot], setting: Setting
 ) -> Definition:
-    """The definition by a fitted candidate, its segments in the order of value.
+    """The definition by a candidate fitted on `now`, its segments in the order of value.
 
-    `past` are the snapshots with outcomes.
+    `past` are the snapshots with outcomes, which tell that value.
     """
-    size = fitted.clustering.size
-    value = segment_values(fitted, past)
-    groups = [g for g in GROUPS if g == RETURNED_EVERYTHING or wholesale.is_apart]
-    value = value[: size + len(groups)]
-    value[size + groups.index(RETURNED_EVERYTHING)] = -np.inf  # who returned everything comes last
+    size, wholesale = fitted.clustering.size, setting.wholesale
     names = Grid.fitted(now.rhythm[now.rows(None)], max(NAMES), *setting.days)
-    plays = _plays(fitted, names, now)
-    segments = []
-    for cluster in np.argsort(-value, kind="stable"):
-        group = groups[cluster - size] if cluster >= size else ""
-        play = group or plays[cluster]
-        condition = ""
-        if group == RETURNED_EVERYTHING:
-            condition = "returned everything that they ordered"
-        elif group:
-            condition = (
-                f"{wholesale.minimum_units_per_line:g} or more units on a line, "
-                f"{wholesale.minimum_orders} or more orders"
-            )
-        elif isinstance(fitted.clustering, Grid):
-            condition = fitted.clustering.condition(play)
-        name = ""
-        if not group and isinstance(fitted.clustering, OwnRules):
-            name, condition = (
-                each[cluster] for each in (fitted.clustering.names, fitted.clustering.conditions)
-            )
-        segments.append(Segment(play, int(cluster), group, condition, name))
+    segments = [
+        *_segments(fitted, names, now, setting),
+        Segment(
+            RETURNED_EVERYTHING, size, RETURNED_EVERYTHING, "returned everything that they ordered"
+        ),
+    ]
+    if wholesale.is_apart:
+        units, orders = wholesale.minimum_units_per_line, wholesale.minimum_orders
+        words = f"{units:g} or more units on a line, {orders} or more orders"
+        segments.append(Segment(WHOLESALE, size + 1, WHOLESALE, words))
+    value = segment_values([fitted], past)[0][: len(segments)]
+    value[size] = -np.inf  # who returned everything comes last
     return Definition(
         candidate=candidate,
         snapshot_date=now.date,
-        money_unit=unit,
+        money_unit=setting.unit,
         wholesale=wholesale,
-        segments=segments,
-        columns=list(columns),
+        segments=[segments[cluster] for cluster in np.argsort(-value, kind="stable")],
+        columns=list(setting.columns[fitted.features]),
         names=names,
         transform=fitted.transform,
         clustering=fitted.clustering,
     )
 
 
-def _plays(fitted: Fitted, names: Grid, now: Snapshot) -> list[str]:
-    """The play of each cluster: its own name, or what most of its members are by the grid."""
-    if isinstance(fitted.clustering, Grid):
-        return list(fitted.clustering.names)
-    if isinstance(fitted.clustering, RfmRules):
-        return list(RFM_GROUPS)
-    if isinstance(fitted.clustering, OwnRules):
-        return fitted.clustering.plays
+def _segments(fitted: Fitted, names: Grid, now: Snapshot, setting: Setting) -> list[Segment]:
+    """Each cluster by its own name, or by what most of its members are in the grid of names."""
+    clustering = fitted.clustering
+    if setting.own is not None and clustering is setting.own.clustering:
+        return setting.own.segments
+    if isinstance(clustering, Grid):
+        return [Segment(g, n, "", clustering.condition(g)) for n, g in enumerate(clustering.names)]
+    if isinstance(clustering, RfmRules):
+        return [Segment(play, n) for n, play in enumerate(RFM_GROUPS)]
     free = now.rows(None)
     own = pd.Series(names.assign(now.rhythm[free])).groupby(fitted.labels(now)[free])
     most = own.agg(lambda each: int(each.mode().iloc[0]))
-    return [names.names[most.get(cluster, 0)] for cluster in range(fitted.clustering.size)]
+    return [Segment(names.names[most.get(n, 0)], n) for n in range(clustering.size)]
 
 
 def compared(
     kept: Definition,
     challenger: Definition,
     customers: pd.DataFrame,
-    origins: Sequence[Origin],
-    now: Snapshot,
+    in_time: tuple[Snapshot, tuple[Snapshot, ...], list[Origin]],
     *,
     spread: Matrix,
     gates: Gates,
@@ -112,12 +91,15 @@ def compared(
 ) -> dict[str, Any]:
     """Whether the run's own choice is better than the kept definition, and whom it would move.
 
-    `origins` and `now` have the kept definition's features as KEPT; `spread` (origins, resamples)
-    is the resampled eta squared of the challenger. A switch is recommended where the challenger
-    is better by more than a standard error at the last two cuts in a row, or a gate fails.
+    `customers` are the last ones; the snapshots `in_time` have the kept definition's features as
+    KEPT; `spread` (origins, resamples) is the resampled eta squared of the challenger. A switch is
+    recommended where the challenger is better by more than a standard error at the last two cuts
+    in a row, or a gate fails.
     """
+    now, _, origins = in_time
     fitted = Fitted(KEPT, kept.transform, kept.clustering)
-    figures, own = judged_by_later([fitted] * len(origins), origins, resample_weights(setting))
+    judged = judged_by_later([[fitted]] * len(origins), origins, resample_weights(setting))
+    figures, own = judged[0]
     lead, error = (spread - own).mean(axis=1), (spread - own).std(axis=1)
     last = min(IN_A_ROW, len(lead))
     is_better = len(lead) >= IN_A_ROW and bool((lead[-last:] > error[-last:]).all())

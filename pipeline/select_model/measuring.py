@@ -15,7 +15,7 @@ from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from pipeline.core.model.clusterings import MIXTURES, sample_rows
+from pipeline.core.model.clusterings import sample_rows
 from pipeline.core.model.transforms import fit_transform
 from pipeline.core.run.stage import progress
 from pipeline.core.run.unchanged import end_with
@@ -46,44 +46,36 @@ def measure_all(
     """The figures of every candidate, one row each, and its eta squared (origins, resamples)."""
     weights = resample_weights(setting)
     # The slowest first, so that no core waits long for the last.
-    by_cost = sorted(range(len(families)), key=lambda n: _cost(families[n]), reverse=True)
+    by_cost = sorted(families, key=lambda f: len(f.sizes) * (1 + 2 * (f.algorithm == "mixture")))
     jobs = [
         joblib.delayed(_single_threaded)(
-            measure_family,
-            families[n],
-            now,
-            past,
-            origins,
-            later_weights=weights,
-            setting=setting,
+            measure_family, f, now, past, origins, later_weights=weights, setting=setting
         )
-        for n in by_cost
+        for f in reversed(by_cost)
     ]
     done = list(progress(_in_parallel(jobs), "comparing candidates", total=len(jobs)))
-    in_order = sorted(zip(by_cost, done, strict=True), key=lambda pair: pair[0])
-    results = [result for _, of_family in in_order for result in of_family]
+    of_family = dict(zip(reversed(by_cost), done, strict=True))
+    results = [result for family in families for result in of_family[family]]
     return pd.DataFrame([row for row, _ in results]), np.array([spread for _, spread in results])
 
 
 def measure_finalists(
     candidates: pd.DataFrame,
     rows: Rows,
-    families: Sequence[Family],
-    *,
     now: Snapshot,
     past: Sequence[Snapshot],
     setting: Setting,
 ) -> pd.DataFrame:
     """The candidates, with the stability of these `rows` taken from more resamples."""
-    effort, named = setting.effort, {family.name: family for family in families}
+    draws = {
+        "resamples": setting.effort.final_resamples, "splits": setting.effort.final_splits
+    }  # fmt: skip
     groups = candidates.loc[rows].groupby(["algorithm", "features", "transform"], sort=False)
     jobs, members = [], []
-    for names, group in groups:
-        family = named["/".join(map(str, names))].at(*(int(k) for k in group["k"]))
+    for _, group in groups:
         members.append(group.index)
         work = joblib.delayed(_single_threaded)
-        draws = {"resamples": effort.final_resamples, "splits": effort.final_splits}
-        jobs.append(work(stability_figures, family, now, past, setting, **draws))
+        jobs.append(work(stability_figures, Family.of(group), now, past, setting, **draws))
     table = candidates.copy()
     done = progress(_in_parallel(jobs), "comparing finalists", total=len(jobs))
     for index, figures in zip(members, done, strict=True):
@@ -105,11 +97,6 @@ def structure_among(now: Snapshot, setting: Setting) -> str:
     some = sample_rows(len(values), setting.effort.quadratic_sample, setting.seed)
     points = fit_transform("log", values).apply(values[some])
     return str(_single_threaded(structure_of, points, setting.seed))
-
-
-def _cost(family: Family) -> float:
-    """About how long a family takes, in comparison with the others."""
-    return len(family.sizes) * (4.0 if family.algorithm in MIXTURES else 1.0)
 
 
 def _in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
-from pipeline.core.model.clusterings import OwnRules, RfmRules
+from pipeline.core.model.clusterings import BEYOND, RFM_GROUPS, Boxes, Clustering, RfmRules
+from pipeline.core.model.definition import Segment
 from pipeline.core.model.transforms import MONEY
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import StageParams, parse_params
 from pipeline.core.run.yaml_text import YAMLError, load_yaml
 
 CONDITION = re.compile(r"(<=|>=|<|>|=)\s*(\d+(?:\.\d+)?)")
-BEYOND = 1e300  # above every figure; a definition holds no infinity
 RFM = ("recency_days", "frequency", "monetary")
 
 Cuts = tuple[float, float, float, float]
@@ -48,8 +49,17 @@ class Declared(StageParams):
     rfm_cut_points: CutPoints | None = None
 
 
-def read_own_rules(path: Path, unit: float) -> tuple[tuple[str, ...], OwnRules | RfmRules]:
-    """Return the columns and the clustering that a file declares, with money in `unit`.
+@dataclass(frozen=True)
+class Own:
+    """What a file declares: a clustering of these columns, and the segment of each cluster."""
+
+    columns: tuple[str, ...]
+    clustering: Clustering
+    segments: list[Segment]
+
+
+def read_own_rules(path: Path, unit: float) -> Own:
+    """Return what a file declares, with money in `unit`.
 
     Raises InputError where a condition cannot be read, or a customer could fit none or two.
     """
@@ -63,28 +73,25 @@ def read_own_rules(path: Path, unit: float) -> tuple[tuple[str, ...], OwnRules |
     if declared.rfm_cut_points is not None:
         cuts = declared.rfm_cut_points.model_dump()
         scaled = [np.array(cuts[c]) / (unit if c in MONEY else 1.0) for c in RFM]
-        return RFM, RfmRules(np.array(scaled))
+        return Own(
+            RFM, RfmRules(np.array(scaled)), [Segment(g, n) for n, g in enumerate(RFM_GROUPS)]
+        )
     columns = tuple(
         dict.fromkeys(c for s in declared.segments.values() for box in s.when for c in box)
     )
-    boxes, cluster = [], []
+    segments, boxes, cluster = [], [], []
     for number, (name, segment) in enumerate(declared.segments.items()):
+        words = " or ".join(", ".join(f"{c} {t}" for c, t in box.items()) for box in segment.when)
+        segments.append(Segment(segment.play, number, condition=words, name=name))
         for box in segment.when:
             where = f"{path}: segments.{name}"
             boxes.append([_interval(box.get(c, ""), c, where, unit) for c in columns])
             cluster.append(number)
-    rules = OwnRules(
-        names=list(declared.segments),
-        plays=[segment.play for segment in declared.segments.values()],
-        conditions=[
-            " or ".join(", ".join(f"{c} {text}" for c, text in box.items()) for box in segment.when)
-            for segment in declared.segments.values()
-        ],
-        boxes=np.array(boxes, dtype=np.float64).reshape(len(boxes), len(columns), 2),
-        cluster=np.array(cluster, dtype=np.int64),
-    )
-    _check(rules, columns, path, unit)
-    return columns, rules
+    if not segments:
+        raise InputError(f"{path}: declare segments or rfm_cut_points")
+    rules = Boxes(np.array(boxes), np.array(cluster), np.zeros((len(boxes), len(columns))))
+    _check(rules, [segment.name for segment in segments], columns, path, unit)
+    return Own(columns, rules, segments)
 
 
 def _interval(text: str, column: str, where: str, unit: float) -> tuple[float, float]:
@@ -106,10 +113,10 @@ def _interval(text: str, column: str, where: str, unit: float) -> tuple[float, f
     return low, high
 
 
-def _check(rules: OwnRules, columns: tuple[str, ...], path: Path, unit: float) -> None:
+def _check(
+    rules: Boxes, names: list[str], columns: tuple[str, ...], path: Path, unit: float
+) -> None:
     """Raise InputError with a customer who would fit none of the segments, or two."""
-    if not rules.names:
-        raise InputError(f"{path}: declare segments or rfm_cut_points")
     values = []
     for number in range(len(columns)):
         edges = np.unique(rules.boxes[:, number])
@@ -117,7 +124,7 @@ def _check(rules: OwnRules, columns: tuple[str, ...], path: Path, unit: float) -
         values.append(np.unique(np.concatenate([[0.0], inner])))
     for figures in itertools.product(*values):
         inside = rules.fits(np.array([figures]))[0]
-        fitting = [rules.names[n] for n in np.unique(rules.cluster[inside])]
+        fitting = [names[n] for n in np.unique(rules.cluster[inside])]
         if len(fitting) != 1:
             shown = ", ".join(
                 f"{c} {v * (unit if c in MONEY else 1.0):.6g}"

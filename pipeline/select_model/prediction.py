@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from pipeline.select_model.snapshots import EVERY, Origin
@@ -35,15 +36,18 @@ def eta_squared(labels: Labels, outcomes: Matrix, weights: Matrix | None = None)
     figure for the customers as they are. Returns (resamples,).
     """
     weights = np.ones((1, len(labels))) if weights is None else weights
-    member = np.zeros((len(labels), int(labels.max(initial=0)) + 1))
-    member[np.arange(len(labels)), labels] = 1.0
-    count = weights @ member
-    total = weights @ (member * outcomes[:, None])
+    count, total = _sums(labels, weights, np.ones(len(labels)), outcomes)
     everyone, everything = count.sum(axis=1), total.sum(axis=1)
     between = np.divide(total**2, count, out=np.zeros_like(total), where=count > 0).sum(axis=1)
     mean_cluster = everything**2 / everyone
     variance = weights @ outcomes**2 - mean_cluster
     return np.asarray((between - mean_cluster) / np.maximum(variance, 1e-12))
+
+
+def _sums(groups: Labels, weights: Matrix, *values: Matrix) -> list[Matrix]:
+    """The sum of each of `values` (n,) by group, in each resample: (resamples, groups)."""
+    drawn, at = np.ascontiguousarray(weights.T), (groups, np.arange(len(groups)))
+    return [(csr_array((each, at)) @ drawn).T for each in values]
 
 
 def later_figures(forecast: Matrix, outcomes: Matrix, spend: Matrix) -> LaterFigures:
@@ -65,22 +69,19 @@ def resampled_figures(ranking: Matrix, spend: Matrix, weights: Matrix) -> dict[s
     out. Gini: twice the area between the gains curve of later spend and the diagonal. AUC: the
     chance that a customer who bought again ranks above one who did not.
     """
-    order = np.argsort(ranking, kind="stable")
-    starts = np.flatnonzero(np.diff(ranking[order], prepend=np.nan) != 0)  # from the least value
-    count, total, bought = (
-        np.add.reduceat(weights[:, order] * each[order], starts, axis=1)
-        for each in (np.ones(len(spend)), spend, spend > 0)
-    )
+    rank = np.unique(ranking, return_inverse=True)[1]  # 0 = the least value
+    figures = (np.ones(len(spend)), spend, (spend > 0).astype(float))
+    count, total, bought = _sums(rank, weights, *figures)
     everyone, everything = count.sum(axis=1), total.sum(axis=1)
     below = count.cumsum(axis=1) - count
     above = everyone[:, None] - below - count
-    rank = below + (count + 1) / 2
+    place = below + (count + 1) / 2
     taken = np.clip((0.2 * everyone[:, None] - above) / np.maximum(count, 1e-12), 0, 1)
     others = count - bought
     lower = others.cumsum(axis=1) - others / 2
     pairs = bought.sum(axis=1) * others.sum(axis=1)
     spent = np.maximum(everything, 1e-12)
-    gini = 2 * (rank * total).sum(axis=1) / (everyone * spent) - 1 - 1 / everyone
+    gini = 2 * (place * total).sum(axis=1) / (everyone * spent) - 1 - 1 / everyone
     auc = (bought * lower).sum(axis=1) / np.maximum(pairs, 1e-12)
     return {
         "gini": np.where(everything > 0, gini, 0.0),

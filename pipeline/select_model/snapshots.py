@@ -15,7 +15,7 @@ from pipeline.core.model.clusterings import sample_rows
 from pipeline.core.model.definition import aged
 from pipeline.core.model.grid import COLUMNS
 from pipeline.core.model.groups import RETURNED_EVERYTHING, WHOLESALE, Wholesale, declared_group
-from pipeline.core.model.transforms import feature_columns, feature_matrix
+from pipeline.core.model.transforms import feature_matrix
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.contract import Table, check
@@ -104,7 +104,7 @@ def _read(table: Table, ids: pa.ChunkedArray | None) -> pd.DataFrame:
 def snapshots_of(
     customers: pd.DataFrame,
     later: pd.DataFrame,
-    feature_sets: Mapping[str, Sequence[str]],
+    columns: Mapping[str, Sequence[str]],
     wholesale: Wholesale,
     unit: float,
 ) -> dict[str, Snapshot]:
@@ -112,16 +112,14 @@ def snapshots_of(
 
     Money is in units of `unit`. The last one also knows its customers so many days older.
     """
-    columns = {
-        name: feature_columns(declared, list(customers.columns))
-        for name, declared in feature_sets.items()
-    }
-    columns[EVERY] = list(dict.fromkeys(c for declared in columns.values() for c in declared))
+    every = list(dict.fromkeys(c for declared in columns.values() for c in declared))
+    columns = {**columns, EVERY: every}
     customers = customers.assign(number=pd.factorize(customers["customer_id"])[0])
     joined = customers.merge(later, on=["snapshot_date", "customer_id"], how="left")
-    found = {}
-    for date, rows in joined.groupby("snapshot_date", sort=True):
-        found[str(date)] = _snapshot(str(date), rows, columns, wholesale, unit)
+    found = {
+        str(date): _snapshot(str(date), rows, columns, wholesale, unit)
+        for date, rows in joined.groupby("snapshot_date", sort=True)
+    }
     newest = joined[joined["snapshot_date"] == joined["snapshot_date"].max()]
     last = list(found)[-1]
     older = [_snapshot(last, aged(newest, days), columns, wholesale, unit) for days in AGES]

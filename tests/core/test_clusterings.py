@@ -4,8 +4,8 @@ import pytest
 from pipeline.core.model import clusterings
 from pipeline.core.model.clusterings import (
     RFM_GROUPS,
+    Boxes,
     Centroids,
-    Edges,
     fit_clusterings,
     sample_rows,
 )
@@ -54,7 +54,7 @@ def test_nobody_gets_no_part(algorithm):
 def test_confidence_is_least_on_an_edge():
     values = np.linspace(0, 1, 101)[:, None]
     clustering = fit_clusterings("steps", values, [4], 0)[0]
-    edges = clustering.edges[:, None]
+    edges = clustering.boxes[1:, :, 0]
     assert clustering.confidence(edges).max() == 0
     assert clustering.confidence((edges[1:] + edges[:-1]) / 2).min() == pytest.approx(1)
 
@@ -118,10 +118,10 @@ def test_confidence_between_centres_is_one_less_the_ratio_of_the_distances():
 
 
 def test_confidence_between_edges_is_the_distance_over_half_the_parts_width():
-    three = Edges(np.array([0.0, 10.0, 12.0]))
+    three = Boxes.between(np.array([0.0, 10.0, 12.0]), 1.0)
     points = np.array([[-1.0], [2.5], [5.0], [11.5], [12.5], [99.0]])
     assert three.confidence(points) == pytest.approx([0.2, 0.5, 1, 0.5, 0.5, 1])
-    one = Edges(np.array([3.0]))
+    one = Boxes.between(np.array([3.0]), 8.0)
     assert one.confidence(np.array([[0.0], [4.0]])) == pytest.approx([0.75, 0.25])
 
 
@@ -130,7 +130,11 @@ def test_confidence_in_a_mixture_is_the_posterior_and_a_single_part_is_certain()
     mixture = fit_clusterings("mixture", points, [3], 0)[0]
     posterior = mixture.model.predict_proba(points).max(axis=1)
     assert mixture.confidence(points) == pytest.approx(posterior)
-    assert (Edges(np.empty(0)).confidence(points) == 1).all()
+    assert (Boxes.between(np.empty(0), 1.0).confidence(points) == 1).all()
+
+
+def edges(cut: Boxes) -> list[float]:
+    return cut.boxes[1:, 0, 0].tolist()
 
 
 def test_tiers_are_of_equal_size_and_steps_of_equal_length_within_the_outer_twentieths():
@@ -139,9 +143,9 @@ def test_tiers_are_of_equal_size_and_steps_of_equal_length_within_the_outer_twen
         fit_clusterings(name, values, [k], 0)[0]
         for name, k in (("tiers", 4), ("steps", 5), ("steps", 2))
     )
-    assert tiers.edges.tolist() == [250, 500, 750]
-    assert steps.edges == pytest.approx([50, 350, 650, 950])
-    assert halves.edges.tolist() == [500]
+    assert edges(tiers) == [250, 500, 750]
+    assert edges(steps) == pytest.approx([50, 350, 650, 950])
+    assert edges(halves) == [500]
     assert tiers.assign(np.array([[249.0], [250.0]])).tolist() == [0, 1]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.core.model.clusterings import RFM_GROUPS
 from pipeline.core.run.errors import InputError
 from pipeline.select_model.own_rules import read_own_rules
 
@@ -34,13 +33,13 @@ def read(tmp_path, text, unit=1.0):
 
 @pytest.mark.parametrize("unit", [1.0, 0.93])
 def test_each_customer_is_in_the_segment_whose_conditions_fit(tmp_path, unit):
-    columns, rules = read(tmp_path, OWN, unit)
-    assert columns == ("monetary", "recency_days")
+    own = read(tmp_path, OWN, unit)
+    assert own.columns == ("monetary", "recency_days")
     money = np.array([1000, 999.99, 1000, 0]) / unit
     points = np.column_stack([money, [90, 90, 91, 91]])
-    names = [rules.names[n] for n in rules.assign(points)]
+    names = [own.segments[n].name for n in own.clustering.assign(points)]
     assert names == ["vip", "others", "asleep", "asleep"]
-    assert rules.conditions[0] == "monetary >= 1000, recency_days <= 90"
+    assert own.segments[0].condition == "monetary >= 1000, recency_days <= 90"
 
 
 @pytest.mark.parametrize(
@@ -62,10 +61,10 @@ def test_fixed_cut_points_make_the_rfm_groups(tmp_path):
         "rfm_cut_points: {recency_days: [30, 60, 120, 240], frequency: [2, 3, 5, 9], "
         "monetary: [100, 300, 800, 2000]}"
     )
-    columns, rules = read(tmp_path, text, unit=2.0)
-    assert columns == ("recency_days", "frequency", "monetary")
-    found = rules.assign(np.array([[3.0, 12, 1000], [300, 1, 10], [300, 12, 5000]]))
-    assert [RFM_GROUPS[n] for n in found] == ["champions", "hibernating", "cannot_lose"]
+    own = read(tmp_path, text, unit=2.0)
+    assert own.columns == ("recency_days", "frequency", "monetary")
+    found = own.clustering.assign(np.array([[3.0, 12, 1000], [300, 1, 10], [300, 12, 5000]]))
+    assert [own.segments[n].play for n in found] == ["champions", "hibernating", "cannot_lose"]
 
 
 def test_a_missing_file_names_the_key(tmp_path):

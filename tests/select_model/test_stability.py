@@ -77,10 +77,3 @@ def test_correlated_columns_without_borders_are_a_continuum():
     assert structure_of(np.column_stack([first, first + 0.5 * rng.normal(size=600)]), 0) == (
         "continuum"
     )
-
-
-def test_planted_clusters_are_found_and_counted():
-    rng = np.random.default_rng(3)
-    centers = np.array([[0, 0, 0], [5, 5, 5], [0, 5, 10], [9, 0, 3]])
-    points = np.repeat(centers, 150, axis=0) + rng.normal(size=(600, 3)) * 0.5
-    assert structure_of(points, 0) == "4 clusters"

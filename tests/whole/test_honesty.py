@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
 from line_stages import prepare, run_stage
-from segmentation_shop import DATES, SETTING, in_time, snapshots, write_shop
+from segmentation_shop import DATES, SETTING, write_shop
 from sklearn.metrics import adjusted_rand_score
 
 from pipeline.core.model.money_unit import money_unit
@@ -22,28 +22,20 @@ from pipeline.core.run.params import load_params
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
 from pipeline.core.tables.contract import read_table
 from pipeline.select_model import __main__ as select_model
-from pipeline.select_model.candidates import Family, fit_family, value_of_clusters
+from pipeline.select_model.candidates import Family, fit_family, segment_values
 from pipeline.select_model.history import in_order_of_history
-from pipeline.select_model.snapshots import Origin, Snapshot, snapshots_of
+from pipeline.select_model.snapshots import Snapshot, in_time, snapshots_of
 from pipeline.select_model.stability import structure_of
 
 pytestmark = pytest.mark.slow
 
 CUT = "2011-09-30"
-FAMILIES = (("kmeans", "log"), ("kmeans", "expected_curve"), ("steps", "expected_curve"))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_independent_columns_have_no_structure(seed):
-    rng = np.random.default_rng(seed)
-    assert structure_of(rng.normal(size=(600, 3)), seed) == "none"
-    assert structure_of(rng.exponential(size=(600, 4)), seed) == "none"
-
-
-def test_columns_that_go_together_are_a_continuum():
-    rng = np.random.default_rng(0)
-    better = rng.normal(size=(600, 1))
-    assert structure_of(better + rng.normal(scale=0.5, size=(600, 3)), 0) == "continuum"
+FAMILIES = (
+    ("kmeans", "log"),
+    ("kmeans", "expected_curve"),
+    ("steps", "expected_curve"),
+    ("tree", "raw"),
+)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -57,33 +49,10 @@ def test_planted_groups_are_structure_and_are_found(seed):
     shop = Snapshot(
         "2011-12-10", {"rfm": np.expm1(logs)}, np.ones((600, 4)), np.full(600, -1), everyone
     )
-    (found,) = fit_family(Family("kmeans", "rfm", "log", (4,), False), shop, (), SETTING, seed)
+    (found,) = fit_family(
+        Family("kmeans", "rfm", "log", (4,), False), shop, (), replace(SETTING, seed=seed)
+    )
     assert adjusted_rand_score(planted, found.labels(shop)) > 0.99
-
-
-@pytest.mark.parametrize(("algorithm", "transform"), FAMILIES)
-def test_what_customers_buy_after_a_cut_moves_neither_segments_nor_their_order(
-    algorithm, transform
-):
-    _, _, origins = in_time(snapshots())
-    origin = origins[-1]
-    told = Origin(with_signal(origin.cut), origin.past)
-    family = Family(algorithm, "rfm", transform, (4,), False)
-    learnt = []
-    for each in (origin, told):
-        (fitted,) = fit_family(family, each.cut, each.past, SETTING, 1)
-        known, size = each.past[-1], fitted.clustering.size + 2
-        values = value_of_clusters(fitted.labels(known), known.outcomes, size)
-        learnt.append((fitted.labels(each.cut), values))
-    assert not np.array_equal(origin.cut.outcomes, told.cut.outcomes)
-    np.testing.assert_array_equal(learnt[0][0], learnt[1][0])
-    np.testing.assert_array_equal(learnt[0][1], learnt[1][1])
-
-
-def with_signal(cut: Snapshot) -> Snapshot:
-    """The cut with other outcomes: every second customer buys for a thousand."""
-    spend = np.where(np.arange(len(cut.group)) % 2 == 0, 1000.0, 0.0)
-    return replace(cut, spend=spend)
 
 
 def test_lines_after_a_cut_change_no_customer_of_a_snapshot_up_to_it(tmp_path):
@@ -154,16 +123,15 @@ def test_what_selection_learns_at_a_cut_knows_nothing_that_came_after_it(shop):
     learnt = []
     for customers, later in tellings:
         rows, unit = in_order_of_history(customers), money_unit(customers, 90)
-        found = snapshots_of(rows, later, params.feature_sets, params.wholesale, unit)
-        families = select_model.declared_families(params)
-        _, _, origins = select_model.timed(found, families, params, 90)
+        columns = {"rfm": params.feature_sets["rfm"]}
+        found = snapshots_of(rows, later, columns, params.wholesale, unit)
+        _, _, origins = in_time(found, 12, horizon_days=90, past_snapshots=12, origins=4)
         (origin,) = (o for o in origins if o.cut.date == str(cut))
         learnt.append([origin.cut.features["rfm"], origin.cut.group, len(origin.past)])
         for algorithm, transform in FAMILIES:
             family = Family(algorithm, "rfm", transform, (3,), False)
-            (fitted,) = fit_family(family, origin.cut, origin.past, SETTING, 1)
-            known, size = origin.past[-1], fitted.clustering.size + 2
-            values = value_of_clusters(fitted.labels(known), known.outcomes, size)
+            (fitted,) = fit_family(family, origin.cut, origin.past, SETTING)
+            (values,) = segment_values([fitted], origin.past)
             learnt[-1] += [fitted.labels(origin.cut), values]
         learnt[-1].append(origin.cut.outcomes)
     *before, outcomes = learnt[0]

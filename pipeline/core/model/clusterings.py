@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -25,9 +24,9 @@ OWN = "own_rules"  # declared, not fitted
 SUPERVISED_ALGORITHMS = ("tree",)
 # Have no centres in their coordinates to compare with those of uniform noise.
 WITHOUT_GAP = ("tree", "tiers", "steps", "rfm_rules", "hdbscan", "grid", OWN)
-MIXTURES = {"mixture": "full", "mixture_diag": "diag", "mixture_tied": "tied"}
 AT_ALL_SIZES_AT_ONCE = ("ward", "tree", "hdbscan", "grid")
 OUTER_SHARE = 0.05  # steps: customers below the first and above the last edge, each
+BEYOND = 1e300  # above every figure; a definition holds no infinity
 
 
 class Clustering(Protocol):
@@ -79,40 +78,63 @@ class Centroids:
 
 
 @dataclass(frozen=True)
-class Edges:
-    """The first coordinate is cut at `edges` (size - 1,)."""
+class Boxes:
+    """Clusters by thresholds: steps of one coordinate, the leaves of a tree, declared rules.
 
-    edges: Matrix
+    Box b of `boxes` (b, m, 2) holds what is from its first to below its second value, in every
+    coordinate m; `cluster` (b,) is its cluster. `scale` (b, m) is the distance from a threshold at
+    which a point lies clearly inside, 0 where a threshold is certain.
+    """
+
+    boxes: Matrix
+    cluster: Labels
+    scale: Matrix
+
+    @classmethod
+    def between(cls, edges: Matrix, spread: float) -> Boxes:
+        """The first coordinate cut at `edges`; an outer interval counts as wide as its neighbour.
+
+        `spread` stands for the width where there is one edge alone.
+        """
+        edges = np.unique(edges)  # equal values stay together, so there may be fewer clusters
+        bounds = np.concatenate([[-BEYOND], edges, [BEYOND]])
+        gap = np.diff(edges) if len(edges) > 1 else np.array([spread])
+        width = np.concatenate([gap[:1], gap, gap[-1:]])[: len(edges) + 1, None]
+        cuts = np.column_stack([bounds[:-1], bounds[1:]])[:, None]
+        return cls(cuts, np.arange(len(cuts)), width / 2)
 
     @property
     def size(self) -> int:
         """How many clusters there are."""
-        return len(self.edges) + 1
+        return int(self.cluster.max()) + 1
+
+    def fits(self, points: Matrix) -> NDArray[np.bool_]:
+        """Whether each point is in each box (n, boxes)."""
+        found = np.ones((len(points), len(self.boxes)), dtype=bool)
+        for column in range(self.boxes.shape[1]):
+            value = points[:, column, None]
+            found &= (value >= self.boxes[:, column, 0]) & (value < self.boxes[:, column, 1])
+        return found
 
     def assign(self, points: Matrix) -> Labels:
-        """The interval of each point's first coordinate."""
-        return np.asarray(np.searchsorted(self.edges, points[:, 0], side="right"), dtype=np.int64)
+        """The cluster of the box that each point is in."""
+        return np.asarray(self.cluster[np.argmax(self.fits(points), axis=1)], dtype=np.int64)
 
     def confidence(self, points: Matrix) -> Matrix:
-        """The distance to the nearest edge over half the interval's width.
-
-        An outer interval counts as wide as its neighbour.
-        """
-        if self.size < 2 or not len(points):
-            return np.ones(len(points))
-        gap = np.diff(self.edges)
-        if not len(gap):
-            gap = np.array([2.0 * np.ptp(points[:, 0]) + 1e-9])
-        widths = np.concatenate([gap[:1], gap, gap[-1:]])[self.assign(points)]
-        nearest = np.abs(points[:, [0]] - self.edges).min(axis=1)
-        return np.asarray(np.minimum(2 * nearest / np.maximum(widths, 1e-12), 1.0))
+        """The distance to the nearest threshold of the box by its scale, at most 1."""
+        box = np.argmax(self.fits(points), axis=1)
+        found = np.ones(len(points))
+        for column in range(self.boxes.shape[1]):
+            apart = np.abs(points[:, column, None] - self.boxes[box, column]).min(axis=1)
+            scale = self.scale[box, column]
+            found = np.minimum(found, np.where(scale > 0, apart / np.maximum(scale, 1e-12), 1.0))
+        return found
 
 
 @dataclass(frozen=True)
 class Mixture:
     """A mixture of normal distributions, as scikit-learn's GaussianMixture fitted it."""
 
-    covariance: str
     weights: Matrix
     means: Matrix
     precisions_cholesky: Matrix
@@ -139,53 +161,10 @@ class Mixture:
         """The model of scikit-learn."""
         from sklearn.mixture import GaussianMixture
 
-        model = GaussianMixture(self.size, covariance_type=self.covariance)
+        model = GaussianMixture(self.size)
         model.weights_, model.means_ = self.weights, self.means
         model.precisions_cholesky_ = self.precisions_cholesky
         return model
-
-
-@dataclass(frozen=True)
-class Tree:
-    """A tree of thresholds: node n asks whether feature[n] <= threshold[n], then left or right.
-
-    A leaf has no left (-1) and the number of its cluster; `spread` (m,) is each feature's
-    standard deviation.
-    """
-
-    feature: Labels
-    threshold: Matrix
-    left: Labels
-    right: Labels
-    cluster: Labels
-    spread: Matrix
-
-    @property
-    def size(self) -> int:
-        """How many clusters there are."""
-        return int(self.cluster.max()) + 1
-
-    def assign(self, points: Matrix) -> Labels:
-        """The cluster of the leaf that each point falls into."""
-        return self.cluster[self._walk(points)[0]]
-
-    def confidence(self, points: Matrix) -> Matrix:
-        """The distance to the nearest threshold on the way, in standard deviations, at most 1."""
-        return self._walk(points)[1]
-
-    def _walk(self, points: Matrix) -> tuple[Labels, Matrix]:
-        # scikit-learn compares in single precision, and the thresholds were found that way.
-        single = points.astype(np.float32)
-        node = np.zeros(len(points), dtype=np.int64)
-        margin = np.ones(len(points))
-        while len(rows := np.flatnonzero(self.left[node] >= 0)):
-            here = node[rows]
-            feature, threshold = self.feature[here], self.threshold[here]
-            far = np.abs(points[rows, feature] - threshold) / self.spread[feature]
-            margin[rows] = np.minimum(margin[rows], far)
-            goes_left = single[rows, feature] <= threshold
-            node[rows] = np.where(goes_left, self.left[here], self.right[here])
-        return node, margin
 
 
 @dataclass(frozen=True)
@@ -234,39 +213,6 @@ for _group, _cells in {
     "cannot_lose": [(1, 5), (2, 5)],
 }.items():
     RFM_CELLS[tuple(np.transpose(_cells))] = RFM_GROUPS.index(_group)
-
-
-@dataclass(frozen=True)
-class OwnRules:
-    """Declared segments: box b (columns, 2) holds what is from its first to below its second value.
-
-    `cluster` (boxes,) is the segment of each box; each has its name, play and condition in words.
-    """
-
-    names: list[str]
-    plays: list[str]
-    conditions: list[str]
-    boxes: Matrix
-    cluster: Labels
-
-    @property
-    def size(self) -> int:
-        """How many clusters there are."""
-        return len(self.names)
-
-    def fits(self, points: Matrix) -> NDArray[np.bool_]:
-        """Whether each point (n,) is in each box (n, boxes)."""
-        low, high = self.boxes[None, :, :, 0], self.boxes[None, :, :, 1]
-        inside = (points[:, None, :] >= low) & (points[:, None, :] < high)
-        return np.asarray(inside.all(axis=2))
-
-    def assign(self, points: Matrix) -> Labels:
-        """The segment whose conditions each point meets."""
-        return np.asarray(self.cluster[np.argmax(self.fits(points), axis=1)], dtype=np.int64)
-
-    def confidence(self, points: Matrix) -> Matrix:
-        """Rules are certain."""
-        return np.ones(len(points))
 
 
 def fit_clusterings(
@@ -326,31 +272,26 @@ def _bisecting(points: Matrix, size: int, seed: int, *_: int) -> Centroids:
     return _centroids(points, model.fit(points).labels_)
 
 
-def _mixture(covariance: str, points: Matrix, size: int, seed: int, *_: int) -> Mixture:
+def _mixture(points: Matrix, size: int, seed: int, *_: int) -> Mixture:
     from sklearn.mixture import GaussianMixture
 
-    model = GaussianMixture(
-        size,
-        covariance_type=covariance,
-        reg_covar=1e-3,
-        max_iter=40,
-        tol=1e-2,
-        random_state=seed,
-    ).fit(points)
-    return Mixture(covariance, model.weights_, model.means_, model.precisions_cholesky_)
+    model = GaussianMixture(size, reg_covar=1e-3, max_iter=40, tol=1e-2, random_state=seed)
+    model.fit(points)
+    return Mixture(model.weights_, model.means_, model.precisions_cholesky_)
 
 
-def _tiers(points: Matrix, size: int, *_: int) -> Edges:
+def _tiers(points: Matrix, size: int, *_: int) -> Boxes:
     """Equal numbers of customers along the first coordinate."""
-    return _edges(np.quantile(points[:, 0], np.arange(1, size) / size))
+    edges = np.quantile(points[:, 0], np.arange(1, size) / size)
+    return Boxes.between(edges, float(points[:, 0].std()))
 
 
-def _steps(points: Matrix, size: int, *_: int) -> Edges:
+def _steps(points: Matrix, size: int, *_: int) -> Boxes:
     """Equal distances along the first coordinate, but for the outer clusters."""
     if size == 2:
-        return _edges(np.quantile(points[:, 0], [0.5]))
+        return _tiers(points, size)
     low, high = np.quantile(points[:, 0], [OUTER_SHARE, 1 - OUTER_SHARE])
-    return _edges(np.linspace(low, high, size - 1))
+    return Boxes.between(np.linspace(low, high, size - 1), float(points[:, 0].std()))
 
 
 def _rfm_rules(points: Matrix, *_: int) -> RfmRules:
@@ -365,12 +306,8 @@ def sample_rows(rows: int, at_most: int, seed: int) -> Labels:
     return np.sort(np.random.default_rng(seed).choice(rows, at_most, replace=False))
 
 
-def _edges(edges: Matrix) -> Edges:
-    return Edges(np.unique(edges))  # equal values stay together, so there may be fewer clusters
-
-
-def _trees(points: Matrix, outcomes: Matrix, sizes: Sequence[int], least: int) -> list[Tree]:
-    """One tree, grown to the largest size and cut back to each.
+def _trees(points: Matrix, outcomes: Matrix, sizes: Sequence[int], least: int) -> list[Boxes]:
+    """The leaves of one tree, grown to the largest size and cut back to each.
 
     The best split is made first and nodes are numbered as they come, two with each split: a tree
     of k leaves is the first 2 k - 1 nodes of a larger one.
@@ -379,17 +316,17 @@ def _trees(points: Matrix, outcomes: Matrix, sizes: Sequence[int], least: int) -
 
     model = DecisionTreeRegressor(max_leaf_nodes=max(sizes), min_samples_leaf=least, random_state=0)
     tree = model.fit(points, outcomes).tree_
-    spread = points.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
+    boxes = np.full((tree.node_count, points.shape[1], 2), BEYOND) * [-1, 1]
+    for node in np.flatnonzero(tree.feature >= 0):
+        left, right, cut = tree.children_left[node], tree.children_right[node], tree.feature[node]
+        boxes[left] = boxes[right] = boxes[node]
+        boxes[left, cut, 1] = boxes[right, cut, 0] = np.nextafter(tree.threshold[node], np.inf)
     found = []
     for size in sizes:
-        kept = min(2 * size - 1, len(tree.children_left))
-        left, right = (c[:kept].copy() for c in (tree.children_left, tree.children_right))
-        left[left >= kept] = -1
-        is_leaf = left < 0
-        cluster = np.where(is_leaf, np.cumsum(is_leaf) - 1, -1)
-        feature, threshold = tree.feature[:kept], tree.threshold[:kept]
-        found.append(Tree(feature, threshold, left, right, cluster, spread))
+        left = tree.children_left[: 2 * size - 1]
+        leaves = boxes[: len(left)][(left < 0) | (left >= len(left))]
+        spread = np.broadcast_to(points.std(axis=0), leaves.shape[:2])
+        found.append(Boxes(leaves, np.arange(len(leaves)), spread))
     return found
 
 
@@ -404,7 +341,7 @@ AT_ONE_SIZE: Mapping[str, Callable[[Matrix, int, int, int], Clustering]] = {
     "kmeans": _kmeans,
     "kmeans_trimmed": _kmeans,
     "bisecting": _bisecting,
-    **{name: partial(_mixture, covariance) for name, covariance in MIXTURES.items()},
+    "mixture": _mixture,
     "tiers": _tiers,
     "steps": _steps,
     "rfm_rules": _rfm_rules,

@@ -155,11 +155,9 @@ def parse_definition(text: str, path: Path = DEFINITION) -> Definition:
 KINDS: Mapping[str, Any] = {
     kind.__name__: kind
     for kind in (
-        Definition, Segment, Wholesale, Grid, clusterings.Centroids, clusterings.Edges,
-        clusterings.Mixture, clusterings.Tree, clusterings.RfmRules, clusterings.OwnRules,
-        transforms.Raw,
-        transforms.Logged, transforms.Turned, transforms.Power, transforms.Scores,
-        transforms.Expected,
+        Definition, Segment, Wholesale, Grid, clusterings.Centroids, clusterings.Boxes,
+        clusterings.Mixture, clusterings.RfmRules, transforms.Raw, transforms.Logged,
+        transforms.Turned, transforms.Power, transforms.Scores, transforms.Expected,
     )
 }  # fmt: skip
 
