@@ -23,6 +23,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,8 @@ class Run:
 class Comparison:
     """Two runs side by side; `moves` is a matrix with matched segments on its diagonal."""
 
-    before: str
-    after: str
-    snapshots: tuple[str, str]
+    before: Run
+    after: Run
     params: pd.DataFrame  # key, before, after
     verdicts: pd.DataFrame  # figure, key, before, after, change, error, verdict
     is_same_data: bool  # whether both were judged on the same order lines and days
@@ -102,11 +102,10 @@ class Comparison:
     stages: pd.DataFrame  # stage, reason
     matched: dict[str, str]  # segment before → the segment after that it became
     moves: pd.DataFrame  # customers, by segment before (rows) and after (columns)
-    customers: dict[str, int]  # in both, only before, only after, moved
+    customers: dict[str, int]  # in both, only before, only after, moved, of these renamed
     adjusted_rand_index: float
     top_moves: pd.DataFrame  # customer_id, before, after, monetary
-    causes: pd.DataFrame  # segment before, segment after, cause, customers; empty where unknown
-    kept_by_resamples: tuple[float | None, float | None]  # mean Jaccard of each version
+    causes: pd.DataFrame  # segment before, segment after, cause, customers
 
 
 def main() -> None:
@@ -143,22 +142,17 @@ def load_run(revision: str) -> Run:
     rev = None if revision == WORKSPACE else revision
     try:
         files = DVCFileSystem(rev=rev)
-        names = files.find("metrics", detail=False) if files.exists("metrics") else []
         metrics = {
             Path(name).stem: parse_metrics(files.read_text(name, encoding="utf-8"))
-            for name in sorted(names)
+            for name in sorted(files.find("metrics", detail=False))
             if name.endswith(".json") and Path(name).stem != "summary"
         }
         params = load_yaml(files.read_text("params.yaml", encoding="utf-8"))
         lock = load_yaml(files.read_text("dvc.lock", encoding="utf-8"))
         segments = _table(files, SEGMENTS.path, ["snapshot_date", "customer_id", "segment"])
         customers = _table(files, CUSTOMERS.path)
-        definition, names = None, {}
-        if files.exists(DEFINITION.as_posix()):
-            text = files.read_text(DEFINITION.as_posix(), encoding="utf-8")
-            definition = parse_definition(text)
-            named = _table(files, SEGMENT_NAMES.path, ["segment_id", "segment"])
-            names = dict(zip(named["segment_id"], named["segment"], strict=True))
+        definition = parse_definition(files.read_text(DEFINITION.as_posix(), encoding="utf-8"))
+        names = _table(files, SEGMENT_NAMES.path, ["segment_id", "segment"])
     except InputError as error:
         raise InputError(f"{revision}: {error}") from None
     except (DvcException, SCMError) as error:
@@ -184,7 +178,7 @@ def load_run(revision: str) -> Run:
         customers=now,
         snapshot=str(last),
         definition=definition,
-        names=names,
+        names=dict(zip(names["segment_id"], names["segment"], strict=True)),
     )
 
 
@@ -229,8 +223,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def compare_runs(before: Run, after: Run) -> Comparison:
     """Lay two runs side by side.
 
-    A customer stayed in the segment that his became, or in one of the same name: where two
-    segments merge, only one of them has a partner, and the other's members may keep their name.
+    Who has another name has moved. Of these, who is in the segment that his became was renamed with
+    it: where a method draws the same groups under other names, all who moved were renamed.
     """
     columns = ["customer_id", "segment", "monetary"]
     both = before.customers[columns].merge(
@@ -238,33 +232,35 @@ def compare_runs(before: Run, after: Run) -> Comparison:
     )
     counts = pd.crosstab(both["segment_before"], both["segment_after"])
     matched = match_segments(counts)
-    stayed = (both["segment_before"].map(matched) == both["segment_after"]) | (
-        both["segment_before"] == both["segment_after"]
-    )
-    moved = both[~stayed]
-    top = moved.assign(monetary=moved["monetary_after"].astype(float)).sort_values(
-        ["monetary", "customer_id"], ascending=[False, True], kind="stable"
-    )
+    moved = both[both["segment_before"] != both["segment_after"]]
+    is_renamed = moved["segment_before"].map(matched) == moved["segment_after"]
+    top = moved[~is_renamed].rename(columns={"monetary_after": "monetary"})
+    top = top.astype({"monetary": float})
+    top = top.sort_values(["monetary", "customer_id"], ascending=[False, True], kind="stable")
     rows = sorted(counts.index, key=lambda name: (-counts.loc[name].sum(), name))
     diagonal = [matched[name] for name in rows if name in matched]
-    columns = diagonal + sorted(set(counts.columns) - set(diagonal))
+    metrics = differences(before.metrics, after.metrics)
+    change = [
+        y - x if _is_number(x) and _is_number(y) else None
+        for x, y in zip(metrics["before"], metrics["after"], strict=True)
+    ]
     return Comparison(
-        before=before.name,
-        after=after.name,
-        snapshots=(before.snapshot, after.snapshot),
+        before=before,
+        after=after,
         params=differences(before.params, after.params),
         verdicts=verdicts(before.metrics, after.metrics),
         is_same_data=before.snapshot == after.snapshot
         and before.metrics.get(SOURCE) == after.metrics.get(SOURCE),
-        metrics=with_change(differences(before.metrics, after.metrics)),
+        metrics=metrics.assign(change=pd.Series(change, index=metrics.index, dtype=object)),
         stages=changed_stages(before.stages, after.stages),
         matched=matched,
-        moves=counts.loc[rows, columns],
+        moves=counts.loc[rows, diagonal + sorted(set(counts.columns) - set(diagonal))],
         customers={
             "in_both": len(both),
             "only_before": len(before.customers) - len(both),
             "only_after": len(after.customers) - len(both),
             "moved": len(moved),
+            "renamed": int(is_renamed.sum()),
         },
         adjusted_rand_index=float(
             adjusted_rand_score(both["segment_before"], both["segment_after"])
@@ -275,42 +271,28 @@ def compare_runs(before: Run, after: Run) -> Comparison:
         .head(TOP_MOVES)
         .reset_index(drop=True),
         causes=causes_of_moves(before, after),
-        kept_by_resamples=(_resampled(before.metrics), _resampled(after.metrics)),
     )
 
 
-def _resampled(metrics: Mapping[str, Any]) -> float | None:
-    found = metrics.get("select.chosen.jaccard_mean")
-    return float(found) if isinstance(found, int | float) else None
-
-
 def causes_of_moves(before: Run, after: Run) -> pd.DataFrame:
-    """Return how many customers with another name went from where to where, by one cause each.
+    """Return how many customers went from where to where, by one cause each.
 
-    They sum up to the moves of `compare_runs` between segments of different names. Empty where a
-    version is too old to have a definition.
+    They sum up to the moves of `compare_runs` between segments of different names.
     """
-    columns = ["segment_before", "segment_after", "cause", "customers"]
-    if before.definition is None or after.definition is None:
-        return pd.DataFrame(columns=columns)
+    columns = ["segment_before", "segment_after", "cause"]
     then = before.customers.set_index("customer_id")
     now = after.customers.set_index("customer_id")
     then, now = then.align(now, join="inner", axis=0)
     now = now[now["segment"] != then["segment"]]
     then = then.loc[now.index]
-    if not len(now):
-        return pd.DataFrame(columns=columns)
+    if now.empty or before.definition is None:
+        return pd.DataFrame(columns=[*columns, "customers"])
     days = (pd.Timestamp(after.snapshot) - pd.Timestamp(before.snapshot)).days
     is_defined = before.segment_of(now) == then["segment"]
     is_time = after.segment_of(aged(then, days)) == now["segment"]
-    found = pd.DataFrame(
-        {
-            "segment_before": then["segment"],
-            "segment_after": now["segment"],
-            "cause": np.select([is_defined, is_time & (days > 0)], CAUSES[:2], CAUSES[2]),
-        }
-    )
-    return found.groupby(columns[:3]).size().rename("customers").reset_index()
+    cause = np.select([is_defined, is_time & (days > 0)], CAUSES[:2], CAUSES[2])
+    found = pd.DataFrame(dict(zip(columns, (then["segment"], now["segment"], cause), strict=True)))
+    return found.groupby(columns).size().rename("customers").reset_index()
 
 
 def match_segments(counts: pd.DataFrame) -> dict[str, str]:
@@ -337,15 +319,6 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataF
     keys = [*before, *(key for key in after if key not in before)]
     rows = [(k, before.get(k), after.get(k)) for k in keys if before.get(k) != after.get(k)]
     return pd.DataFrame(rows, columns=["key", "before", "after"], dtype=object)
-
-
-def with_change(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add the change of each figure that is a number on both sides."""
-    change = [
-        after - before if _is_number(before) and _is_number(after) else None
-        for before, after in zip(rows["before"], rows["after"], strict=True)
-    ]
-    return rows.assign(change=pd.Series(change, dtype=object, index=rows.index))
 
 
 def verdicts(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.DataFrame:
@@ -405,43 +378,40 @@ def changed_stages(before: Mapping[str, Any], after: Mapping[str, Any]) -> pd.Da
 def _reasons(
     before: Mapping[str, Any], after: Mapping[str, Any], made_by: Mapping[str, str]
 ) -> list[str]:
-    reasons = []
-    sums = [{d["path"]: d.get("md5") for d in side.get("deps", [])} for side in (before, after)]
-    changed = sorted(
-        path for path in {*sums[0], *sums[1]} if sums[0].get(path) != sums[1].get(path)
+    sides = [before, after]
+    deps, outs = (
+        differences(*({f["path"]: f.get("md5") for f in side.get(kind, [])} for side in sides))[
+            "key"
+        ]
+        for kind in ("deps", "outs")
     )
-    code = [p for p in changed if p.startswith("pipeline")]
-    given = [p for p in changed if p not in code and p not in made_by]
-    stages = dict.fromkeys(name for p, name in made_by.items() if p in changed)
-    for what, names in (("code", code), ("input", given), ("outputs of", list(stages))):
-        if names:
-            reasons.append(f"{what} {', '.join(names)}")
-    params = [flat(side.get("params", {}).get("params.yaml", {})) for side in (before, after)]
-    keys = differences(*params)["key"]
-    if len(keys):
-        reasons.append(f"parameters {', '.join(keys)}")
-    outs = [{o["path"]: o.get("md5") for o in side.get("outs", [])} for side in (before, after)]
-    if not reasons and outs[0] != outs[1]:
+    params = differences(*(flat(side.get("params", {}).get("params.yaml", {})) for side in sides))
+    code = sorted(path for path in deps if path.startswith("pipeline"))
+    changed = {
+        "code": code,
+        "input": sorted(path for path in deps if path not in code and path not in made_by),
+        "outputs of": list(dict.fromkeys(made_by[path] for path in deps if path in made_by)),
+        "parameters": list(params["key"]),
+    }
+    reasons = [f"{what} {', '.join(names)}" for what, names in changed.items() if names]
+    if not reasons and len(outs):
         reasons.append("other outputs from the same inputs: not reproducible")
     return reasons
 
 
 def tables(comparison: Comparison) -> list[tuple[str, pd.DataFrame]]:
     """Return the comparison as titled frames of text, in reading order."""
-    c = comparison
-    stayed = c.customers["in_both"] - c.customers["moved"]
-    share = f"{stayed / c.customers['in_both']:.1%}" if c.customers["in_both"] else "–"
+    c, n = comparison, comparison.customers
+    versions = [c.before.name, c.after.name]
+    share = f"{(n['in_both'] - n['moved']) / max(n['in_both'], 1):.1%}"
     summary = [
-        ("last snapshot", *c.snapshots),
-        (
-            "customers only here",
-            f"{c.customers['only_before']:,}",
-            f"{c.customers['only_after']:,}",
-        ),
-        ("customers in both", f"{c.customers['in_both']:,}", ""),
-        ("stayed in their segment", f"{stayed:,}", share),
+        ("last snapshot", c.before.snapshot, c.after.snapshot),
+        ("customers only here", f"{n['only_before']:,}", f"{n['only_after']:,}"),
+        ("customers in both", f"{n['in_both']:,}", ""),
+        ("stayed in their segment", f"{n['in_both'] - n['moved']:,}", share),
+        ("have another name", f"{n['moved']:,}", f"{n['renamed']:,} with their whole segment"),
         ("adjusted Rand index", f"{c.adjusted_rand_index:.3f}", "1 = the same groups"),
-        ("kept where chance draws other customers", *map(_share, c.kept_by_resamples)),
+        ("kept where chance draws other customers", *map(_resampled, (c.before, c.after))),
     ]
     causes = c.causes.groupby("cause")["customers"].sum().reindex(CAUSES, fill_value=0)
     names = [f"{a} → {b}" for a, b in c.matched.items() if a != b]
@@ -449,30 +419,24 @@ def tables(comparison: Comparison) -> list[tuple[str, pd.DataFrame]]:
     top = c.top_moves.assign(monetary=[f"{m:,.2f}" for m in c.top_moves["monetary"]])
     judged = c.verdicts.drop(columns="key")
     better = "Is it better?" if c.is_same_data else "Is it better? (other data: judge with care)"
+    told = causes.map("{:,}".format).rename_axis("").reset_index() if len(c.causes) else c.causes
     found = [
-        ("Customers", pd.DataFrame(summary, columns=["", c.before, c.after])),
-        (
-            better,
-            judged.set_axis(["", c.before, c.after, "change", "standard error", "verdict"], axis=1),
-        ),
+        ("Customers", pd.DataFrame(summary, columns=["", *versions])),
+        (better, judged.set_axis(["", *versions, "change", "standard error", "verdict"], axis=1)),
         ("Segments with another name", pd.DataFrame({"matched by their customers": names})),
         ("Who moved where (customers)", moves),
-        ("Why they have another name", _texts(causes) if len(c.causes) else c.causes),
+        ("Why they have another name", told),
         ("Moved with the most money", top.set_axis(["customer", "from", "to", "spend"], axis=1)),
         ("Stages that differ", c.stages),
-        ("Parameters", c.params.set_axis(["key", c.before, c.after], axis=1)),
-        ("Metrics", c.metrics.set_axis(["key", c.before, c.after, "change"], axis=1)),
+        ("Parameters", c.params.set_axis(["key", *versions], axis=1)),
+        ("Metrics", c.metrics.set_axis(["key", *versions, "change"], axis=1)),
     ]
     return [(title, rows.map(_text)) for title, rows in found if len(rows)]
 
 
-def _texts(causes: pd.Series[int]) -> pd.DataFrame:
-    names = {"cause": "", "customers": "customers"}
-    return causes.map("{:,}".format).rename_axis("cause").reset_index().rename(columns=names)
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
+def _resampled(run: Run) -> str:
+    found = run.metrics.get("select.chosen.jaccard_mean")
+    return f"{found:.1%}" if _is_number(found) else "–"
 
 
 def _text(value: Any) -> str:
@@ -483,7 +447,7 @@ def _text(value: Any) -> str:
 
 def print_tables(comparison: Comparison) -> None:
     """Print the comparison to the terminal; of long lists only how long they are."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     for title, rows in tables(comparison):
         if len(rows) > LONGEST:
             console.print(f"{title}: {len(rows)} differ; --md, --json and --html FILE list them")
@@ -498,17 +462,14 @@ def print_tables(comparison: Comparison) -> None:
 
 def as_markdown(comparison: Comparison) -> str:
     """Return the comparison as Markdown."""
-    parts = [f"# {comparison.before} → {comparison.after}"]
+    parts = [f"# {comparison.before.name} → {comparison.after.name}"]
     for title, rows in tables(comparison):
         head = [str(name) for name in rows.columns]
         lines = [head, ["---"] * len(head), *rows.to_numpy().tolist()]
-        body = "\n".join(f"| {' | '.join(_cell(c) for c in line)} |" for line in lines)
+        cells = [[c.replace("|", "\\|").replace("\n", " ") for c in line] for line in lines]
+        body = "\n".join(f"| {' | '.join(line)} |" for line in cells)
         parts.append(f"## {title}\n\n{body}")
     return "\n\n".join(parts)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def as_json(comparison: Comparison) -> str:
@@ -519,14 +480,14 @@ def as_json(comparison: Comparison) -> str:
         for name in ("params", "verdicts", "metrics", "stages", "top_moves", "causes")
     }
     content = {
-        "before": c.before,
-        "after": c.after,
-        "snapshots": list(c.snapshots),
+        "before": c.before.name,
+        "after": c.after.name,
+        "snapshots": [c.before.snapshot, c.after.snapshot],
         "is_same_data": c.is_same_data,
         "customers": c.customers,
         "adjusted_rand_index": c.adjusted_rand_index,
         "matched": c.matched,
-        "moves": {str(row): c.moves.loc[row].to_dict() for row in c.moves.index},
+        "moves": c.moves.to_dict(orient="index"),
         **records,
     }
     return json.dumps(content, indent=2, ensure_ascii=False)
@@ -535,10 +496,10 @@ def as_json(comparison: Comparison) -> str:
 def as_html(comparison: Comparison) -> str:
     """Return the comparison as one page that needs no network; every text is escaped."""
     body = "\n".join(
-        f"<section><h2>{_escaped(title)}</h2>\n{rows.to_html(index=False, border=0)}</section>"
+        f"<section><h2>{escape(title)}</h2>\n{rows.to_html(index=False, border=0)}</section>"
         for title, rows in tables(comparison)
     )
-    title = _escaped(f"{comparison.before} → {comparison.after}")
+    title = escape(f"{comparison.before.name} → {comparison.after.name}")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -547,16 +508,10 @@ def as_html(comparison: Comparison) -> str:
     )
 
 
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 PAGE_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;color:#1d2129;background:#fff;margin:2rem auto;"
-    "max-width:70rem;padding:0 1rem}section{overflow-x:auto}"
-    "table{border-collapse:collapse;margin-bottom:2rem}"
-    "th,td{text-align:left;padding:.3rem .8rem;border-bottom:1px solid #c9ced6;"
-    "font-variant-numeric:tabular-nums}"
+    "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
+    "section{overflow-x:auto}table{border-collapse:collapse}"
+    "th,td{text-align:left;padding:.3rem .8rem;border-bottom:1px solid #c9ced6}"
 )
 
 
