@@ -182,8 +182,6 @@ def check_rows(checked: Sequence[HeldOut], names: Mapping[int, str]) -> Iterator
                 "expected_spend_low": low / size,
                 "expected_spend_high": high / size,
                 "actual_spend": actual / size,
-                "expected_orders": near.orders[inside].mean(),
-                "actual_orders": h.orders[inside].mean(),
                 "expected_buying_rate": near.active[inside].mean(),
                 "actual_buying_rate": (h.orders[inside] > 0).mean(),
                 "is_within_80": inner_low <= actual <= inner_high,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -227,13 +228,9 @@ def _smallest_holdout(
     low, high = least, customers // 2
     if high < low or chance(high, customers - high) < power:
         return None
-    while low < high:
-        middle = (low + high) // 2
-        if chance(middle, customers - middle) >= power:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return low + bisect.bisect_left(
+        range(low, high), x=True, key=lambda left: chance(left, customers - left) >= power
+    )
 
 
 def _detectable(customers: int, base: float, alpha: float, power: float) -> float | None:

@@ -122,12 +122,12 @@ STRATEGIES = _table(
         text("cost_class", "what a contact costs", among=("none", "low", "medium", "high")),
         integer("decision", "place by value at stake; null = nothing to win", least=1, null=True),
         count("exceptions", "members with another play, by their own last order"),
-        amount("value_at_stake", "what that rise brings in the horizon", null=True),
+        amount(
+            "value_at_stake", "what the tested or measured lift brings in the horizon", null=True
+        ),
         *_interval(amount, "value_at_stake", "its 95 % interval, that of the expected spend"),
         amount("margin_at_stake", "value_at_stake x margin_rate; null where unknown", null=True),
-        number(
-            "measured_lift", "of spend, by campaigns of the play: then it is at stake", null=True
-        ),
+        number("measured_lift", "of spend, by campaigns of the play: at stake then", null=True),
         number("baseline_rate", "share that buys again with nothing done", null=True),
         number("target_rate", "baseline_rate with the declared lift", null=True),
         number("alpha", "chance of a false alarm, two-sided"),
@@ -161,9 +161,7 @@ SEGMENT_FEATURES = _table(
         number("q95", "95 % of the members lie at or below", null=True),
         number("mean", "arithmetic mean", null=True),
         number("rest_median", "median of all other customers", null=True),
-        number(
-            "cliffs_delta", "P(member > other) - P(member < other); null without others", null=True
-        ),
+        number("cliffs_delta", "P(member > other) - P(member < other)", null=True),
         text("effect", "in words: much higher, higher, slightly higher, like the rest, ..."),
         integer("rank", "1 = sets the segment apart most", least=1),
     ),
@@ -183,11 +181,7 @@ SEGMENT_CATEGORIES = _table(
         number("rest_share", "of the other customers' spend"),
         number("lift", "mean share of a member's spend over that of another's", null=True),
         *_interval(number, "lift", "95 % interval over customers (ratio of two means)"),
-        text(
-            "verdict",
-            "over or under where the interval leaves out 1, like the rest where not",
-            among=("over", "under", "like the rest"),
-        ),
+        text("verdict", "by the interval", among=("over", "under", "like the rest")),
         integer("rank", "1 = takes most of the segment's spend", least=1),
     ),
     key=("segment_id", "category"),
@@ -355,11 +349,7 @@ LATEST_MOVES = _table(
         text("from_segment", "the segment's name, or: not yet a customer"),
         integer("to_segment_id", "where they are now", least=0),
         text("to_segment", "the segment's name"),
-        text(
-            "direction",
-            "rose = into a more valuable segment",
-            among=("new", "stayed", "rose", "fell"),
-        ),
+        text("direction", "rose = more valuable", among=("new", "stayed", "rose", "fell")),
         count("customers", "how many went that way", least=1),
         number("share", "of those in from_segment at from_date"),
         money("spend", "what they have spent in all, net of returns"),
@@ -373,11 +363,7 @@ FORECAST_CHECK = _table(
     "one group of customers at one held-out snapshot",
     columns=(
         day("snapshot_date", "the day of the forecast, made from what was known on it"),
-        text(
-            "grouping",
-            "all = everybody, segment = each segment, decile = deciles by expected spend",
-            among=("all", "segment", "decile"),
-        ),
+        text("grouping", "decile = by expected spend", among=("all", "segment", "decile")),
         integer("position", "segment_id, or 1 (least expected) to 10, or 0 for all"),
         text("label", "the segment's name, or such as: decile 3, or: all"),
         count("customers", "in the group", least=1),
@@ -385,8 +371,6 @@ FORECAST_CHECK = _table(
         amount("expected_spend_low", "95 % interval, per customer"),
         amount("expected_spend_high", "95 % interval, per customer"),
         amount("actual_spend", "per customer"),
-        number("expected_orders", "per customer"),
-        number("actual_orders", "per customer"),
         number("expected_buying_rate", "mean probability of an order"),
         number("actual_buying_rate", "share that ordered"),
         flag("is_within_80", "the actual spend lies in the 80 % interval"),
