@@ -333,31 +333,17 @@ def _stripe(o: Order) -> list[Row]:
 
 
 def _lightspeed(o: Order) -> list[Row]:
-    told = state(o, "CLOSED", "PARKED", "VOIDED")
     whole = {
-        "Date": f"{o.at}",
-        "Receipt Number": o.number,
-        "Status": told,
-        "Customer Email": o.email,
-    }
-    total = {
-        "Quantity": 1,
-        "Subtotal": cents(o.goods),
-        "Sku": "",
-        "Details": "all",
-        "Register": "Till",
-    }
+        "Date": f"{o.at}", "Receipt Number": o.number, "Register": "Till",
+        "Status": state(o, "CLOSED", "PARKED", "VOIDED"), "Customer Email": o.email,
+        "Quantity": 1, "Subtotal": cents(o.goods), "Sku": "", "Details": "all",
+    }  # fmt: skip
     lines = [
         {**whole, "Customer Email": "", "Line Type": "Sale Line", "Quantity": i.units,
-         "Sku": i.code,
-         "Details": i.name, "Subtotal": cents(i.units * i.price - i.discount), "Register": "Till"}
+         "Sku": i.code, "Details": i.name, "Subtotal": cents(i.units * i.price - i.discount)}
         for i in o.items
     ]  # fmt: skip
-    return [
-        {**whole, "Line Type": "Sale", **total},
-        *lines,
-        {**whole, "Line Type": "Payment", **total},
-    ]
+    return [{**whole, "Line Type": "Sale"}, *lines, {**whole, "Line Type": "Payment"}]
 
 
 def _olist(o: Order, i: Item, _: bool) -> Row:
@@ -370,14 +356,8 @@ def _olist(o: Order, i: Item, _: bool) -> Row:
 
 
 def _cdnow(o: Order) -> list[Row]:
-    return [
-        {
-            "customer": o.email.strip().lower(),
-            "date": f"{o.at:%Y%m%d}",
-            "cds": 1,
-            "dollars": cents(o.goods),
-        }
-    ]
+    who, at = o.email.strip().lower(), f"{o.at:%Y%m%d}"
+    return [{"customer": who, "date": at, "cds": 1, "dollars": cents(o.goods)}]
 
 
 def _lines(o: Order, i: Item, _: bool) -> Row:

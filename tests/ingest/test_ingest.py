@@ -10,6 +10,8 @@ import gzip
 import io
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from decimal import Decimal
 from pathlib import Path
@@ -18,9 +20,11 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shops import FIRST, Shop, shop_in
+from shops import DEFAULTS, FIRST, Shop, shop_in
 
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables.ingest import INVOICE_LINES
@@ -489,6 +493,28 @@ def test_a_day_far_from_all_others_is_shown_or_left_out_where_it_is_declared(sho
     shop.write(content + LINE.replace("2.55", "x"))
     kept = shop.read(days=["2010-12-01", "2010-12-28"], on_bad_rows="quarantine")
     assert len(kept) == 56
+
+
+@pytest.mark.parametrize(("zone", "hour"), [(None, 15), ("Asia/Tokyo", 5)])
+@pytest.mark.parametrize("machine", ["UTC", "Asia/Kolkata"])
+def test_times_are_the_shops_whatever_the_machines_zone(shop, zone, hour, machine):
+    cells: list[object] = [[cell] for cell in LINE.split(",")]
+    at = [dt.datetime(2010, 12, 1, 20, 30, tzinfo=dt.UTC)]
+    cells[4] = pa.array(at, pa.timestamp("us", tz="America/New_York"))
+    table = pa.table(dict(zip(HEADER.split(","), cells, strict=True)))
+    pq.write_table(table, shop.folder / "x.parquet")
+    shop.write(f"{HEADER}\n{LINE.replace('12/1/2010 8:26', '2010-12-01 15:30:00 -0500')}\n")
+    for name in ("x.parquet", "x.csv"):
+        params = {"source": {**DEFAULTS, "path": name, "time_zone": zone}}
+        (shop.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        subprocess.run(  # the machine's zone is read once, when a process begins
+            [sys.executable, "-m", "pipeline.ingest"],
+            cwd=shop.folder,
+            env={"PYTHONPATH": str(ROOT), "TZ": machine},
+            capture_output=True,
+            check=True,
+        )
+        assert pq.read_table(INVOICE_LINES.path)["sold_at"].to_pylist()[0].hour == hour
 
 
 # Quarantine
