@@ -21,7 +21,7 @@ from pipeline.core.model.transforms import feature_matrix
 from pipeline.core.run.params import ShopParams, load_params
 from pipeline.select_model.__main__ import CHALLENGER, Params, setting_of
 from pipeline.select_model.candidates import Family, Setting, fit_family
-from pipeline.select_model.kept import definition_of
+from pipeline.select_model.kept import LEAST, definition_of
 from pipeline.select_model.prediction import eta_squared
 from pipeline.select_model.snapshots import Snapshot, read_sampled, snapshots_of
 
@@ -29,7 +29,7 @@ MONTHS = 6
 GOALS = (
     "goals: every move has a cause; nobody rises who did nothing; of those who did nothing and "
     "passed no border in time 90% keep their name; after six months 95% of a fresh definition's "
-    "prediction"
+    "prediction, or the advice to switch"
 )
 
 
@@ -116,7 +116,7 @@ def prediction(
     start: str,
     end: str,
 ) -> dict[str, object]:
-    """Eta squared at `end` of the definition made at `start`, and of one made then."""
+    """Eta squared at `end` of the definition made at `start`, of one made then, and the advice."""
     outcomes = snapshots[end].outcomes
     kept, fresh = (
         float(
@@ -130,6 +130,7 @@ def prediction(
         "kept": round(kept, 4),
         "fresh": round(fresh, 4),
         "kept of fresh": f"{kept / fresh:.1%}",
+        "advice": "switch" if kept / fresh < LEAST else "keep",
     }
 
 

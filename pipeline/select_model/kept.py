@@ -27,6 +27,7 @@ from pipeline.select_model.snapshots import Origin, Snapshot
 Matrix = NDArray[np.float64]
 
 KEPT = "kept"  # the feature set of the kept definition's columns
+LEAST = 0.95  # of what the challenger explains: below it the kept definition has aged
 IN_A_ROW = 2  # cuts at which the challenger must be better before a switch is recommended
 
 
@@ -94,7 +95,7 @@ def compared(
     `customers` are the last ones; the snapshots `in_time` have the kept definition's features as
     KEPT; `spread` (origins, resamples) is the resampled eta squared of the challenger. A switch is
     recommended where the challenger is better by more than a standard error at the last two cuts
-    in a row, or a gate fails.
+    in a row, where the kept definition explains less than LEAST of what it does, or a gate fails.
     """
     now, _, origins = in_time
     fitted = Fitted(KEPT, kept.transform, kept.clustering)
@@ -103,6 +104,7 @@ def compared(
     lead, error = (spread - own).mean(axis=1), (spread - own).std(axis=1)
     last = min(IN_A_ROW, len(lead))
     is_better = len(lead) >= IN_A_ROW and bool((lead[-last:] > error[-last:]).all())
+    share = float(own.mean() / max(spread.mean(), 1e-12))
     failed = _gates_failed(fitted, now, origins[-1].past, gates)
     before, after = (
         np.array([s.play for s in d.segments])[assign(d, customers)["segment_id"]]
@@ -115,6 +117,7 @@ def compared(
         "eta_squared": figures["eta_squared"],
         "gini": figures["gini"],
         "challenger": challenger.candidate,
+        "share_of_challenger": share,
         "challenger_lead": float((spread - own).mean()),
         "challenger_lead_se": float((spread - own).mean(axis=0).std()),
         "challenger_lead_at_last_cut": float(lead[-1]),
@@ -122,7 +125,7 @@ def compared(
         "challenger_would_move": moved,
         "challenger_would_move_share": moved / len(customers),
         "failed_gates": failed,
-        "switch_is_recommended": is_better or failed != "",
+        "switch_is_recommended": is_better or share < LEAST or failed != "",
     }
 
 
