@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,10 @@ def _bad_rows_message(count: int, shown: list[BadRow]) -> str:
 def _write_all(database: duckdb.DuckDBPyConnection, source: Source, target: Path) -> Source:
     source = settled(database, source)
     if are_numbered_by_reader(source):
-        _write(database, unnumbered_sql(source), target, number=True)
+        rounded = _write(database, unnumbered_sql(source), target, number=True)
     else:
-        _write(database, _days_sql(source), target)
+        rounded = _write(database, _days_sql(source), target)
+    source = replace(source, rounded=rounded)
     if source.facts is None and _ids_differ_by_case(database, target):
         source = settled(database, source, may_be_plain=False)
         _write(database, _days_sql(source), target)
@@ -151,16 +153,30 @@ def _refuse_outlying_days(database: duckdb.DuckDBPyConnection, file: Path, name:
 
 def _write(
     database: duckdb.DuckDBPyConnection, rows: str, target: Path, *, number: bool = False
-) -> None:
-    """Write the rows in their order; the bytes do not depend on how DuckDB shares the work."""
+) -> int:
+    """Write the rows in their order; return how many had a price that was rounded.
+
+    The bytes do not depend on how DuckDB shares the work.
+    """
+    rounded = 0
+
+    def counted(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        nonlocal rounded
+        for batch in batches:
+            if "is_rounded" in batch.schema.names:
+                rounded += batch["is_rounded"].true_count
+                batch = batch.drop_columns(["is_rounded"])  # noqa: PLW2901
+            yield batch
+
     try:
-        batches = database.sql(rows).to_arrow_reader(ROW_GROUP)
+        batches = counted(database.sql(rows).to_arrow_reader(ROW_GROUP))
         write_batches(_numbered(batches) if number else batches, INVOICE_LINES.schema, target)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         # DuckDB's own errors come so through the batches, without a number.
         raise duckdb.InvalidInputException(str(error)) from None
+    return rounded
 
 
 def _numbered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -81,6 +81,10 @@ class Orders:
         if "store" not in self.used and self.ask("select * from {cells} limit 0") == []:
             columns = [c[0] for c in self.database.description or ()]
             self.used |= {"store"} & set(columns)
+        money = sorted({"unit_price", "amount", "line_price"} & self.used)
+        rounded = " or ".join(f"n_{name} <> round(n_{name}, 4)" for name in money) or "false"
+        (count,) = self.ask(f"select count(*) filter ({rounded}) from {{cells}}")[0]
+        self.figures["lines_of_rounded_prices"] = count
         self._drop_totals()
         if self.layout.overlapping == "orders" and len(ranks) > 1 and "invoice_id" in self.used:
             self._keep_later_state(ranks)

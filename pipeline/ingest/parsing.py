@@ -94,6 +94,7 @@ class Source:
     parts: tuple[Readable, ...]
     with_rejects: bool = False
     facts: Facts | None = None
+    rounded: int = 0  # lines whose price has more decimals than are kept
 
     @property
     def sets_apart(self) -> bool:
@@ -558,6 +559,7 @@ def _plain_lines(source: Source) -> str:
         "customer_id": clean_id("customer_id"),
         "is_sale": "part >= 0",
         "repeats": _text(source.layout.repeats),
+        "is_rounded": "coalesce(n_unit_price <> round(n_unit_price, 4), false)",  # to be counted
     }
     del columns["line_id"]
     return ", ".join(f"{sql} as {name}" for name, sql in columns.items())
@@ -865,6 +867,7 @@ def count_rows(
         "lines_quarantined": len(bad),
         "lines_delivered_twice": 0,
         "lines_of_totals": 0,
+        "lines_of_rounded_prices": source.rounded,
         "lines_of_refunds": 0,
         "lines_not_sold": 0,
     }

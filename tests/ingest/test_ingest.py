@@ -517,6 +517,14 @@ def test_times_are_the_shops_whatever_the_machines_zone(shop, zone, hour, machin
         assert pq.read_table(INVOICE_LINES.path)["sold_at"].to_pylist()[0].hour == hour
 
 
+@pytest.mark.parametrize("source", [{}, {"layout": "order_lines"}])
+def test_prices_of_more_than_four_decimals_are_rounded_and_counted(shop, source):
+    shop.write(GOOD.replace("2.55", "2.55555").replace("3.39", "3.390000"))
+    price = shop.read(**source)[0]["unit_price"]
+    assert price in {Decimal("2.5555"), Decimal("2.5556")}
+    assert shop.figures()["lines_of_rounded_prices"] == 1
+
+
 # Quarantine
 
 
