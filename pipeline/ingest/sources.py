@@ -150,7 +150,7 @@ def _brought_first(scheme: str, rest: str) -> str:
         return (
             f"source.path: {scheme}://… is a database; take its lines into a file: put the address "
             "into the environment as SHOP_DATABASE, then `python -m pipeline download --from "
-            "env:SHOP_DATABASE --query 'select …'`, or use `dvc import-db`"
+            "env:SHOP_DATABASE --query 'select …'`"
         )
     shown = f"{scheme}://{rest.rsplit('@', 1)[-1].split('?', maxsplit=1)[0]}"
     return (
