@@ -329,15 +329,16 @@ class Orders:
 
     def _test_discount(self, price: str, quantity: str) -> str:
         text, d = "trim(discount)", "cast(n_discount as double)"
-        signs, shares, given, beyond = self.ask(
+        signs, shares, parts, given, beyond = self.ask(
             f"select count(*) filter ({text} like '%\\%%' escape '\\'), "
             f"count(*) filter (abs({d}) between 1e-9 and 1 and abs({price}) > 5), "
+            f"count(*) filter (abs({d}) between 1e-9 and 0.99), "
             f"count(*) filter ({d} <> 0), "
             f"count(*) filter (abs({d}) > abs({price} * {quantity}) + 0.01) from {{cells}}"
         )[0]
         if signs:
             return "percent"
-        if given and shares == given:
+        if parts and shares == given:  # one unit of money off is no share
             self.notes.append(
                 f"{self.shown['discount']} is at most 1: read as a share of the price"
             )
