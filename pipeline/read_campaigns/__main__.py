@@ -2,7 +2,8 @@
 
 Reads   campaigns/*.yaml and their lists, data/sales.parquet, data/returned_units.parquet,
         data/customer_prices.parquet
-Writes  data/campaigns.parquet, data/measured_lifts.parquet, metrics/campaigns.json
+Writes  data/campaigns.parquet, data/measured_lifts.parquet, data/held_out.parquet,
+        metrics/campaigns.json
 
 Example: python -m pipeline.read_campaigns
 """
@@ -21,13 +22,17 @@ from pipeline.core.run.metrics import write_metrics
 from pipeline.core.run.stage import run_stage, stage
 from pipeline.core.tables.contract import read_table, write_table
 from pipeline.core.tables.measure_prices import CUSTOMER_PRICES
-from pipeline.core.tables.read_campaigns import CAMPAIGNS, MEASURED_LIFTS
+from pipeline.core.tables.read_campaigns import CAMPAIGNS, HELD_OUT_CUSTOMERS, MEASURED_LIFTS
 from pipeline.read_campaigns.effects import Effect, effect, is_split_kept, least_seen
 from pipeline.read_campaigns.plans import (
+    HELD_OUT,
+    SHOP_HOLD_OUT,
     TREATED,
     Campaign,
     Measure,
+    ShopHoldOut,
     read_campaigns,
+    read_shop_hold_out,
 )
 from pipeline.read_campaigns.purchases import Purchases, history, outcomes, read_purchases
 
@@ -51,8 +56,25 @@ def main() -> None:
         found = pd.DataFrame(rows, columns=CAMPAIGNS.schema.names)
         write_table(CAMPAIGNS, found)
         write_table(MEASURED_LIFTS, measured_lifts(found))
+        running = [c for c in campaigns if date.fromordinal(purchases.last_day) < c.plan.end]
+        write_table(HELD_OUT_CUSTOMERS, held_out(running, read_shop_hold_out(), prices))
         write_metrics("campaigns", {"drawn": len(campaigns), **figures_of(rows)})
         log.info("%d campaigns", len(campaigns))
+
+
+def held_out(
+    running: Iterable[Campaign], shop: ShopHoldOut | None, customers: pd.DataFrame
+) -> pd.DataFrame:
+    """Return who is to be left alone now, and by which campaigns: a row for each customer."""
+    found = [
+        (customer, campaign.plan.name)
+        for campaign in running
+        for customer in campaign.members.loc[campaign.members["group"] == HELD_OUT, "customer_id"]
+    ]
+    if shop:
+        found += [(c, SHOP_HOLD_OUT) for c in customers["customer_id"] if shop.holds(c)]
+    rows = pd.DataFrame(found, columns=HELD_OUT_CUSTOMERS.schema.names, dtype=object)
+    return rows.groupby("customer_id", as_index=False).agg("; ".join)
 
 
 def margin_of(campaign: Campaign, prices: pd.DataFrame) -> dict[str, Any]:

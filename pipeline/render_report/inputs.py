@@ -33,7 +33,7 @@ from pipeline.core.tables.profile_segments import (
     SHOP_PERIODS,
     STRATEGIES,
 )
-from pipeline.core.tables.read_campaigns import CAMPAIGNS
+from pipeline.core.tables.read_campaigns import CAMPAIGNS, HELD_OUT_CUSTOMERS
 from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
 
 STAGES = (
@@ -60,6 +60,7 @@ class Inputs:
     customer_months: pd.DataFrame
     drift: pd.DataFrame
     exploration: pd.DataFrame
+    held_out: pd.DataFrame
     latest_moves: pd.DataFrame
     migration: pd.DataFrame
     product_categories: pd.DataFrame
@@ -87,7 +88,7 @@ TABLES = (
     EXPLORATION, FORECAST_CHECK, LATEST_MOVES, MIGRATION, PRODUCT_CATEGORIES, PROFILE_NOTES,
     PROFILES, SEGMENT_CATEGORIES, SEGMENT_CHANGES, SEGMENT_FEATURES, SEGMENT_MONTHS, SEGMENT_NAMES,
     SEGMENT_RETENTION, SEGMENT_RULES, SEGMENTS, SELECTION_REASONS, SHOP_PERIODS, STRATEGIES,
-    CAMPAIGNS,
+    CAMPAIGNS, HELD_OUT_CUSTOMERS,
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ MAILING_LIST_COLUMNS = (
     "customer_id", "segment", "previous_segment", "segment_since", "months_in_segment", "moved_by",
     "recency_days", "frequency", "monetary", "recency_score", "frequency_score", "monetary_score",
     "top_category", "next_best_category", "next_products", *FORECASTS, "next_order_from",
-    "next_order_until", "play", "suggested_action", *PRICES,
+    "next_order_until", "play", "suggested_action", *PRICES, "held_out_of",
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def mailing_list(customers: pd.DataFrame, writer: Writer) -> str:
                 row["next_order_until"], row["play"],
                 writer.customer_action(row).replace(SPACE, " "),
                 *(_rounded(row[name]) for name in PRICES[:-1]), row[PRICES[-1]],
+                row.get("held_out_of"),
             )
             for row in rows_of(customers.sort_values("customer_id"))
         ),

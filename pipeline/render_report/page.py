@@ -79,7 +79,9 @@ def report(inputs: Inputs, look: Look, writer: Writer) -> Report:
     return Report(
         segments=_page(environment, "segments", shared | shop, ["script.js"]),
         method=_page(environment, "method", shared | {"m": method(inputs, writer)}, []),
-        mailing_list=mailing_list(inputs.customer_forecasts, writer),
+        mailing_list=mailing_list(
+            inputs.customer_forecasts.merge(inputs.held_out, "left", "customer_id"), writer
+        ),
     )
 
 

@@ -18,7 +18,7 @@ from whole_dag import TO_SEGMENTS, run_dag, write_params
 from pipeline.commands.campaign import __main__ as campaign
 from pipeline.core.tables.assign_segments import SEGMENTS
 from pipeline.core.tables.contract import read_table
-from pipeline.core.tables.read_campaigns import CAMPAIGNS
+from pipeline.core.tables.read_campaigns import CAMPAIGNS, HELD_OUT_CUSTOMERS
 from pipeline.make_sample.__main__ import write_sample
 from pipeline.read_campaigns import __main__ as read_campaigns
 from pipeline.read_campaigns.plans import read_campaign
@@ -112,6 +112,8 @@ def test_the_shop_wide_hold_out_is_in_no_draw_and_no_file(run):
     run("draw", "spring", *everyone(), "--hold-out", "50%")
     held = read_campaign("spring").plan.left_out["shop-wide hold-out"]
     assert 0.1 < held / read_campaign("spring").plan.members < 0.3
+    read_campaigns.main()
+    assert read_table(HELD_OUT_CUSTOMERS)["held_out_of"].str.contains("shop_hold_out").sum() >= held
     code, _, err = run("hold-out", "10%")
     assert code == 1
     assert "with seed 1 were declared before" in err
@@ -163,6 +165,10 @@ def test_results_come_once_the_time_is_over(run):
     assert spend["difference_low"] < spend["difference"] < spend["difference_high"]
     assert spend["gain"] == pytest.approx(90 * spend["difference"] - 20)
     assert spend["cost_known_share"] == 0
+    alone = read_table(HELD_OUT_CUSTOMERS).set_index("customer_id")["held_out_of"]
+    assert set("; ".join(alone).split("; ")) == {"later", "next"}  # not of the one that is over
+    for customer, group in read_campaign("next").members[["customer_id", "group"]].to_numpy():
+        assert ("next" in alone.get(customer, "")) == (group == "held out")
     figures = json.loads(Path("metrics/campaigns.json").read_text(encoding="utf-8"))[0]
     assert figures["drawn"] == 3
     assert figures["campaigns"]["now"]["spend"]["verdict"] == spend["verdict"]

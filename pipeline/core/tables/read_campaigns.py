@@ -51,6 +51,16 @@ CAMPAIGNS = Table(
     key=("campaign", "measure"),
 )  # fmt: skip
 
+HELD_OUT_CUSTOMERS = Table(
+    "held_out",
+    row="one customer whom a campaign that is not over, or the whole shop, leaves alone",
+    columns=(
+        text("customer_id", "the customer"),
+        text("held_out_of", "the campaigns, and shop_hold_out, joined by: ;"),
+    ),
+    key=("customer_id",),
+)
+
 MEASURED_LIFTS = Table(
     "measured_lifts",
     row="one play of which campaigns tell the lift of spend",
