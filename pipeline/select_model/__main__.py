@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.core.model.clusterings import OWN
 from pipeline.core.model.definition import Definition, load_definition, save_definition
 from pipeline.core.model.grid import COLUMNS
-from pipeline.core.model.groups import Wholesale
+from pipeline.core.model.groups import Wholesale, wholesale_of
 from pipeline.core.model.money_unit import money_unit
 from pipeline.core.model.transforms import feature_columns
 from pipeline.core.run.metrics import METRICS, write_metrics
@@ -111,6 +111,13 @@ def main() -> None:
         kept = None if params.definition is None else load_definition(params.definition)
         customers, later = read_sampled(params.effort.customers, params.seed)
         unit = kept.money_unit if kept else money_unit(customers, horizon_days)
+        newest = customers[customers["snapshot_date"] == customers["snapshot_date"].max()]
+        wholesale, share = wholesale_of(newest, params.wholesale)
+        if wholesale != params.wholesale:
+            log.warning(
+                "select.wholesale would take %.0f%% of the customers and is left out", 100 * share
+            )
+        params = params.model_copy(update={"wholesale": wholesale})
         setting = setting_of(params, customers, unit)
         families = declared_families(params)
         if setting.own:
@@ -139,6 +146,7 @@ def main() -> None:
         why = reasons(candidates, spreads.mean(axis=1), choice, params.gates)
         found = figures(candidates, choice, reference, origins)
         found["structure"] = structure_among(now, setting)
+        found["wholesale"] = {"share": share, "is_apart": wholesale.is_apart}
         found["nested"] = nested_figures(candidates, spreads, among, params.gates)
         challenger = challenger_of(candidates.iloc[[choice.chosen]], now, past, setting)
         log.info(

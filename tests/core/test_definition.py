@@ -16,7 +16,7 @@ from pipeline.core.model.definition import (
     save_definition,
 )
 from pipeline.core.model.grid import COLUMNS, Grid
-from pipeline.core.model.groups import Wholesale, declared_group
+from pipeline.core.model.groups import Wholesale, declared_group, wholesale_of
 from pipeline.core.model.transforms import feature_matrix, fit_transform
 from pipeline.core.run.errors import InputError
 
@@ -146,3 +146,13 @@ def test_a_file_that_is_no_definition_is_refused(tmp_path, content, words):
     file.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=words):
         load_definition(file)
+
+
+def test_a_rule_that_fits_how_everybody_buys_sets_nobody_apart():
+    few = customers()
+    assert wholesale_of(few, RULE) == (RULE, 1 / 200)
+    in_grams = few.assign(units_per_line=500.0)
+    rule, share = wholesale_of(in_grams, RULE)
+    assert share > 0.2
+    assert not rule.is_apart
+    assert "wholesale" not in declared_group(in_grams, rule)

@@ -109,7 +109,7 @@ def test_a_large_shop_is_judged_on_a_sample_and_assigned_whole(tmp_path, monkeyp
 
 
 def test_a_history_of_less_than_two_horizons_says_what_to_do(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="give a longer history, a shorter shop"):
+    with pytest.raises(InputError, match="give a longer history or a shorter shop"):
         run_in(tmp_path / "shop", monkeypatch, horizon_days=200)
 
 
@@ -134,7 +134,7 @@ def test_bad_parameters_are_named(change, words):
 
 def test_too_few_customers_are_an_error_that_says_how_many_are_needed(tmp_path, monkeypatch):
     with pytest.raises(
-        InputError, match=r"\.parquet: 5 customers on .* 50 on \(5 for each of up to 10 s"
+        InputError, match=r"\.parquet: 9 customers on .* 50 on \(5 for each of up to 10 s"
     ):
         run_in(tmp_path / "shop", monkeypatch, size=11)
     assert not Path("data/definition.yaml").exists()

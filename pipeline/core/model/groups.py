@@ -11,6 +11,7 @@ from pipeline.core.run.params import StageParams
 
 RETURNED_EVERYTHING = "returned_everything"
 WHOLESALE = "wholesale"
+MOST_WHOLESALERS = 0.05  # of the customers; more, and large lines are how everybody buys there
 
 
 class Wholesale(StageParams):
@@ -19,6 +20,16 @@ class Wholesale(StageParams):
     is_apart: bool
     minimum_units_per_line: float = Field(gt=0)
     minimum_orders: int = Field(ge=1)
+
+
+def wholesale_of(customers: pd.DataFrame, declared: Wholesale) -> tuple[Wholesale, float]:
+    """Return the rule as it is used, and the share of these customers whom it would set apart.
+
+    It is off where that is above MOST_WHOLESALERS: a grocer's weekly shoppers, units in grams.
+    """
+    share = float((declared_group(customers, declared) == WHOLESALE).mean())
+    is_apart = declared.is_apart and share <= MOST_WHOLESALERS
+    return declared.model_copy(update={"is_apart": is_apart}), share
 
 
 def declared_group(customers: pd.DataFrame, wholesale: Wholesale) -> NDArray[np.str_]:
