@@ -50,6 +50,7 @@ class Report:
 def report(inputs: Inputs, look: Look, writer: Writer) -> Report:
     """Return the report: pages that need nothing but themselves."""
     segments = segments_of(inputs.profiles, writer.language)
+    predicts = inputs.metrics.get("select", {}).get("predicts", True)
     plays = plays_of(inputs, segments, writer)
     shared: Row = {
         "look": look,
@@ -62,7 +63,8 @@ def report(inputs: Inputs, look: Look, writer: Writer) -> Report:
     }
     shop: Row = {
         "doing": how_it_is_doing(inputs, writer),
-        "decisions": decisions(inputs, segments, plays, writer),
+        "predicts": predicts,
+        "decisions": decisions(inputs, segments, plays, writer) if predicts else [],
         "plays": plays,
         "total": totals(inputs, segments),
         "knows_costs": bool(inputs.profiles["margin"].notna().any()),

@@ -146,6 +146,12 @@ def main() -> None:
         why = reasons(candidates, spreads.mean(axis=1), choice, params.gates)
         found = figures(candidates, choice, reference, origins)
         found["structure"] = structure_among(now, setting)
+        chosen = found["chosen"]
+        is_found = chosen["eta_squared"] > 2 * chosen["eta_squared_se"]
+        is_found &= reference.correlation_squared > 0 and found["structure"] != "none"
+        found = {"predicts": bool(is_found), **found}
+        if not is_found:
+            log.warning("nothing predicts later spend here: segments only sort what was")
         found["wholesale"] = {"share": share, "is_apart": wholesale.is_apart}
         found["nested"] = nested_figures(candidates, spreads, among, params.gates)
         challenger = challenger_of(candidates.iloc[[choice.chosen]], now, past, setting)

@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -193,6 +194,17 @@ def test_a_bare_shop_has_a_report_that_claims_nothing(bare: Inputs, writer: Writ
     assert 'id="changes"' not in made.segments
     assert "No candidate passed every gate" in made.method
     assert "There is one snapshot" in made.method
+
+
+def test_where_nothing_is_predicted_the_report_says_so_first(
+    inputs: Inputs, writer: Writer
+) -> None:
+    look = Look("", 100, 100, 10)
+    assert "Nothing in these lines predicts" not in report(inputs, look, writer).segments
+    metrics = inputs.metrics | {"select": inputs.metrics["select"] | {"predicts": False}}
+    page = report(replace(inputs, metrics=metrics), look, writer).segments
+    assert page.index("Nothing in these lines predicts") < page.index("<dl")
+    assert not re.search(r'<li data-segment="\d+"', page)
 
 
 def test_a_missing_table_or_parameter_file_is_named(
