@@ -1,6 +1,7 @@
 """Take pictures of the report as it is: each section at four widths, light and dark, and on paper.
 
-They are kept out of git, but for docs/images/report.png: the first screen, for the README.
+They are kept out of git, but for docs/images/report.png, the first screen for the README, and
+report.txt, what can be read in it: a test holds that on the real shop it is what the page says now.
 
 Example: make screenshots
 """
@@ -18,6 +19,9 @@ PAGES = [ROOT / "reports" / f"{name}.html" for name in ("segments", "method")]
 FOLDER = ROOT / "reports" / "screenshots"
 README_PICTURE = ROOT / "docs" / "images" / "report.png"
 WIDTHS = (390, 768, 1024, 1280)
+READ = """() => [...document.querySelectorAll("h1, h2, h3, dt, dd, main p")]
+  .filter(e => { const box = e.getBoundingClientRect(); return box.height && box.bottom < 900 })
+  .map(e => e.innerText.replace(/\\s+/g, " ")).join("\\n")"""
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 
 
@@ -45,11 +49,17 @@ def take(browser: Any, page: Path, scheme: str, width: int) -> None:
     tab.screenshot(path=folder / "first-screen.png")
     if (page, scheme, width) == (PAGES[0], "light", WIDTHS[-1]):
         shutil.copy(folder / "first-screen.png", README_PICTURE)
+        README_PICTURE.with_suffix(".txt").write_text(first_screen(tab), encoding="utf-8")
     for section in tab.locator("main section").all():
         if section.get_attribute("id") == "each":
             tab.evaluate("document.querySelector('details.page').open = true")
         section.screenshot(path=folder / f"{section.get_attribute('id')}.png")
     context.close()
+
+
+def first_screen(tab: Any) -> str:
+    """Return what can be read on the first screen of 1,280 by 900 pixels, a line each."""
+    return f"{tab.evaluate(READ)}\n"
 
 
 def print_page(browser: Any, page: Path) -> None:

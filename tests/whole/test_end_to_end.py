@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import run, scratch_clone
+from conftest import ROOT, run, scratch_clone
 
 pytestmark = [pytest.mark.dvc, pytest.mark.slow]
 
@@ -107,6 +108,17 @@ def test_no_customer_and_no_product_of_the_real_shop_is_lost(real_shop):
 def test_the_real_shop_gets_its_report(real_shop):
     page = real_shop / "reports" / "segments.html"
     assert 50_000 < page.stat().st_size < 3_000_000
+
+
+@pytest.mark.real_data
+@pytest.mark.browser
+def test_the_picture_in_the_readme_is_of_the_page_as_it_is(real_shop, browser):
+    screenshots = runpy.run_path(str(ROOT / "docs/screenshots.py"))
+    tab = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    tab.goto((real_shop / "reports/segments.html").as_uri())
+    shown = (ROOT / "docs/images/report.txt").read_text(encoding="utf-8")
+    assert screenshots["first_screen"](tab) == shown, "stale: run `make screenshots` on this shop"
+    tab.close()
 
 
 def test_a_broken_input_is_an_error_and_the_earlier_outputs_come_back(small_shop):
