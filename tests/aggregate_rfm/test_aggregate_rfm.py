@@ -221,42 +221,6 @@ def test_an_invoice_of_two_days_counts_once_while_any_of_it_is_kept():
     assert [row["recency_days"] for row in found] == [1, None, 20, 32]
 
 
-def test_a_return_is_known_from_its_own_day_on():
-    sales = [sale(1, "1", "P1", 2, 0, "A", "3", returns=((29, 1),)), sale(2, "2", "P3", 1, 1, "A")]
-    days = (START + timedelta(days=28), START + timedelta(days=29))
-    found = features(sales, days)
-    assert [row["monetary"] for row in found] == [Decimal("7.5"), Decimal("4.5")]
-    assert [row["return_rate"] for row in found] == [0, 0.4]
-
-
-@settings(max_examples=8, deadline=None)
-@given(some_sales())
-def test_nothing_after_a_snapshot_changes_it(sales):
-    last = SNAPSHOTS[2]
-
-    def known(row):
-        returns = tuple((d, n) for d, n in row["returns"] if START + timedelta(days=d) <= last)
-        back = sum(n for _, n in returns)
-        amount = (row["quantity"] - back) * row["unit_price"]
-        return row | {"returns": returns, "quantity_returned": back, "net_amount": amount}
-
-    before = [known(row) for row in sales if row["sold_at"].date() <= last]
-    late = [sale(99, "9", "P1", 100, 80, "A"), sale(98, "1", "P2", 7, 66, "B")]
-    with_more = features([*sales, *late], SNAPSHOTS)
-    upto = [row for row in with_more if row["snapshot_date"] <= last]
-    assert upto == (features(before, SNAPSHOTS[:3]) if before else [])
-
-
-def test_equal_customers_get_equal_scores_and_returned_everything_gets_the_lowest():
-    sales = [sale(i, str(i), "P1", 1, 0, f"C{i}") for i in range(1, 9)]
-    sales += [sale(20, "20", "P1", 1, 1, "D"), sale(21, "21", "P1", 1, 1, "E", returns=((1, 1),))]
-    rows = {row["customer_id"]: row for row in features(sales, SNAPSHOTS[:1])}
-    assert {rows[f"C{i}"]["recency_score"] for i in range(1, 9)} == {1}
-    assert {rows[f"C{i}"]["monetary_score"] for i in range(1, 9)} == {1}
-    assert rows["D"]["recency_score"] == 5
-    assert [rows["E"][f"{m}_score"] for m in ("recency", "frequency", "monetary")] == [1, 1, 1]
-
-
 def brute_force_later(
     sales: list[dict[str, Any]], snapshot: date, horizon: int, customers: list[str]
 ) -> list[dict[str, Any]]:

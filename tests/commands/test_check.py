@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -146,31 +144,11 @@ def test_mistakes_are_one_message(shop, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
-def test_ingest_hands_over_to_it(shop):
-    shop.write(GOOD)
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline", "check", "x.csv"],
-        cwd=shop.folder,
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "x.csv as online_retail" in done.stdout
-
-
 def test_commas_without_points_say_nothing_of_thousands(shop, capsys):
     shop.write(GERMAN.replace("1.019,90", "19,90"), encoding="cp1252")
     out = look(capsys, "x.csv")
     assert "decimal: ','" in out
     assert "thousands" not in out
-
-
-def test_a_mistake_that_no_setting_mends_names_none(shop, capsys):
-    shop.write("")
-    with pytest.raises(SystemExit):
-        look(capsys, "x.csv")
-    assert capsys.readouterr().err == "error: x.csv is empty: not even a header; export it again\n"
 
 
 def test_what_stands_in_several_parts_is_counted(shop, capsys):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import run, scratch_clone
 from core.test_definition import customers as shop
 from core.test_definition import defined
 
@@ -22,7 +21,6 @@ from pipeline.commands.compare import (
     changed_stages,
     compare_runs,
     flat,
-    load_run,
     match_segments,
     tables,
 )
@@ -74,13 +72,6 @@ def test_movers_are_listed_by_their_money_and_counted_off_the_diagonal():
     new = compared(BEFORE, {**BEFORE, "e": "new"})
     assert new.customers["moved"] == 1
     assert list(new.moves.columns) == ["lost", "loyal", "new"]
-
-
-def test_where_segments_merge_who_keeps_the_name_stayed():
-    before = {"a": "loyal", "b": "loyal", "c": "champions"}
-    comparison = compared(before, dict.fromkeys(before, "champions"))
-    assert comparison.matched == {"loyal": "champions"}
-    assert (comparison.customers["moved"], comparison.customers["renamed"]) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -342,32 +333,3 @@ def test_each_form_is_printed_or_written_where_asked_for(versions, capsys):
     versions("--html", "a.html")
     assert capsys.readouterr().out == "a.html\n"
     assert "<h1>HEAD → workspace</h1>" in Path("a.html").read_text(encoding="utf-8")
-
-
-@pytest.mark.dvc
-def test_a_real_clone_compares_head_with_the_workspace(tmp_path: Path, monkeypatch):
-    clone = scratch_clone(tmp_path)
-    params = clone / "params.yaml"
-    text = params.read_text(encoding="utf-8").replace("lines: 60000", "lines: 6000")
-    params.write_text(text, encoding="utf-8")
-    run("dvc", "repro", cwd=clone)
-    run("git", "add", "--all", cwd=clone)
-    run("git", "-c", "user.name=T", "-c", "user.email=t@e", "commit", "-qm", "Run", cwd=clone)
-    text = text.replace("    recent_days:\n", "    recent_days: 20\n", 1)
-    params.write_text(text, encoding="utf-8")
-    run("dvc", "repro", cwd=clone)
-
-    shown = run("python", "-m", "pipeline", "compare", "--json", cwd=clone)
-    content = json.loads(shown.stdout)
-    key = "select.stages.recent_days"
-    assert content["params"] == [{"key": key, "before": None, "after": 20}]
-    assert "select_model" in {row["stage"] for row in content["stages"]}
-    assert content["customers"]["in_both"] > 0
-    assert {row["cause"] for row in content["causes"]} == {"changed definition"}
-
-    monkeypatch.chdir(clone)
-    with pytest.raises(InputError, match="no version that can be read"):
-        load_run("no-such-revision")
-    run("dvc", "gc", "--workspace", "--force", cwd=clone)
-    with pytest.raises(InputError, match="dvc pull"):
-        load_run("HEAD")

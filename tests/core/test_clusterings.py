@@ -3,7 +3,6 @@ import pytest
 
 from pipeline.core.model import clusterings
 from pipeline.core.model.clusterings import (
-    RFM_GROUPS,
     Boxes,
     Centroids,
     fit_clusterings,
@@ -51,14 +50,6 @@ def test_nobody_gets_no_part(algorithm):
     assert len(clustering.confidence(points[:0])) == 0
 
 
-def test_confidence_is_least_on_an_edge():
-    values = np.linspace(0, 1, 101)[:, None]
-    clustering = fit_clusterings("steps", values, [4], 0)[0]
-    edges = clustering.boxes[1:, :, 0]
-    assert clustering.confidence(edges).max() == 0
-    assert clustering.confidence((edges[1:] + edges[:-1]) / 2).min() == pytest.approx(1)
-
-
 def test_equal_values_are_never_parted():
     values = np.array([1.0] * 70 + [2.0] * 30)[:, None]
     for algorithm in ("tiers", "steps"):
@@ -96,13 +87,6 @@ def test_an_unknown_algorithm_is_named():
         fit_clusterings("magic", three_blobs()[0], [2], 0)
 
 
-def test_rfm_rules_put_the_latest_who_order_and_spend_most_first_and_the_rest_last():
-    points = np.column_stack([np.arange(100.0), 100 - np.arange(100.0), 100 - np.arange(100.0)])
-    rules = fit_clusterings("rfm_rules", points, [10], 0)[0]
-    found = [RFM_GROUPS[n] for n in rules.assign(points[[0, 99]])]
-    assert found == ["champions", "hibernating"]
-
-
 def test_a_sample_is_in_order_without_repeats_and_the_same_for_a_seed():
     rows = sample_rows(1000, 50, 3)
     assert len(rows) == 50
@@ -123,14 +107,6 @@ def test_confidence_between_edges_is_the_distance_over_half_the_parts_width():
     assert three.confidence(points) == pytest.approx([0.2, 0.5, 1, 0.5, 0.5, 1])
     one = Boxes.between(np.array([3.0]), 8.0)
     assert one.confidence(np.array([[0.0], [4.0]])) == pytest.approx([0.75, 0.25])
-
-
-def test_confidence_in_a_mixture_is_the_posterior_and_a_single_part_is_certain():
-    points, _ = three_blobs()
-    mixture = fit_clusterings("mixture", points, [3], 0)[0]
-    posterior = mixture.model.predict_proba(points).max(axis=1)
-    assert mixture.confidence(points) == pytest.approx(posterior)
-    assert (Boxes.between(np.empty(0), 1.0).confidence(points) == 1).all()
 
 
 def edges(cut: Boxes) -> list[float]:

@@ -157,28 +157,11 @@ def test_the_figures_are_worth_a_sentence():
 
 
 @pytest.mark.usefixtures("shop")
-def test_bytes_do_not_depend_on_the_order_of_the_lines_or_on_threads(monkeypatch):
-    explored()
-    before = EXPLORATION.path.read_bytes()
-    put_lines(LINES[::-1])
-    monkeypatch.setenv("PIPELINE_THREADS", "1")
-    explored()
-    assert EXPLORATION.path.read_bytes() == before
-
-
-@pytest.mark.usefixtures("shop")
 def test_a_shop_without_known_customers_still_has_its_patterns():
     put_lines([(*line[:4], 0, line[5], None, *line[7:]) for line in LINES])
     missing = set(PATTERNS) - set(explored())
     assert missing == {"concentration", "cohort", "product_by_returns"}
     assert "customers" not in read_metrics("explore")
-
-
-@pytest.mark.usefixtures("shop")
-def test_the_week_begins_on_monday_and_ends_with_sunday():
-    put_lines([(n, str(n), "CUP", 1, 0, "5", "A", "Malta", at(f"2011-01-0{n}")) for n in (2, 3)])
-    # The second of January 2011 was a Sunday.
-    assert [bucket for bucket, _ in explored()["weekday_hour"].index] == ["1", "7"]
 
 
 @pytest.mark.usefixtures("shop")

@@ -171,27 +171,11 @@ def test_decimal_commas_and_thousands_are_read_where_they_are_declared(shop):
     assert (row["unit_price"], row["quantity"]) == (Decimal("1002.55"), 1200)
 
 
-def test_own_column_names_stand_over_the_layout(shop):
-    shop.write(GOOD.replace("CustomerID", "Client"))
-    assert shop.read(columns={"customer_id": "Client"}) == READ
-
-
 def test_cells_with_line_ends_delimiters_quotes_and_a_megabyte_are_kept(shop):
     texts = ["two\nlines", 'a "word", quoted', "x" * (1 << 20), "🎁 هدية", "=1+1", "<script>"]
     rows = [LINE.replace("WHITE HEART", '"' + t.replace('"', '""') + '"') for t in texts]
     shop.write("\n".join([HEADER, *rows]) + "\n")
     assert [row["description"] for row in shop.read()] == texts
-
-
-def test_what_was_read_is_measured(shop):
-    shop.write(GOOD)
-    shop.read()
-    figures = shop.figures()
-    assert figures["lines_read"] == figures["lines_kept"] == 3
-    assert figures["customers"] == 2
-    assert figures["lines_without_customer"] == 1
-    assert figures["first_sold_at"] == "2010-12-01 08:26:00"
-    assert len(figures["source"]["sha256"]) == 64
 
 
 @pytest.mark.parametrize("name", ["a*.csv", "a[1].csv", "x.csv.gz", "x.csv.zst", "it's.csv"])
@@ -200,11 +184,6 @@ def test_the_name_of_a_file_is_no_pattern_and_does_not_say_that_it_is_packed(sho
     shop.write(GOOD, "a1.csv")
     shop.write(GOOD, name)
     assert shop.read(name) == READ
-
-
-def test_a_line_that_only_looks_empty_is_not_taken_for_two(shop):
-    shop.write(f"\x0c\n{GOOD}")
-    assert shop.read() == READ
 
 
 def test_binary_columns_of_parquet_are_text(shop):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import configparser
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -75,16 +73,6 @@ def test_the_whole_dag_runs_without_a_network_and_asks_for_none(without_network,
     assert done.stdout.count("Running stage") == 12
     assert file.read_text() == ""
     assert done.stderr.splitlines()[-1] == "without a route: 0"
-
-
-def test_what_asks_for_a_network_is_seen(without_network, asked, tmp_path):
-    file, settings = asked
-    ask = "import socket; socket.create_connection(('192.0.2.1', 80))"
-    done = run(*without_network, sys.executable, "-c", ask, cwd=tmp_path, check=False, **settings)
-    assert done.returncode != 0
-    assert done.stderr.splitlines()[-1] == "without a route: 1"
-    assert "192.0.2.1" in file.read_text()
-    assert os.environ.get("ASKED_OF_THE_NETWORK") is None
 
 
 def test_dvc_neither_reports_its_use_nor_looks_for_newer_versions():

@@ -8,9 +8,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+import duckdb
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,12 +24,20 @@ from rich.progress import (
 )
 
 from pipeline.core.run.errors import InputError
-from pipeline.core.run.limits import LIMITS, limit_reached
 from pipeline.core.run.unchanged import end_with, unchanged_meanwhile
 
 GOING_BACK = (
     "or go back to the last commit, without the edits of params.yaml since: "
     "git checkout params.yaml dvc.lock metrics && dvc checkout"
+)
+
+# The machine's: no room, no memory, no right to write.
+LIMITS = (
+    OSError, MemoryError, BrokenExecutor, duckdb.IOException, duckdb.OutOfMemoryException
+)  # fmt: skip
+REMEDY = (
+    "free some room or memory, or bound what is used (PIPELINE_SPILL=FOLDER on another disk, "
+    "PIPELINE_MEMORY=2GB, PIPELINE_THREADS=1); a file must be writable; then run again"
 )
 
 T = TypeVar("T")
@@ -66,9 +76,10 @@ def run_command(command: Callable[[], None], *, debug: bool = False) -> None:
     try:
         command()
     except (InputError, *LIMITS) as error:
-        told = str(error) if isinstance(error, InputError) else limit_reached(error)
-        if told is None or debug or os.environ.get("PIPELINE_DEBUG") == "1":
+        if debug or os.environ.get("PIPELINE_DEBUG") == "1":
             raise
+        said = str(error).partition("\n")[0] or type(error).__name__
+        told = str(error) if isinstance(error, InputError) else f"{said}; {REMEDY}"
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         print(f"error: {told}{notes}", file=sys.stderr)
         if "DVC_STAGE" in os.environ:
