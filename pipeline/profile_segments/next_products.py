@@ -37,12 +37,15 @@ class Bought:
 
     @classmethod
     def of(cls, firsts: pd.DataFrame) -> Bought:
-        """From rows of customer_id, stock_code and day (an ordinal)."""
-        buyers = firsts["stock_code"].value_counts().rename_axis("code").reset_index(name="n")
-        kept = buyers.sort_values(["n", "code"], ascending=[False, True])["code"][:MOST_PRODUCTS]
-        rows = firsts[firsts["stock_code"].isin(kept)]
+        """From rows of customer_id, stock_code and day (an ordinal).
+
+        Of products with as many buyers those come first that found them later, whatever their code.
+        """
+        found = firsts.groupby("stock_code")["day"].agg(["size", "sum"])
+        products = pd.Index(found.sort_values(["size", "sum"], kind="stable").index[::-1])
+        products = products[:MOST_PRODUCTS]
+        rows = firsts[firsts["stock_code"].isin(products)]
         customers = pd.Index(sorted(set(rows["customer_id"])))
-        products = pd.Index(sorted(kept))
         return cls(
             customers=customers,
             products=products,
