@@ -50,7 +50,8 @@ class Report:
 def report(inputs: Inputs, look: Look, writer: Writer) -> Report:
     """Return the report: pages that need nothing but themselves."""
     segments = segments_of(inputs.profiles, writer.language)
-    predicts = inputs.metrics.get("select", {}).get("predicts", True)
+    selected = inputs.metrics.get("select", {})
+    predicts = selected.get("predicts", True)
     plays = plays_of(inputs, segments, writer)
     shared: Row = {
         "look": look,
@@ -64,6 +65,7 @@ def report(inputs: Inputs, look: Look, writer: Writer) -> Report:
     shop: Row = {
         "doing": how_it_is_doing(inputs, writer),
         "predicts": predicts,
+        "kept": selected.get("kept"),
         "decisions": decisions(inputs, segments, plays, writer) if predicts else [],
         "plays": plays,
         "total": totals(inputs, segments),

@@ -207,6 +207,19 @@ def test_where_nothing_is_predicted_the_report_says_so_first(
     assert not re.search(r'<li data-segment="\d+"', page)
 
 
+def test_a_kept_definition_that_has_aged_is_told_with_how_to_switch(
+    inputs: Inputs, writer: Writer
+) -> None:
+    kept = {"since": "2011-09-30", "share_of_challenger": 0.87, "challenger_would_move_share": 0.2}
+    select = inputs.metrics["select"] | {"kept": kept | {"switch_is_recommended": True}}
+    page = report(
+        replace(inputs, metrics=inputs.metrics | {"select": select}), Look("", 100, 100, 10), writer
+    )
+    said = "defined on 30 September 2011 and have aged: they explain 87% of what"
+    assert said in page.segments
+    assert "20% of the customers would get another name" in page.segments
+
+
 def test_a_missing_table_or_parameter_file_is_named(
     small_shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
