@@ -22,7 +22,6 @@ from pipeline.categorize_products.quality import coherence, copurchase_lift
 from pipeline.categorize_products.seeds import Seeds, lexicon_of, seed_product
 from pipeline.categorize_products.spread import (
     calibrated,
-    cross_fitted,
     spread_seeds,
     training_rows,
 )
@@ -181,20 +180,6 @@ def test_a_wrong_correction_is_named_with_its_line(tmp_path, text, message):
         read_overrides(path, ["cups", "rest"], {"A"})
 
 
-def test_with_examples_of_one_category_alone_it_gets_every_chance():
-    features = sparse.csr_array(np.eye(2))
-    coefficients, intercepts = fit_classes(features, np.array([1, 1]), np.ones(2), 3)
-    assert not coefficients.any()
-    assert intercepts.argmax() == 1
-    assert intercepts[[0, 2]].max() < intercepts[1] - 10
-
-
-def test_without_a_word_or_a_basket_there_is_no_coherence():
-    labels = np.array([0, 1])
-    assert coherence(baskets([0, 1], products=2), [[], []], labels) == 0
-    assert coherence(sparse.csr_array((0, 2)), [["mug"], ["saw"]], labels) == 0
-
-
 def test_at_most_so_many_products_teach_and_only_those_plainly_seeded():
     kinds = np.array(["seed", "none", "always", "hint", "seed", "seed"])
     seeds = Seeds(np.zeros(6, dtype=np.int64), np.zeros(6), kinds)
@@ -202,12 +187,6 @@ def test_at_most_so_many_products_teach_and_only_those_plainly_seeded():
     drawn = training_rows(seeds, 2, seed=1).tolist()
     assert drawn == sorted(set(drawn) & {0, 2, 4, 5})
     assert len(drawn) == 2
-
-
-def test_too_few_examples_teach_nothing_and_every_category_has_one_chance():
-    seeds = Seeds(np.zeros(2, dtype=np.int64), np.zeros(2), np.array(["seed", "none"]))
-    chance = cross_fitted(sparse.csr_array(np.eye(2)), seeds, 4, most=9, seed=1)
-    assert chance.tolist() == [[0.25] * 4] * 2
 
 
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")

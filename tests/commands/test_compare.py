@@ -21,7 +21,6 @@ from pipeline.commands.compare import (
     changed_stages,
     compare_runs,
     flat,
-    match_segments,
     tables,
 )
 from pipeline.core.model.definition import aged
@@ -84,11 +83,6 @@ def test_customers_of_only_one_version_are_counted_apart(before, after, counts):
     assert tuple(comparison.customers[key] for key in there) == counts
     assert comparison.customers["moved"] == 0
     assert "nan" not in as_markdown(comparison)
-
-
-def test_an_equal_name_decides_between_equal_matches():
-    counts = pd.DataFrame({"x": [1, 1], "y": [1, 1]}, index=["y", "x"])
-    assert match_segments(counts) == {"y": "y", "x": "x"}
 
 
 def test_parameters_and_metrics_that_differ_are_listed_with_their_change():

@@ -42,14 +42,6 @@ def test_everyone_gets_one_part_and_a_confidence_between_nothing_and_one(algorit
     assert ((confidence >= 0) & (confidence <= 1)).all()
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_nobody_gets_no_part(algorithm):
-    points, planted = three_blobs()
-    clustering = fit_clusterings(algorithm, points, [2], 0, planted.astype(float))[0]
-    assert len(clustering.assign(points[:0])) == 0
-    assert len(clustering.confidence(points[:0])) == 0
-
-
 def test_equal_values_are_never_parted():
     values = np.array([1.0] * 70 + [2.0] * 30)[:, None]
     for algorithm in ("tiers", "steps"):
@@ -80,11 +72,6 @@ def test_a_tree_cut_back_from_a_larger_one_is_the_tree_grown_to_that_size():
 def test_a_tree_without_outcomes_is_refused():
     with pytest.raises(ValueError, match="learns from later purchases"):
         fit_clusterings("tree", three_blobs()[0], [2], 0)
-
-
-def test_an_unknown_algorithm_is_named():
-    with pytest.raises(ValueError, match="unknown algorithm 'magic'"):
-        fit_clusterings("magic", three_blobs()[0], [2], 0)
 
 
 def test_a_sample_is_in_order_without_repeats_and_the_same_for_a_seed():

@@ -73,10 +73,3 @@ def edited(tmp_path, change):
 def test_edits_that_do_not_fit_are_named(tmp_path, change, words):
     with pytest.raises(InputError, match=words):
         read_playbook(edited(tmp_path, change))
-
-
-def test_broken_yaml_is_an_error(tmp_path):
-    path = tmp_path / "playbook.yaml"
-    path.write_text("rules: [", encoding="utf-8")
-    with pytest.raises(InputError, match="not valid YAML"):
-        read_playbook(path)

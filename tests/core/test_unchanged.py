@@ -83,15 +83,3 @@ def test_an_edit_of_what_dvc_records_is_an_error_that_names_it(edit, named):
 def test_an_edit_of_what_the_stage_does_not_depend_on_is_nobodys_business(edit):
     Path("code/made.unlisted").mkdir()
     run(edit)
-
-
-def test_by_hand_nothing_is_recorded_so_nothing_is_checked(monkeypatch):
-    monkeypatch.delenv("DVC_STAGE")
-    run(params("{fee: 2}"))
-
-
-def test_a_stage_may_name_single_parameters():
-    write("dvc.yaml", DAG.replace("[clean]", "[clean.fee, source.path]"))()
-    with pytest.raises(InputError, match=r"params\.yaml: clean\.fee: edited while clean ran"):
-        run(params("{fee: 2, note: b}"))
-    run(params("{fee: 2, note: c}"))

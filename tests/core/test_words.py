@@ -67,23 +67,6 @@ def test_money_takes_the_scale_that_its_rounded_size_asks_for(value, text):
     assert words.money(value, "£") == text
 
 
-def test_money_to_the_cent_has_its_sign_before_the_currency():
-    assert words.money_exact(-1234.5, "£") == "−£1,234.50"
-    assert words.money_exact(0.5, "£") == "£0.50"
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "text"),
-    [
-        (1.2e6, 1.5e6, "£1.20m to £1.50m"),
-        (950_000, 1.5e6, "£950k to £1.50m"),
-        (780, 1200, "£780 to £1,200"),
-    ],
-)
-def test_an_interval_of_money_names_currency_and_scale_at_both_ends(low, high, text):
-    assert words.money_between(low, high, "£") == text
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [

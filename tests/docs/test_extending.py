@@ -110,14 +110,3 @@ def test_commands_print_what_stands_there(page, said):
     assert len(printed) == 2
     for line in printed:
         assert line in said
-
-
-def test_all_five_are_shown(page):
-    changed = {block.path for block in page}
-    assert {
-        "pipeline/core/model/clusterings.py",
-        "pipeline/core/tables/aggregate_rfm.py",
-        "pipeline/settings/layouts.yaml",
-        "pipeline/settings/taxonomies/gifts.yaml",
-        "dvc.yaml",
-    } <= changed

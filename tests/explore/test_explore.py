@@ -23,7 +23,7 @@ from pipeline.core.tables.explore import EXPLORATION, PATTERNS
 from pipeline.explore import __main__ as explore
 from pipeline.explore.__main__ import Params
 from pipeline.explore.concentration import gini, top_shares
-from pipeline.explore.rows import bin_names, month_name, retention, whole_months
+from pipeline.explore.rows import month_name, retention, whole_months
 
 at = datetime.fromisoformat  # the shop's own time, of no zone
 PARAMS = {"top_products": 2, "basket_value_edges": [0, 10, 100]}
@@ -223,8 +223,3 @@ def test_retention_takes_only_new_cohorts_seen_for_whole_months():
     assert retention(cohorts, 1, {9, 10, 12, 13}) == 0.25
     assert retention(cohorts, 1, {9, 10, 12, 13, 14}) == 0.7
     assert retention(cohorts, 3, {9, 10, 12, 13, 14}) is None
-
-
-def test_bins_are_named_by_what_they_hold():
-    assert bin_names((1, 2, 6), whole=True) == ["1", "2-5", "6+"]
-    assert bin_names((0, 10), whole=False) == ["0-10", "10+"]

@@ -64,21 +64,6 @@ def test_the_figures_of_the_shop_count_who_is_new_rose_fell_stayed_and_ordered()
     }  # fmt: skip
 
 
-def test_shares_are_of_all_customers_then_and_now():
-    found = segment_changes(latest_moves(since_day_before(SHOP), NAMES), NAMES)
-    assert found["customers_before"].tolist() == [1, 2, 1]
-    assert found["share"].tolist() == [0.2, 0.4, 0.4]
-
-
-def test_with_one_snapshot_nothing_is_known_to_have_changed():
-    both = since_day_before(SHOP[SHOP["snapshot_date"] == NOW])
-    assert both.empty
-    moves = latest_moves(both, NAMES)
-    assert moves.empty
-    assert segment_changes(moves, NAMES).empty
-    assert change_figures(both, moves) == {"is_known": False}
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(-1, 2), st.integers(0, 2)), min_size=1, max_size=25))
 def test_what_came_and_went_makes_the_difference_in_every_segment(ways):

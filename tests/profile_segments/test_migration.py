@@ -64,14 +64,6 @@ def test_fallers_go_where_most_of_them_are_a_month_later():
     assert where_most_go(moves, "rose") == {1: ("best", 0.5)}
 
 
-def test_one_snapshot_has_no_moves():
-    moves = migration(THREE[THREE["snapshot_date"] == JAN], NAMES)
-    assert moves.empty
-    assert segment_retention(moves).empty
-    assert mean_retention(segment_retention(moves)) == {}
-    assert where_most_go(moves, "fell") == {}
-
-
 def test_the_whole_file_is_seen_from_a_year_back_or_from_its_start():
     days = [date(2010, 12, 31), date(2011, 6, 30), date(2011, 12, 31)]
     assert a_year_back(days) == date(2010, 12, 31)

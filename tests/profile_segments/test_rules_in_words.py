@@ -82,13 +82,6 @@ def test_who_returned_everything_has_a_rule_of_its_own():
     assert len(learnt(nobody, np.full(40, 3))) == 1
 
 
-def test_leaves_that_say_the_same_become_one_rule():
-    frame = customers(200)
-    segment = np.zeros(200, dtype=int)
-    segment[0] = 1  # too few to win a leaf
-    assert words_of(frame, segment).tolist() == ["every customer"]
-
-
 def test_one_order_and_a_span_are_said_plainly():
     frame = customers(400)
     segment = np.where(frame["frequency"] == 1, 0, np.where(frame["frequency"] <= 4, 1, 2))
@@ -126,10 +119,3 @@ def test_a_segment_told_wholly_by_several_rules_has_a_recall_of_one():
     ]
     judged = judged_rules(rules, frame, np.zeros(6, dtype=int), "£")
     assert segment_rule(judged, 0)["rule_recall"] == 1
-
-
-def test_a_split_that_rounding_takes_away_leaves_one_rule():
-    frame = customers(40).assign(**dict.fromkeys(COLUMNS, 5.0))
-    frame["monetary"] = [1231.0] * 20 + [1234.0] * 20
-    (rule,) = learnt(frame, [0] * 20 + [1] * 20)
-    assert (apply_rules([rule], frame) == 0).all()

@@ -19,19 +19,6 @@ def test_eta_squared_is_the_share_of_variance_between_clusters():
     assert eta_squared(labels, outcomes)[0] == pytest.approx(16 / 20)
 
 
-def test_weights_count_customers_as_often_as_a_resample_took_them():
-    labels, outcomes = np.array([0, 0, 1]), np.array([1.0, 3.0, 5.0])
-    weights = np.array([[2.0, 1.0, 1.0]])
-    doubled = eta_squared(np.array([0, 0, 0, 1]), np.array([1.0, 1.0, 3.0, 5.0]))
-    assert eta_squared(labels, outcomes, weights)[0] == pytest.approx(doubled[0])
-
-
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=2, max_size=30))
-def test_eta_squared_lies_between_nothing_and_all(rows):
-    labels, outcomes = np.array(rows).T
-    assert -1e-9 <= eta_squared(labels, outcomes.astype(float))[0] <= 1 + 1e-9
-
-
 def figures(ranking, spend, counts=None):
     weights = np.ones((1, len(spend))) if counts is None else counts[None, :].astype(float)
     found = resampled_figures(np.array(ranking, dtype=float), np.array(spend), weights)

@@ -1,4 +1,3 @@
-import filecmp
 import json
 import os
 import subprocess
@@ -13,7 +12,6 @@ from conftest import ROOT
 from segmentation_shop import write_shop
 
 from pipeline.assign_segments import __main__ as assign_segments
-from pipeline.core.model.definition import assign, load_definition
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import parse_params
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS, LATER_PURCHASES
@@ -81,22 +79,6 @@ def test_independent_columns_have_no_structure_and_predict_nothing(tmp_path, mon
     metrics = run_in(tmp_path / "shop", monkeypatch, related=False, size=400)
     assert metrics["structure"] == "none"
     assert metrics["chosen"]["eta_squared"] < 0.05
-
-
-def test_two_processes_give_the_same_bytes_as_one(tmp_path, monkeypatch):
-    for threads in ("1", "2"):
-        run_in(tmp_path / threads, monkeypatch, threads=threads)
-    outputs = ["data/definition.yaml", "data/candidates.parquet", "data/selection_reasons.parquet"]
-    outputs += ["data/segments.parquet", "metrics/select.json", "metrics/plots/k_sweep.csv"]
-    same, *other = filecmp.cmpfiles(tmp_path / "1", tmp_path / "2", outputs, shallow=False)
-    assert (same, other) == (outputs, [[], []])
-
-
-def test_nothing_after_the_last_snapshot_is_needed_to_give_a_row_its_segment(tmp_path, monkeypatch):
-    run_in(tmp_path / "shop", monkeypatch)
-    row = read_table(CUSTOMERS).iloc[[400]]
-    given = read_table(SEGMENTS).iloc[400]
-    assert assign(load_definition(), row)["segment_id"].iloc[0] == given["segment_id"]
 
 
 def test_a_large_shop_is_judged_on_a_sample_and_assigned_whole(tmp_path, monkeypatch):

@@ -1,8 +1,7 @@
 import numpy as np
 import pandas as pd
-import pytest
 
-from pipeline.select_model.selection import Gates, choose, failed_gates, reasons, shortfall
+from pipeline.select_model.selection import Gates, choose, failed_gates, reasons
 
 GATES = Gates(
     minimum_share=0.03,
@@ -92,13 +91,6 @@ def test_failed_gates_say_what_was_found_and_what_was_asked():
     )
     assert words[1] == "a single segment"
     assert words[2] == ""
-
-
-def test_who_passes_has_no_shortfall():
-    candidates = table((4, 0.03, 0.75, 0.2), (4, 0.029, 0.75, 0.2))
-    missing = shortfall(candidates, GATES)
-    assert missing[0] == 0
-    assert missing[1] == pytest.approx(1 / 30)
 
 
 def test_every_family_gets_one_verdict_with_its_numbers():

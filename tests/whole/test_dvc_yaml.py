@@ -227,13 +227,6 @@ def test_package_files_hold_only_a_docstring():
             assert len(tree(file).body) == 1, f"{file} must hold its docstring alone"
 
 
-def test_every_listed_code_file_exists():
-    for stage in IN_ORDER:
-        for path in paths(stage, "deps"):
-            if path.startswith("pipeline"):
-                assert (ROOT / path).exists(), f"dvc.yaml, {stage}: {path} does not exist"
-
-
 @pytest.mark.parametrize("stage", IN_ORDER)
 def test_what_is_committed_does_not_keep_a_stage_out_of_the_run_cache(stage: str):
     """DVC admits a stage to its run cache if all its uncached outputs are metrics or plots."""
