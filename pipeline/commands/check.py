@@ -157,8 +157,9 @@ def best_reading(
     """
     found: list[tuple[tuple[int, ...], Looked]] = []
     refused: dict[str, InputError] = {}
+    tables = {key: name for key, name in _tables().items() if Path(name).exists()}
     for number, name in enumerate(names):
-        values = {**UNSET, "path": file, "layout": name, **own}
+        values = {**UNSET, **tables, "path": file, "layout": name, **own}
         folder = scratch / name
         folder.mkdir()
         try:
@@ -188,6 +189,14 @@ def best_reading(
         if why in told and _explains_more(load_layouts()[name], own, best, why):
             raise why
     return best
+
+
+def _tables() -> dict[str, str]:
+    """The tables that section source must name, as dvc.yaml lists them as inputs."""
+    text = PARAMS_FILE.read_text(encoding="utf-8") if PARAMS_FILE.exists() else "{}"
+    section = load_yaml(text).get("source") or {}
+    keys = ("currency_rates", "customer_aliases")
+    return {key: section.get(key) or f"pipeline/settings/{key}.csv" for key in keys}
 
 
 def _distance(name: str, error: InputError) -> tuple[int, int]:
@@ -276,6 +285,7 @@ def findings(engine: DuckDBEngine, looked: Looked, own: Mapping[str, Any]) -> Fi
     found.source = {
         "path": str(looked.params.path),
         "layout": looked.layout.name,
+        **_tables(),
         **own,
         **looked.tried,
         **mode,
@@ -572,7 +582,7 @@ def write_section(source: Mapping[str, Any]) -> None:
         if key in source:
             section[key] = source[key]
         elif key in section and key != "on_bad_rows":
-            section[key] = default if default != () else None
+            section[key] = [] if default == () else default
     section.setdefault("on_bad_rows", "fail")
     with whole_file(PARAMS_FILE) as unfinished, unfinished.open("w", encoding="utf-8") as out:
         editor.dump(params, out)

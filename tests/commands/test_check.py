@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,14 @@ InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Countr
 """
 
 
+TABLES = [f"pipeline/settings/{name}.csv" for name in ("currency_rates", "customer_aliases")]
+
+
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for name in ("params.yaml", *TABLES):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.setenv("COLUMNS", "200")
     return shop_in(tmp_path, monkeypatch)
 
@@ -240,7 +246,9 @@ def test_the_section_is_written_and_comments_stay(capsys, shop):
     shop.write(ORDERS)
     look(capsys, "x.csv", "--write")
     text = (shop.folder / "params.yaml").read_text(encoding="utf-8")
-    assert yaml.safe_load(text)["source"]["layout"] == "order_lines"
+    section = yaml.safe_load(text)["source"]
+    assert section["layout"] == "order_lines"
+    assert [section["currency_rates"], section["customer_aliases"]] == TABLES  # inputs of dvc.yaml
     assert "# a column layout of pipeline/settings/layouts.yaml" in text
     assert text.count("#") == (ROOT / "params.yaml").read_text(encoding="utf-8").count("#")
 
