@@ -580,7 +580,9 @@ def write_section(source: Mapping[str, Any]) -> None:
     section = params.setdefault("source", {})
     for key, default in UNSET.items():
         if key in source:
-            section[key] = source[key]
+            is_plain = not isinstance(value := source[key], dict | list | tuple)
+            # in one line, so that the comment below an empty one is not lost
+            section[key] = value if is_plain else YAML().load(json.dumps(value, default=str))
         elif key in section and key != "on_bad_rows":
             section[key] = [] if default == () else default
     section.setdefault("on_bad_rows", "fail")
