@@ -107,12 +107,16 @@ def _sums(rows: Floats, group: Positions, groups: int) -> Floats:
 
 
 def name_groups(
-    labels: Positions, heads: Sequence[str], patterns: Mapping[str, float]
+    labels: Positions,
+    heads: Sequence[str],
+    patterns: Mapping[str, float],
+    words: Sequence[Sequence[str]],
 ) -> dict[int, tuple[str, str]]:
     """A key and a title for each group, from the nouns that tell most of it; all unique.
 
     The nouns are ranked by class-based TF-IDF (Grootendorst 2022, "BERTopic"): frequent in this
-    group, rare in the others. A noun is used in one name only.
+    group, rare in the others. A noun is used in one name only; a group that has none left is called by the
+    words of its first product.
     """
     within = {int(g): Counter[str]() for g in np.unique(labels)}
     for label, head in zip(labels, heads, strict=True):
@@ -129,7 +133,9 @@ def name_groups(
             if noun not in used and n * 2 >= total[noun]
         }
         best = sorted(worth, key=lambda noun: (-worth[noun], noun))[:NAME_WORDS]
-        best = best or [f"group {group + 1}"]
+        if not best:
+            text = " ".join(words[int(np.flatnonzero(labels == group)[0])])
+            best = [f"{text} {group + 1}".strip() if text in {"", *used} else text]
         used |= set(best)
         key = "_".join(best).replace(" ", "_")
         names[group] = (key, ", ".join(best).capitalize())

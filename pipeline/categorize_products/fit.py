@@ -133,8 +133,9 @@ def _discovered(
 
     drawn = _drawn(np.arange(len(texts)), settings)
     drawn_heads = [heads[row] for row in drawn]
+    drawn_parts = [parts[row] for row in drawn]
     meanings = meanings_of(
-        [parts[row] for row in drawn],
+        drawn_parts,
         drawn_heads,
         patterns,
         embedded=settings.embedding is not None,
@@ -142,7 +143,7 @@ def _discovered(
     groups = discover(
         meanings, drawn_heads, vectors[drawn], settings.discovered_categories, settings.seed
     )
-    names = name_groups(groups, drawn_heads, patterns)
+    names = name_groups(groups, drawn_heads, patterns, drawn_parts)
     position = {group: at for at, group in enumerate(names)}
     labels = np.full(len(texts), -1)
     labels[drawn] = [position[int(group)] for group in groups]

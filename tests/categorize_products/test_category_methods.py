@@ -117,15 +117,22 @@ def test_discovery_finds_what_is_worded_and_bought_alike_and_names_groups_apart(
     meanings = meanings_of(PARTS, heads, {}, embedded=False)
     groups = discover(meanings, heads, points.astype(float), 3, seed=1)
     assert len(set(groups)) == 3
-    names = name_groups(groups, heads, {})
+    names = name_groups(groups, heads, {}, PARTS)
     assert len({key for key, _ in names.values()}) == 3
 
 
 def test_a_group_is_not_named_by_a_word_of_pattern():
     heads = ["dotted", "dotted", "dotted", "mug", "mug", "clock"]
     groups = np.array([0, 0, 0, 0, 0, 1])
-    assert "dotted" in name_groups(groups, heads, {})[0][0]
-    assert "dotted" not in name_groups(groups, heads, {"dotted": 0.9})[0][0].split("_")[0]
+    words = [[head] for head in heads]
+    assert "dotted" in name_groups(groups, heads, {}, words)[0][0]
+    assert "dotted" not in name_groups(groups, heads, {"dotted": 0.9}, words)[0][0].split("_")[0]
+
+
+def test_a_group_without_a_noun_of_its_own_is_called_by_its_words():
+    words = [["guji", "kg"], ["guji", "kg"], ["guji"]]
+    names = name_groups(np.array([0, 1, 2]), ["guji"] * 3, {}, words)
+    assert [title for _, title in names.values()] == ["Guji kg", "Guji kg 2", "Guji"]
 
 
 def test_words_of_pattern_count_for_less_in_what_a_text_means():
