@@ -65,6 +65,7 @@ def test_a_number_has_three_digits_that_count_and_a_whole_one_all(value, text):
 )
 def test_money_takes_the_scale_that_its_rounded_size_asks_for(value, text):
     assert words.money(value, "£") == text
+    assert words.money(value, "EUR") == text.replace("£", f"EUR{words.SPACE}")
 
 
 @pytest.mark.parametrize(

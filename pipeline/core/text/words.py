@@ -149,9 +149,10 @@ class Style(BaseModel):
         return "0" if swapped in ("-0", "0") else swapped.replace("-", "−")
 
     def _money(self, value: Any, currency: str, amount: str) -> str:
-        return self.money_pattern.format(
-            sign="−" if value < 0 else "", currency=currency, amount=amount
-        )
+        pattern = self.money_pattern
+        if currency[-1:].isalpha():  # a code, such as EUR, stands apart
+            pattern = pattern.replace("{currency}{amount}", f"{{currency}}{SPACE}{{amount}}")
+        return pattern.format(sign="−" if value < 0 else "", currency=currency, amount=amount)
 
 
 ENGLISH = Style()
