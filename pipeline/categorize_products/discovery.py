@@ -115,8 +115,8 @@ def name_groups(
     """A key and a title for each group, from the nouns that tell most of it; all unique.
 
     The nouns are ranked by class-based TF-IDF (Grootendorst 2022, "BERTopic"): frequent in this
-    group, rare in the others. A noun is used in one name only; a group that has none left is called by the
-    words of its first product.
+    group, rare in the others. A noun is used in one name only; a group that has none left is called
+    by the words of its first product.
     """
     within = {int(g): Counter[str]() for g in np.unique(labels)}
     for label, head in zip(labels, heads, strict=True):
