@@ -27,31 +27,18 @@ def columns(rows: Rows, ticks: Callable[[float], str], *, height: int = 130) -> 
     def up(value: float) -> float:
         return floor - value / top * (floor - TOP)
 
-    parts = [_across(value, up(value), ticks(value)) for value in _round_steps(top)]
+    parts = [_across(up(value), ticks(value)) for value in _round_steps(top)]
     longest = max((len(row["label"]) for row in rows), default=1)
     every = math.ceil((longest + 1) * LETTER / step)
     for place, row in enumerate(rows):
         x, y = LEFT + place * step, up(row["value"])
+        kind, tall = "part" if row.get("is_part") else "col", max(floor - y, 0.5)
+        said = _element("title", f"{row['label']}: {row['text']}")
         parts.append(
-            Markup(
-                '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}">'
-                "<title>{}: {}</title></rect>"
-            ).format(
-                "part" if row.get("is_part") else "col",
-                x + step * 0.12,
-                y,
-                step * 0.76,
-                max(floor - y, 0.5),
-                row["label"],
-                row["text"],
-            )
+            _element("rect", said, kind, x=x + step * 0.12, y=y, width=step * 0.76, height=tall)
         )
         if row.get("rest") is not None:
-            parts.append(
-                Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="2.6"/>').format(
-                    x + step / 2, up(row["rest"])
-                )
-            )
+            parts.append(_element("circle", "", "dot", cx=x + step / 2, cy=up(row["rest"]), r=2.6))
         if (len(rows) - 1 - place) % every == 0:
             parts.append(_text(x + step / 2, height - 5, row["label"], "middle"))
     return picture(height, parts)
@@ -64,14 +51,10 @@ def curve(rows: Rows, x_ticks: Rows, y_ticks: Rows, *, height: int = 180) -> Mar
     def at(x: float, y: float) -> tuple[float, float]:
         return LEFT + x * (WIDTH - LEFT - 10), floor - y * (floor - TOP)
 
-    parts = [_across(t["at"], at(0, t["at"])[1], t["text"]) for t in y_ticks]
+    parts = [_across(at(0, t["at"])[1], t["text"]) for t in y_ticks]
     parts += [_text(at(t["at"], 0)[0], height - 5, t["text"], "middle") for t in x_ticks]
-    (x0, y0), (x1, y1) = at(0, 0), at(1, 1)
-    parts.append(
-        Markup('<path class="even" d="M{:.1f},{:.1f}L{:.1f},{:.1f}"/>').format(x0, y0, x1, y1)
-    )
-    path = "L".join("{:.1f},{:.1f}".format(*at(row["x"], row["y"])) for row in rows)
-    parts.append(Markup('<path class="line" d="M{}"/>').format(path))
+    parts.append(_line("even", [at(0, 0), at(1, 1)]))
+    parts.append(_line("line", [at(row["x"], row["y"]) for row in rows]))
     return picture(height, parts)
 
 
@@ -94,47 +77,23 @@ def scatter(
     )
     heights = [v for p in points for v in (p["y"], p.get("low"), p.get("high")) if v is not None]
     up = _scale(heights + [t["at"] for t in y_ticks], floor, TOP, is_log=logs[1])
-    parts = [_across(t["at"], up(t["at"]), t["text"]) for t in y_ticks]
+    parts = [_across(up(t["at"]), t["text"]) for t in y_ticks]
     parts += [_text(across(t["at"]), floor + 14, t["text"], "middle") for t in x_ticks]
     if is_equal:
         low, high = max(min(p["x"] for p in points), 1e-9), max(p["x"] for p in points)
-        parts.append(
-            Markup('<path class="even" d="M{:.1f},{:.1f}L{:.1f},{:.1f}"/>').format(
-                across(low), up(low), across(high), up(high)
-            )
-        )
+        parts.append(_line("even", [(across(low), up(low)), (across(high), up(high))]))
     for p in points:
+        x, y = across(p["x"]), up(p["y"])
         if p.get("low") is not None:
-            parts.append(
-                Markup('<path class="range" d="M{:.1f},{:.1f}V{:.1f}"/>').format(
-                    across(p["x"]), up(p["low"]), up(p["high"])
-                )
-            )
-        parts.append(
-            Markup(
-                '<path class="point {}" d="{}" transform="translate({:.1f},{:.1f}) scale({})" '
-                'style="--colour:{}"{}>{}</path>'
-            ).format(
-                p.get("class", ""),
-                p["shape"],
-                across(p["x"]),
-                up(p["y"]),
-                p.get("size", 3),
-                p["colour"],
-                Markup(' data-segment="{}"').format(p["segment"]) if "segment" in p else "",
-                Markup("<title>{}</title>").format(p["text"]) if p.get("text") else "",
-            )
-        )
-    parts += [
-        Markup('<text class="halo" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-            across(p["x"]),
-            up(p["y"]) - 7,
-            "end" if across(p["x"]) > WIDTH * 0.7 else "middle",
-            p["label"],
-        )
-        for p in points
-        if p.get("label")
-    ]
+            parts.append(_line("range", [(x, up(p["low"])), (x, up(p["high"]))]))
+        said = _element("title", p["text"]) if p.get("text") else ""
+        kind, place = p.get("class", "point"), f"translate({x:.1f},{y:.1f})"
+        place += f" scale({p.get('size', 3)})"
+        colour = f"--colour:{p['colour']}"
+        parts.append(_element("path", said, kind, d=p["shape"], transform=place, style=colour))
+    for p in (p for p in points if p.get("label")):
+        x, y = across(p["x"]), up(p["y"]) - 7
+        parts.append(_text(x, y, p["label"], "end" if x > WIDTH * 0.7 else "middle", "halo"))
     return picture(height, parts)
 
 
@@ -144,20 +103,16 @@ def trend(rows: Rows, gate: float | None, *, chosen: int, height: int = 120) -> 
     values = [row["y"] for row in rows] + ([] if gate is None else [gate])
     up = _scale(values, floor - 6, TOP + 4, is_log=False)
     across = _scale([row["x"] for row in rows], LEFT + 8, WIDTH - 10, is_log=False)
-    path = "L".join(f"{across(row['x']):.1f},{up(row['y']):.1f}" for row in rows)
     ends = sorted({min(rows, key=lambda r: r["y"])["x"], max(rows, key=lambda r: r["y"])["x"]})
-    parts = [Markup('<path class="line" d="M{}"/>').format(path)]
+    parts = [_line("line", [(across(row["x"]), up(row["y"])) for row in rows])]
     if gate is not None:
-        parts.append(Markup('<path class="even" d="M{},{:.1f}H{}"/>').format(LEFT, up(gate), WIDTH))
+        parts.append(_line("even", [(LEFT, up(gate)), (WIDTH, up(gate))]))
     for row in rows:
         x, y = across(row["x"]), up(row["y"])
-        ring = Markup('<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="7"/>').format(x, y)
-        parts += [ring] if row["x"] == chosen else []
-        parts.append(
-            Markup(
-                '<circle class="mark" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}: {}</title></circle>'
-            ).format(x, y, row["x"], row["text"])
-        )
+        if row["x"] == chosen:
+            parts.append(_element("circle", "", "ring", cx=x, cy=y, r=7))
+        said = _element("title", f"{row['x']}: {row['text']}")
+        parts.append(_element("circle", said, "mark", cx=x, cy=y, r=3))
         parts.append(_text(x, height - 5, str(row["x"]), "middle"))
         parts += [_text(LEFT - 4, y + 4, row["text"], "end")] if row["x"] in ends else []
     return picture(height, parts)
@@ -192,13 +147,23 @@ def _round_steps(top: float) -> list[float]:
     return [step * n for n in range(1, int(top / step) + 1)]
 
 
-def _across(_value: float, y: float, text: str) -> Markup:
-    return Markup('<path class="grid" d="M{},{:.1f}H{}"/>').format(LEFT, y, WIDTH) + _text(
-        LEFT - 4, y + 4, text, "end"
-    )
+def _across(y: float, text: str) -> Markup:
+    return _line("grid", [(LEFT, y), (WIDTH, y)]) + _text(LEFT - 4, y + 4, text, "end")
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> Markup:
-    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-        x, y, anchor, text
+def _text(x: float, y: float, text: str, anchor: str, kind: str | None = None) -> Markup:
+    return _element("text", text, kind, x=x, y=y, **{"text-anchor": anchor})
+
+
+def _line(kind: str, points: Sequence[tuple[float, float]]) -> Markup:
+    return _element("path", "", kind, d="M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points))
+
+
+def _element(name: str, inside: str, kind: str | None = None, **attributes: Any) -> Markup:
+    """An element of this class, floats to a tenth."""
+    told = Markup("").join(
+        Markup(' {}="{}"').format(key, f"{value:.1f}" if isinstance(value, float) else value)
+        for key, value in {"class": kind, **attributes}.items()
+        if value is not None
     )
+    return Markup("<{0}{1}>{2}</{0}>").format(name, told, inside)

@@ -37,15 +37,8 @@ from pipeline.core.tables.read_campaigns import CAMPAIGNS, HELD_OUT_CUSTOMERS
 from pipeline.core.tables.select_model import CANDIDATES, SELECTION_REASONS
 
 STAGES = (
-    "ingest",
-    "clean",
-    "explore",
-    "categorize",
-    "aggregate_rfm",
-    "select",
-    "assign",
-    "profile",
-)
+    "ingest", "clean", "explore", "categorize", "aggregate_rfm", "select", "assign", "profile",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

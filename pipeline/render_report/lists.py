@@ -61,7 +61,12 @@ def lists(inputs: Inputs, segments: Sequence[Row], writer: Writer, most: int) ->
         ["worth", "customer_id"], ascending=[False, True]
     )
     held = rows_of(order.head(most))
-    words = _Words()
+    known, plays = {"": 0}, {s["segment_id"]: s["play"] for s in segments}
+
+    def words(text: str | None) -> int:
+        """The text's number; what is missing is 0."""
+        return known.setdefault(text or "", len(known))
+
     days = sorted(inputs.segments["snapshot_date"].unique())
     months = sorted(inputs.customer_months["month"].unique())
     past = _past(inputs.segments, [row["customer_id"] for row in held], days)
@@ -88,11 +93,11 @@ def lists(inputs: Inputs, segments: Sequence[Row], writer: Writer, most: int) ->
             "top": [words(row["top_category_title"]) for row in held],
             "offer": [words(row["offer_category_title"]) for row in held],
             "next": [words(row["next_category_title"]) for row in held],
-            "own": [int(row["play"] != _play(segments, row)) for row in held],
+            "own": [int(row["play"] != plays[row["segment_id"]]) for row in held],
             "action": [words(writer.customer_words(row)[0]) for row in held],
             "past": past,
             "months": [spent.get(row["customer_id"], []) for row in held],
-            "words": words.known,
+            "words": list(known),
             "names": {
                 name: writer.language.title(name)
                 for name in sorted(inputs.segments["segment"].unique())
@@ -105,20 +110,6 @@ def lists(inputs: Inputs, segments: Sequence[Row], writer: Writer, most: int) ->
             },
         },
     }
-
-
-class _Words:
-    """Texts by their number; what is missing is 0."""
-
-    def __init__(self) -> None:
-        self.known: list[str] = [""]
-        self._places = {"": 0}
-
-    def __call__(self, text: str | None) -> int:
-        place = self._places.setdefault(text or "", len(self.known))
-        if place == len(self.known):
-            self.known.append(text or "")
-        return place
 
 
 def _moves(inputs: Inputs, writer: Writer) -> list[Row]:
@@ -148,10 +139,6 @@ def _reason(row: Row, days: Sequence[Any], writer: Writer) -> str:
     if row["moved_by"]:
         return writer.language(f"lists.{row['moved_by']}")
     return writer.language("lists.first") if row["since"] == days[-1] else ""
-
-
-def _play(segments: Sequence[Row], row: Row) -> str:
-    return next(str(s["play"]) for s in segments if s["segment_id"] == row["segment_id"])
 
 
 def _past(segments: pd.DataFrame, held: Sequence[str], days: Sequence[Any]) -> list[list[int]]:
