@@ -196,7 +196,7 @@ def describe(
     )
     tree = params.rules
     rules = learn_rules(last, segment, leaves=tree.leaves, depth=tree.depth, seed=params.seed)
-    judged = judged_rules(rules, last, segment, currency)
+    judged = judged_rules(rules, last, segment)
     moved = migration(shop.customers, name_of)
     retention = segment_retention(moved)
     since = since_day_before(shop.customers)

@@ -1,4 +1,4 @@
-"""The model retold as a few rules in words: the leaves of a shallow tree.
+"""The model retold as a few short rules: the leaves of a shallow tree.
 
 Thresholds are rounded to what people say before the rules are judged, so the fidelity is that of
 the rules as they are printed, not that of the tree behind them.
@@ -7,7 +7,7 @@ the rules as they are printed, not that of the tree behind them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier
-
-from pipeline.core.text import words
 
 COLUMNS = (
     "recency_days",
@@ -27,19 +25,8 @@ COLUMNS = (
     "units_per_line",
 )
 WHOLE = {"recency_days", "frequency", "tenure_days"}
-RETURNED_EVERYTHING = "returned everything that was ordered"
-EVERYBODY = "every customer"
 FIRST_LEAST = 4  # customers in the smallest leaf of a small shop
 SMALLEST_LEAF = 100  # elsewhere a leaf has at least 1 in so many customers
-PHRASES = {
-    "recency_days": "last order {} days ago",
-    "frequency": "{} orders",
-    "monetary": "spent {}",
-    "tenure_days": "first order {} days ago",
-    "average_order_value": "orders of {} on average",
-    "units_per_line": "{} units on a line",
-}
-
 
 Box = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -104,9 +91,9 @@ def fidelity(rules: Sequence[Rule], customers: pd.DataFrame, segment: NDArray[np
 
 
 def judged_rules(
-    rules: Sequence[Rule], customers: pd.DataFrame, segment: NDArray[np.int64], currency: str
+    rules: Sequence[Rule], customers: pd.DataFrame, segment: NDArray[np.int64]
 ) -> pd.DataFrame:
-    """Return one row per rule: segment_id, rule in words, customers, precision and recall."""
+    """Return one row per rule: segment_id, its condition, customers, precision and recall."""
     holds = apply_rules(rules, customers)
     rows = []
     for position, rule in enumerate(rules):
@@ -114,7 +101,7 @@ def judged_rules(
         rows.append(
             {
                 "segment_id": rule.segment_id,
-                "rule": rule_in_words(rule, currency),
+                "rule": condition(rule),
                 "customers": int(inside.sum()),
                 "precision": float(members[inside].mean()),
                 "recall": float(inside[members].mean()) if members.any() else 0.0,
@@ -131,44 +118,30 @@ def segment_rule(judged: pd.DataFrame, segment_id: int) -> dict[str, Any]:
     mine = judged[judged["segment_id"] == segment_id]
     hits = float((mine["precision"] * mine["customers"]).sum())
     return {
-        "rule": "; or ".join(mine["rule"]) or "no short rule tells them apart",
+        "rule": " or ".join(mine["rule"]),
         "rule_precision": round(hits / max(int(mine["customers"].sum()), 1), 6),
         "rule_recall": round(float(mine["recall"].sum()), 6),
     }
 
 
-def rule_in_words(rule: Rule, currency: str) -> str:
-    """Such as: last order at most 60 days ago, at least 4 orders and spent more than £1,200."""
+def condition(rule: Rule) -> str:
+    """Such as: recency_days <= 60, frequency >= 4, monetary > 1200."""
     if rule.returned_everything:
-        return RETURNED_EVERYTHING
-    parts = [
-        _range_in_words(column, low, high, currency)
-        for column, low, high in zip(COLUMNS, rule.low, rule.high, strict=True)
-        if low > -math.inf or high < math.inf
-    ]
-    if not parts:
-        return EVERYBODY
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+        return "frequency = 0"
+    bounds = zip(COLUMNS, rule.low, rule.high, strict=True)
+    asked = {column: " and ".join(_bounds(column, low, high)) for column, low, high in bounds}
+    return ", ".join(f"{c} {text}" for c, text in asked.items() if text) or "frequency >= 1"
 
 
-def _range_in_words(column: str, low: float, high: float, currency: str) -> str:
-    if column == "frequency" and high == 1:
-        return "one order"
+def _bounds(column: str, low: float, high: float) -> Iterator[str]:
     is_whole = column in WHOLE
-    least = _value(column, low + 1 if is_whole else low, currency)
-    most = _value(column, high, currency)
-    if not least:
-        text = f"at most {most}"
-    elif not most:
-        text = f"{'at least' if is_whole else 'more than'} {least}"
-    else:
-        text = least if least == most else f"{least} to {most}"
-    return PHRASES[column].format(text)
-
-
-def _value(column: str, value: float, currency: str) -> str:
-    sign = currency if column in {"monetary", "average_order_value"} else ""
-    return sign + words.number(float(value)) if math.isfinite(value) else ""
+    if (is_whole and high == low + 1) or (column == "frequency" and high == 1):
+        yield f"= {high:.12g}"
+        return
+    if low > -math.inf:
+        yield f">= {low + 1:.12g}" if is_whole else f"> {low:.12g}"
+    if high < math.inf:
+        yield f"<= {high:.12g}"
 
 
 def _most_frequent(segment: NDArray[np.int64]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.render_report import charts
+from pipeline.render_report.conditions import both, condition_in_words, gates_in_words
 from pipeline.render_report.inputs import Inputs
 from pipeline.render_report.marks import SHAPES
 from pipeline.render_report.rows import Row, rows_of
@@ -39,10 +40,13 @@ def method(inputs: Inputs, writer: Writer) -> Row:
         "gates": gates,
         "metrics": metrics,
         "structure": metrics.get("structure", "").split()[-1:],  # such as: 3 clusters
-        "reasons": _reasons(inputs),
+        "fails": gates_in_words(chosen["failed_gates"], writer),
+        "reasons": _reasons(inputs, writer),
         "sweeps": list(_sweeps(inputs.candidates, chosen, gates, writer)),
         "field": _field(ordered, writer),
-        "candidates": ordered,
+        "candidates": [
+            row | {"fails": gates_in_words(row["failed_gates"], writer)} for row in ordered
+        ],
         "calibration": _calibration(inputs, writer),
         "checks": rows_of(inputs.forecast_check[inputs.forecast_check["grouping"] == "segment"]),
         "profile": inputs.metrics.get("profile", {}),
@@ -50,7 +54,10 @@ def method(inputs: Inputs, writer: Writer) -> Row:
         .get("forecast", {})
         .get("coverage", {})
         .get("segments"),
-        "rules": rows_of(inputs.segment_rules),
+        "rules": [
+            row | {"rule": condition_in_words(row["rule"], writer)}
+            for row in rows_of(inputs.segment_rules)
+        ],
         "year": _matrix(inputs.migration[inputs.migration["span"] == "whole"], writer),
         "retention": _retention(inputs, writer),
         "drift": _drift(inputs),
@@ -68,23 +75,44 @@ def in_words(candidate: Row, feature_sets: Mapping[str, Sequence[str]], writer: 
         say.terms.get(name, name.replace("_", " "))
         for name in feature_sets.get(candidate["features"], [candidate["features"]])
     ]
-    *most, last = columns
     return say(
         "method.in_words",
-        features=say("said.and", most=", ".join(most), last=last) if most else last,
+        features=both(say, columns),
         transform=say.terms.get(f"transform {candidate['transform']}", candidate["transform"]),
         algorithm=say.terms.get(f"algorithm {candidate['algorithm']}", candidate["algorithm"]),
     )
 
 
-def _reasons(inputs: Inputs) -> list[Row]:
+def _reasons(inputs: Inputs, writer: Writer) -> list[Row]:
     """Why each family of candidates was or was not taken: the choice first, then by prediction."""
     order = {"chosen": 0, "runner-up": 1, "rejected": 2, "baseline": 3}
-    rows = rows_of(inputs.selection_reasons)
+    rows = [row | {"reason": _reason(row, writer)} for row in rows_of(inputs.selection_reasons)]
     return sorted(
         rows,
         key=lambda row: (order[row["verdict"]], -(row["share_of_reference"] or 0), row["family"]),
     )
+
+
+def _reason(row: Row, writer: Writer) -> str:
+    say, style = writer.language, writer.style
+    fails = gates_in_words(row["failed_gates"], writer)
+    texts = [
+        say("reasons.gates", verdict=row["verdict"], fails=fails or None, tried=row["tried"]),
+        say(
+            "reasons.chosen" if row["verdict"] == "chosen" else "reasons.other",
+            support=style.share(row["support"]),
+            rival=row["compared_with"],
+            segments=row["segments"],
+            is_more=int(row["lead"] > 0),
+            lead=style.number(abs(row["lead"]), 2),
+            error=style.number(row["lead_se"], 2),
+        ),
+        say(
+            "reasons.reference",
+            share=row["share_of_reference"] and style.share(row["share_of_reference"]),
+        ),
+    ]
+    return "; ".join(filter(None, texts))
 
 
 def _sweeps(candidates: pd.DataFrame, chosen: Row, gates: Mapping[str, Any], writer: Writer) -> Any:

@@ -44,6 +44,7 @@
     ["next", (n) => word(data.next[n])],
     ["action", action],
   ];
+  const NAMES = new Set(["country", "top", "next"]); // of the shop's file, in its language
   const heading = (name) => (name === "id" ? say.customer : say[name]);
 
   function action(n) {
@@ -132,7 +133,9 @@
         "tr",
         {},
         make("th", { scope: "row" }, link),
-        ...COLUMNS.slice(1).map(([, text, value]) => make("td", { className: value ? "" : "text" }, text(n))),
+        ...COLUMNS.slice(1).map(([name, text, value]) =>
+          make("td", { className: value ? "" : "text", translate: !NAMES.has(name) }, text(n)),
+        ),
       );
     });
     const caption = `${lists.get(open).title}: ${put(say.shown, { shown: digits(rows.length), n: digits(people.length) })}`;
@@ -205,7 +208,7 @@
     const back = make("a", { href: `#${open}` }, `← ${say.back}`);
     const facts = make("dl", { className: "facts" });
     for (const [name, text] of COLUMNS.slice(1, -1)) {
-      facts.append(make("div", {}, make("dt", {}, heading(name)), make("dd", {}, text(n) || "–")));
+      facts.append(make("div", {}, make("dt", {}, heading(name)), make("dd", { translate: !NAMES.has(name) }, text(n) || "–")));
     }
     const past = make("p");
     let last = null;

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.render_report import charts
+from pipeline.render_report.conditions import condition_in_words
 from pipeline.render_report.inputs import Inputs
 from pipeline.render_report.rows import Row, of_segment, rows_of, spread_evenly
 from pipeline.render_report.sentences import Writer, segment_figures
@@ -54,7 +55,8 @@ def segment_pages(
         pages.append(
             {
                 "segment": segment,
-                "condition": conditions.get(number, ""),
+                "condition": condition_in_words(conditions.get(number, ""), writer),
+                "rule": condition_in_words(segment["rule"], writer),
                 "play": plays[number],
                 "strategy": strategies[number],
                 "features": features[:FEATURES],
@@ -75,7 +77,7 @@ def customer_map(inputs: Inputs, segments: Sequence[Row], writer: Writer, limit:
     points = [
         {
             "x": max(row["recency_days"], 1), "y": float(row["monetary"]),
-            "shape": marks[row["segment_id"]]["shape"], "segment": row["segment_id"],
+            "shape": marks[row["segment_id"]]["shape"],
             "colour": marks[row["segment_id"]]["colour"], "size": 2.2,
         }
         for row in spread_evenly(rows_of(kept), limit)
@@ -85,8 +87,7 @@ def customer_map(inputs: Inputs, segments: Sequence[Row], writer: Writer, limit:
     names = [
         {
             "x": max(s["median_recency_days"], 1), "y": s["median_monetary"], "label": s["title"],
-            "shape": s["shape"], "colour": s["colour"], "size": 6, "class": "median",
-            "segment": s["segment_id"],
+            "shape": s["shape"], "colour": s["colour"], "size": 6, "class": "point median",
         }
         for s in segments
         if s["median_recency_days"] is not None and s["median_monetary"] > 0

@@ -42,14 +42,12 @@ def definition_of(
     names = Grid.fitted(now.rhythm[now.rows(None)], max(NAMES), *setting.days)
     segments = [
         *_segments(fitted, names, now, setting),
-        Segment(
-            RETURNED_EVERYTHING, size, RETURNED_EVERYTHING, "returned everything that they ordered"
-        ),
+        Segment(RETURNED_EVERYTHING, size, RETURNED_EVERYTHING, "frequency = 0"),
     ]
     if wholesale.is_apart:
         units, orders = wholesale.minimum_units_per_line, wholesale.minimum_orders
-        words = f"{units:g} or more units on a line, {orders} or more orders"
-        segments.append(Segment(WHOLESALE, size + 1, WHOLESALE, words))
+        asked = f"units_per_line >= {units:g}, frequency >= {orders}"
+        segments.append(Segment(WHOLESALE, size + 1, WHOLESALE, asked))
     value = segment_values([fitted], past)[0][: len(segments)]
     value[size] = -np.inf  # who returned everything comes last
     return Definition(

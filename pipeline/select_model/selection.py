@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +46,7 @@ class Choice:
 
 
 def failed_gates(candidates: pd.DataFrame, gates: Gates) -> pd.Series:
-    """For each candidate the gates that it fails, in words and numbers; empty where none."""
+    """For each candidate the gates that it fails, as `figure value < gate`; empty where none."""
     return pd.Series(
         [_failures(row, gates) for _, row in candidates.iterrows()],
         index=candidates.index,
@@ -58,29 +57,19 @@ def failed_gates(candidates: pd.DataFrame, gates: Gates) -> pd.Series:
 def _failures(row: pd.Series, gates: Gates) -> str:
     failures = []
     if row["segments"] > gates.maximum_segments:
-        failures.append(f"{row['segments']} segments, at most {gates.maximum_segments}")
+        failures.append(f"segments {row['segments']} > {gates.maximum_segments}")
     if row["segments"] < 2:
-        failures.append("a single segment")
+        failures.append("segments 1 < 2")
     if row["smallest_share"] < gates.minimum_share:
-        failures.append(
-            f"smallest segment {row['smallest_share']:.2%}, at least {gates.minimum_share:.2%}"
-        )
+        failures.append(f"smallest_share {row['smallest_share']:.4f} < {gates.minimum_share}")
     if row["same_stage"] < gates.same_stage:
-        failures.append(
-            f"{row['same_stage']:.1%} in the stage of life of their segment, "
-            f"at least {gates.same_stage:.1%}"
-        )
+        failures.append(f"same_stage {row['same_stage']:.3f} < {gates.same_stage}")
     if row["rises_by_ageing"] > gates.rises_by_ageing:
-        failures.append(
-            f"{row['rises_by_ageing']:.1%} would rise by doing nothing, "
-            f"at most {gates.rises_by_ageing:.1%}"
-        )
-    for figure, name in (("jaccard", "Jaccard"), ("prediction_strength", "prediction strength")):
+        failures.append(f"rises_by_ageing {row['rises_by_ageing']:.4f} > {gates.rises_by_ageing}")
+    for figure in ("jaccard", "prediction_strength"):
         least, error = getattr(gates, figure), row[f"{figure}_se"]
-        if row[figure] - error < least:
-            failures.append(
-                f"{name} {row[figure]:.3f} (standard error {error:.3f}), at least {least:.3f}"
-            )
+        if row[figure] - error < least:  # a standard error off, so sure of it
+            failures.append(f"{figure} {row[figure]:.3f} - {error:.3f} < {least}")
     return "; ".join(failures)
 
 
@@ -181,7 +170,7 @@ def _best(candidates: pd.DataFrame, spreads: Matrix, rows: Rows) -> tuple[int, i
 def reasons(
     candidates: pd.DataFrame, spreads: Matrix, choice: Choice, gates: Gates
 ) -> pd.DataFrame:
-    """One row per family: its best candidate, the verdict and the reason in words and numbers."""
+    """One row per family: its best candidate, the verdict, and the figures that it rests on."""
     missing = shortfall(candidates, gates)
     families = candidates.groupby(["algorithm", "features", "transform"], sort=True)
     rows = []
@@ -193,7 +182,10 @@ def reasons(
             near = own[missing[own] <= missing[own].min()]
             best, _ = _best(candidates, spreads, near)
         row = candidates.loc[best]
-        verdict, reason = _verdict(candidates, spreads, choice, best=best, missing=missing, own=own)
+        is_chosen = best == choice.chosen
+        other = choice.best if is_chosen else best  # the choice is held against the best figure
+        lead = candidates["eta_squared"][other] - candidates["eta_squared"][choice.chosen]
+        error = float((spreads[choice.chosen] - spreads[other]).std())
         rows.append(
             {
                 "family": f"{algorithm}/{features}/{transform}",
@@ -202,59 +194,19 @@ def reasons(
                 "passed": int((missing[own] == 0).sum()),
                 "tried": len(own),
                 "share_of_reference": row["share_of_reference"],
-                "verdict": verdict,
-                "reason": reason,
+                "verdict": "chosen"
+                if is_chosen
+                else "baseline"
+                if row["is_baseline"]
+                else "runner-up"
+                if best == choice.runner_up and missing[best] == 0
+                else "rejected",
+                "failed_gates": row["failed_gates"],
+                "compared_with": candidates["candidate"][other],
+                "segments": int(candidates["segments"][other]),
+                "lead": round(float(lead), 6),
+                "lead_se": round(error, 6),
+                "support": choice.support if is_chosen else None,
             }
         )
     return pd.DataFrame(rows)
-
-
-def of_reference(share: Any) -> str:
-    """How much of the reference model's prediction a candidate reaches, in words."""
-    return "" if pd.isna(share) else f", {share:.0%} of the reference model"
-
-
-def _verdict(
-    candidates: pd.DataFrame,
-    spreads: Matrix,
-    choice: Choice,
-    *,
-    best: int,
-    missing: Matrix,
-    own: Rows,
-) -> tuple[str, str]:
-    row, chosen = candidates.loc[best], candidates.loc[choice.chosen]
-    if best == choice.chosen:
-        return "chosen", _why_chosen(candidates, spreads, choice)
-    lead = row["eta_squared"] - chosen["eta_squared"]
-    error = float((spreads[choice.chosen] - spreads[best]).std())
-    against = (
-        f"with {row['segments']} segments it explains {abs(lead):.3f} "
-        f"{'more' if lead > 0 else 'less'} of the variance of later spend than the choice "
-        f"(standard error {error:.3f}){of_reference(row['share_of_reference'])}"
-    )
-    if row["is_baseline"]:
-        return "baseline", f"for comparison only: {against}"
-    if missing[best] > 0:
-        return "rejected", f"none of {len(own)} passed; nearest: {row['failed_gates']}; {against}"
-    if best == choice.runner_up:
-        return "runner-up", f"passes every gate; {against}"
-    return "rejected", f"passes every gate, but {against}"
-
-
-def _why_chosen(candidates: pd.DataFrame, spreads: Matrix, choice: Choice) -> str:
-    row, best = candidates.loc[choice.chosen], candidates.loc[choice.best]
-    gates = "passes every gate" if choice.passed else f"nearest to passing: {row['failed_gates']}"
-    figures = (
-        f"{gates}; explains {row['eta_squared']:.3f} of the variance of later spend"
-        f"{of_reference(row['share_of_reference'])}; {choice.support:.0%} of resamples of the "
-        "customers choose it"
-    )
-    if choice.best == choice.chosen:
-        return f"{figures}; no candidate that passes as many gates explains more"
-    error = float((spreads[choice.chosen] - spreads[choice.best]).std())
-    return (
-        f"{figures}; {best['candidate']} explains {best['eta_squared'] - row['eta_squared']:.4f} "
-        f"more (standard error {error:.4f}), with {best['segments']} segments instead of "
-        f"{row['segments']}"
-    )

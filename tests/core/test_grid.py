@@ -99,14 +99,8 @@ def test_the_stages_end_by_the_usual_gap_or_as_declared():
 
 
 def test_conditions_say_what_a_name_asks():
-    assert grid(8).condition(NEW) == "one order, within the last 60 days"
-    assert grid(8).condition("champions") == (
-        "last order within the last 60 days; top 10% by orders and spend"
-    )
-    assert grid(8).condition("need_attention") == (
-        "last order 61 to 119 days ago; top 55% by orders and spend"
-    )
-    assert grid().condition("cannot_lose") == (
-        "last order 61 or more days ago; top 10% by orders and spend"
-    )
-    assert grid(5).condition("lost") == "last order 120 or more days ago"
+    assert grid(8).condition(NEW) == "frequency = 1, recency_days <= 60"
+    assert grid(8).condition("champions") == "recency_days <= 60, rank <= 0.1"
+    assert grid(8).condition("need_attention") == "recency_days >= 61 and <= 119, rank <= 0.55"
+    assert grid().condition("cannot_lose") == "recency_days >= 61, rank <= 0.1"
+    assert grid(5).condition("lost") == "recency_days >= 120"

@@ -31,7 +31,7 @@ def learnt(frame, segment):
 
 def words_of(frame, segment):
     rules = learnt(frame, segment)
-    return judged_rules(rules, frame, np.asarray(segment), "£").set_index("segment_id")["rule"]
+    return judged_rules(rules, frame, np.asarray(segment)).set_index("segment_id")["rule"]
 
 
 @settings(max_examples=40, deadline=None)
@@ -43,9 +43,8 @@ def test_every_customer_has_exactly_one_rule(rows, seed, parts):
     rules = learnt(frame, segment)
     holds = apply_rules(rules, frame)
     assert (holds >= 0).all()
-    judged = judged_rules(
-        [r for i, r in enumerate(rules) if (holds == i).any()], frame, segment, "£"
-    )
+    held = [r for i, r in enumerate(rules) if (holds == i).any()]
+    judged = judged_rules(held, frame, segment)
     assert judged["customers"].sum() == rows
 
 
@@ -55,18 +54,18 @@ def test_a_simple_model_is_retold_wholly_and_in_words():
     rules = learnt(frame, segment)
     assert fidelity(rules, frame, segment) == 1
     text = words_of(frame, segment)
-    assert text[0] == "last order at most 60 days ago"
-    assert text[1] == "last order at least 61 days ago and at least 4 orders"
-    assert text[2] == "last order at least 61 days ago and at most 3 orders"
+    assert text[0] == "recency_days <= 60"
+    assert text[1] == "recency_days >= 61, frequency >= 4"
+    assert text[2] == "recency_days >= 61, frequency <= 3"
 
 
 def test_thresholds_are_said_as_people_say_them_and_judged_as_said():
     frame = customers(200).assign(monetary=np.linspace(1000.001, 9999.77, 200))
     segment = (frame["monetary"] > 5450).to_numpy().astype(int)
     text = words_of(frame, segment)
-    limit = float(text[0].removeprefix("spent at most £").replace(",", ""))
+    limit = float(text[0].removeprefix("monetary <= "))
     assert limit % 10 == 0
-    judged = judged_rules(learnt(frame, segment), frame, segment, "£")
+    judged = judged_rules(learnt(frame, segment), frame, segment)
     assert judged["customers"].tolist() == [
         (frame["monetary"] <= limit).sum(),
         (frame["monetary"] > limit).sum(),
@@ -77,7 +76,7 @@ def test_who_returned_everything_has_a_rule_of_its_own():
     frame = customers(40)
     frame.loc[:4, ["frequency", "recency_days"]] = [0, np.nan]
     segment = np.where(frame["frequency"] == 0, 3, 0)
-    assert words_of(frame, segment)[3] == "returned everything that was ordered"
+    assert words_of(frame, segment)[3] == "frequency = 0"
     nobody = frame.assign(frequency=0)
     assert len(learnt(nobody, np.full(40, 3))) == 1
 
@@ -86,7 +85,11 @@ def test_one_order_and_a_span_are_said_plainly():
     frame = customers(400)
     segment = np.where(frame["frequency"] == 1, 0, np.where(frame["frequency"] <= 4, 1, 2))
     text = words_of(frame, segment)
-    assert text.tolist() == ["one order", "2 to 4 orders", "at least 5 orders"]
+    assert text.tolist() == [
+        "frequency = 1",
+        "frequency >= 2 and <= 4",
+        "frequency >= 5",
+    ]
 
 
 def test_a_segment_without_a_rule_says_so_and_several_rules_are_joined():
@@ -95,20 +98,10 @@ def test_a_segment_without_a_rule_says_so_and_several_rules_are_joined():
          "precision": [1.0, 0.5], "recall": [0.6, 0.1]}
     )  # fmt: skip
     both = segment_rule(judged, 0)
-    assert both["rule"] == "a; or b"
+    assert both["rule"] == "a or b"
     assert both["rule_precision"] == pytest.approx(35 / 40)
     assert both["rule_recall"] == pytest.approx(0.7)
-    assert segment_rule(judged, 5)["rule"] == "no short rule tells them apart"
-
-
-@pytest.mark.parametrize("column", COLUMNS)
-def test_only_money_has_the_currency_before_it(column):
-    low = [-np.inf] * len(COLUMNS)
-    low[COLUMNS.index(column)] = 40.0
-    rule = Rule(tuple(low), (np.inf,) * len(COLUMNS), 0)
-    frame = customers(6).assign(**{column: 100.0})
-    (text,) = judged_rules([rule], frame, np.zeros(6, dtype=int), "£")["rule"]
-    assert ("£40" in text) == (column in {"monetary", "average_order_value"})
+    assert segment_rule(judged, 5)["rule"] == ""
 
 
 def test_a_segment_told_wholly_by_several_rules_has_a_recall_of_one():
@@ -117,5 +110,5 @@ def test_a_segment_told_wholly_by_several_rules_has_a_recall_of_one():
     rules = [
         Rule((-np.inf, n - 1, *[-np.inf] * 4), (np.inf, n, *[np.inf] * 4), 0) for n in range(1, 7)
     ]
-    judged = judged_rules(rules, frame, np.zeros(6, dtype=int), "£")
+    judged = judged_rules(rules, frame, np.zeros(6, dtype=int))
     assert segment_rule(judged, 0)["rule_recall"] == 1

@@ -10,6 +10,7 @@ from conftest import ROOT
 
 from pipeline.core.model.naming import read_playbook
 from pipeline.core.run.errors import InputError
+from pipeline.render_report.conditions import condition_in_words, gates_in_words
 from pipeline.render_report.language import (
     CONDITION,
     FIELDS,
@@ -164,17 +165,10 @@ def test_every_word_that_is_asked_for_is_there_and_none_is_idle() -> None:
     asked = set(re.findall(r"""t\("(\w+\.\w+)["\s]""", code))
     there = {f"{section}.{key}" for section, texts in language.texts.items() for key in texts}
     assert {key for key in asked if not key.endswith("_")} <= there
-    built = (
-        "glossary",
-        "weekdays",
-        "notes",
-        "script",
-        "cost",
-        "play",
-        "test",
-        "lists",
-        "campaigns",
-    )
+    built = {
+        "glossary", "weekdays", "notes", "script", "cost", "play", "test", "lists", "campaigns",
+        "conditions", "gates", "reasons",
+    }  # fmt: skip
     for section, texts in language.texts.items():
         for key in texts if section not in built else ():
             stem = re.sub(
@@ -185,3 +179,25 @@ def test_every_word_that_is_asked_for_is_there_and_none_is_idle() -> None:
             assert key in code or stem in code, (section, key)
     for key in language.texts["script"]:
         assert f"say.{key}" in code or f'"{key}"' in code, key
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "told"),
+    [
+        ("en", "recency_days <= 60, monetary > 849", "last order at most 60 days ago and spent"),
+        ("en", "frequency >= 2 and <= 4 or frequency = 0", "2 to 4 orders; or returned everything"),
+        ("en", "rank > 0.1 and <= 0.25", "among the top 25% but not the top 10% by orders and"),
+        ("de", "tenure_days > 9, distinct_products <12", "erste Bestellung vor mehr als 9 Tagen"),
+        ("de", "tenure_days > 9, distinct_products <12", "und Verschiedene Produkte: weniger als"),
+        ("de", "said by hand; or not", "said by hand; or not"),
+    ],
+)
+def test_a_condition_is_said_in_the_language_and_any_other_text_stays(name, condition, told):
+    assert told in condition_in_words(condition, Writer(read_language(name), "£"))
+
+
+def test_a_failed_gate_says_what_was_found_and_what_was_asked() -> None:
+    writer = Writer(read_language("en"), "£")
+    assert gates_in_words("segments 1 < 2; jaccard 0.775 - 0.028 < 0.75", writer) == (
+        "a single segment; Jaccard 0.775 less its standard error 0.028, at least 0.75"
+    )

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_shop import LOOK
 
 from pipeline.render_report.changes import move_anchor
 from pipeline.render_report.inputs import Inputs
-from pipeline.render_report.page import Report
+from pipeline.render_report.language import read_language
+from pipeline.render_report.page import Report, report
 from pipeline.render_report.rows import anchor
 from pipeline.render_report.sentences import Writer
 
@@ -39,6 +41,21 @@ CUT = """() => [...document.querySelectorAll('main *')].filter(e => e.clientWidt
 # Figures of the table of segments that a narrow screen leaves out.
 HIDDEN_FIGURES = """() => [...document.querySelectorAll('.cards td:not(.none)')]
   .filter(e => !e.getBoundingClientRect().width).map(e => e.outerHTML.slice(0, 90))"""
+# All words that are to be translated, and those of the labels.
+WORDS = """() => {
+  const read = (e) => !e.closest('style, script, [translate=no]');
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walk.nextNode())
+    if (read(walk.currentNode.parentElement)) found.push(walk.currentNode.data);
+  for (const e of document.querySelectorAll('[aria-label], [placeholder]'))
+    if (read(e)) found.push(e.ariaLabel ?? e.placeholder);
+  return found;
+}"""
+SAME = {
+    "Jan", "Feb", "Apr", "Jun", "Jul", "Aug", "Sep", "Nov", "Champions", "Segment", "Median",
+    "Jaccard", "Silhouette", "Index",
+}  # fmt: skip
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -263,6 +280,24 @@ def test_axe_finds_no_barrier(
         ]
         assert found == []
         watched.context.close()
+
+
+def test_no_words_of_the_german_page_are_english(
+    browser: Any, inputs: Inputs, tmp_path: Path
+) -> None:
+    found: dict[str, list[str]] = {"en": [], "de": []}
+    for name in found:
+        made = report(inputs, LOOK, Writer(read_language(name), "£"))
+        for page in ("segments", "method"):
+            file = tmp_path / f"{page}.html"
+            file.write_text(getattr(made, page), encoding="utf-8")
+            someone = f"#customer-{inputs.customer_forecasts['customer_id'].iloc[0]}"
+            for place in ("", someone) if page == "segments" else ("",):
+                watched = Watched(browser, file.as_uri() + place)
+                found[name] += watched.page.evaluate(WORDS)
+                watched.context.close()
+    same = [a for a, b in zip(found["en"], found["de"], strict=True) if a == b]
+    assert sorted(set(re.findall(r"[^\W\d_]{3,}", " ".join(same))) - SAME) == []
 
 
 def test_without_scripts_all_but_the_lists_is_there(

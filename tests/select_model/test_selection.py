@@ -76,20 +76,16 @@ def test_where_nothing_passes_the_nearest_is_taken_and_it_is_said():
     assert not choice.passed
     candidates["failed_gates"] = failed_gates(candidates, GATES)
     why = reasons(candidates, spreads(candidates), choice, GATES).set_index("verdict")
-    assert (
-        "nearest to passing: Jaccard 0.700 (standard error 0.000), at least 0.750"
-        in why.loc["chosen", "reason"]
-    )
+    assert why.loc["chosen", "failed_gates"] == "jaccard 0.700 - 0.000 < 0.75"
 
 
 def test_failed_gates_say_what_was_found_and_what_was_asked():
     candidates = table((12, 0.01, 0.6, 0.2), (1, 0.5, 1.0, 0.1), (4, 0.1, 0.8, 0.2))
     words = list(failed_gates(candidates, GATES))
     assert words[0] == (
-        "12 segments, at most 8; smallest segment 1.00%, at least 3.00%; "
-        "Jaccard 0.600 (standard error 0.000), at least 0.750"
+        "segments 12 > 8; smallest_share 0.0100 < 0.03; jaccard 0.600 - 0.000 < 0.75"
     )
-    assert words[1] == "a single segment"
+    assert words[1] == "segments 1 < 2"
     assert words[2] == ""
 
 
@@ -101,18 +97,12 @@ def test_every_family_gets_one_verdict_with_its_numbers():
     choice = choose(candidates, spreads(candidates), GATES)
     why = reasons(candidates, spreads(candidates), choice, GATES)
     assert list(why["verdict"]) == ["chosen", "runner-up", "rejected", "baseline"]
-    assert "explains 0.030 less of the variance" in why["reason"][1]
-    assert (
-        "none of 1 passed; nearest: Jaccard 0.500 (standard error 0.000), at least 0.750"
-        in why["reason"][2]
-    )
+    assert why["lead"][1] == -0.03
+    assert why["failed_gates"][2] == "jaccard 0.500 - 0.000 < 0.75"
 
 
 def test_two_segments_and_the_very_limits_pass_every_gate():
     candidates = table((2, 0.03, 0.75, 0.2), (8, 0.03, 0.75, 0.2))
     assert list(failed_gates(candidates, GATES)) == ["", ""]
     weak = candidates.assign(prediction_strength=0.456)
-    assert (
-        failed_gates(weak, GATES)[0]
-        == "prediction strength 0.456 (standard error 0.000), at least 0.500"
-    )
+    assert failed_gates(weak, GATES)[0] == "prediction_strength 0.456 - 0.000 < 0.5"

@@ -37,9 +37,9 @@ HEAD = """\
 class Segment:
     """One segment: its play in the playbook, which names it, and the number of its cluster.
 
-    `group` is its key if it is declared and not found by the clustering; `condition` says in
-    words what it asks of a customer, empty where no words can; `name` is the shop's own, empty
-    where the playbook names it.
+    `group` is its key if it is declared and not found by the clustering; `condition` is
+    what it asks of a customer (recency_days <= 60, frequency >= 4), empty where that is not said
+    so; `name` is the shop's own, empty where the playbook names it.
     """
 
     play: str

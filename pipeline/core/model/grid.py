@@ -145,9 +145,9 @@ class Grid:
         return np.asarray(np.searchsorted(edges, points[:, 0], side="right"), dtype=np.int64)
 
     def condition(self, name: str) -> str:
-        """What a name asks of a customer, in words."""
+        """What a name asks of a customer; `rank` is the place by orders and spend, as a share."""
         if name == NEW:
-            return f"one order, within the last {self.recent_days} days"
+            return f"frequency = 1, recency_days <= {self.recent_days}"
         cells = [
             (stage, tier)
             for stage, each in enumerate(LAYOUTS[self.size][s] for s in STAGES)
@@ -155,27 +155,17 @@ class Grid:
             if own == name
         ]
         stages, tiers = sorted({s for s, _ in cells}), sorted({t for _, t in cells})
-        return "; ".join(part for part in (self._when(stages), _how_much(tiers)) if part)
+        low, high = (0.0, *TIERS)[tiers[0]], (*TIERS, 1.0)[tiers[-1]]
+        bounds = [f"> {1 - high:.2g}"] * (high < 1) + [f"<= {1 - low:.2g}"] * (low > 0)
+        when, rank = self._when(stages), " and ".join(bounds)
+        return f"{when}, rank {rank}" if rank else when
 
     def _when(self, stages: Sequence[int]) -> str:
         if stages == [0]:
-            return f"last order within the last {self.recent_days} days"
-        if stages == [1]:
-            return f"last order {self.recent_days + 1} to {self.lapsed_days - 1} days ago"
+            return f"recency_days <= {self.recent_days}"
         first = self.lapsed_days if stages[0] == 2 else self.recent_days + 1
-        return f"last order {first} or more days ago"
-
-
-def _how_much(tiers: Sequence[int]) -> str:
-    """The share of customers that the tiers are, from the top."""
-    low, high = (0.0, *TIERS)[tiers[0]], (*TIERS, 1.0)[tiers[-1]]
-    if low == 0 and high == 1:
-        return ""
-    if high == 1:
-        return f"top {1 - low:.0%} by orders and spend"
-    if low == 0:
-        return f"bottom {high:.0%} by orders and spend"
-    return f"below the top {1 - high:.0%} and in the top {1 - low:.0%} by orders and spend"
+        end = f" and <= {self.lapsed_days - 1}" if stages == [1] else ""
+        return f"recency_days >= {first}{end}"
 
 
 def value_score(points: Matrix) -> Matrix:

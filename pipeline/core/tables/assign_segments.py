@@ -42,7 +42,7 @@ SEGMENT_NAMES = Table(
         text("segment", "the segment's name"),
         text("group", "the declared group, empty where the model decides"),
         text("play", "the play of playbook.yaml that it is named by"),
-        text("condition", "what it asks of a customer, in words; empty where no words can"),
+        text("condition", "what it asks, such as: recency_days <= 60, rank <= 0.1"),
         number("recency_days", "median at the last snapshot", null=True),
         number("frequency", "median at the last snapshot", null=True),
         number("monetary", "median at the last snapshot", null=True),

@@ -73,7 +73,12 @@ SELECTION_REASONS = Table(
             "chosen, runner-up, rejected or baseline",
             among=("chosen", "runner-up", "rejected", "baseline"),
         ),
-        text("reason", "why, in words and numbers"),
+        text("failed_gates", "of the best candidate, as in `candidates`"),
+        text("compared_with", "the choice is held against the best figure, others against it"),
+        integer("segments", "of the candidate that the lead is of", least=1),
+        number("lead", "what that explains of later spend beyond the choice"),
+        number("lead_se", "its standard error"),
+        share("support", "resamples of customers that choose the choice", null=True),
     ),
     key=("family",),
 )
