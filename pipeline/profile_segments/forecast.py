@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 from scipy.stats import gamma, t
 from sklearn.linear_model import PoissonRegressor
 
@@ -49,8 +48,7 @@ ERROR_WEIGHT = (4.0, 12.0, 12.0)
 # How far a group moves apart from the shop, likewise: little where its members order, more where
 # hardly any does (the share that is idle, to the power of 4).
 GROUP_ERROR = 0.1, 0.6
-SCATTER = 0.5  # of the past's scatter, which holds errors that the correction has taken away
-ORDERS_SCATTER = 2.0  # variance of a group's orders by their expectation: they come in bursts
+BURSTS = 2.0  # variance of spend and orders over that of single orders, where no past tells it
 ALIKE = 300  # customers of the past by whom the interval of one customer is found
 TAILS = 12  # degrees of freedom of the t distribution of the shop's error
 GRID = (np.arange(200) + 0.5) / 200
@@ -98,6 +96,8 @@ class Horizon:
     active_interval: Interval
     orders_interval: Interval | None
     spend_interval: Interval | None
+    orders_variance: Array
+    spend_variance: Array
     sigma: float  # of the logarithm of the shop's sum
 
 
@@ -108,8 +108,7 @@ class Forecast:
     `customers` are places in Purchases.ids. `next_order` are the days until each has ordered with
     a chance of 10 %, 50 % and 90 %, infinite where that never comes. `ways` are the sums that were
     combined, and others; `known_share` is that of later spend which known customers bring, in the
-    past. `scatter` are the variance of
-    a group's spend by its expected spend and by the squares of its members' expected spend.
+    past.
     """
 
     day: int
@@ -122,7 +121,6 @@ class Forecast:
     knows_season: bool
     growth: float
     known_share: float
-    scatter: tuple[float, float]
 
     def interval(
         self,
@@ -139,8 +137,7 @@ class Forecast:
         each: Array = getattr(horizon, what)
         mine, whole = each[members], float(each.sum())
         total = float(mine.sum())
-        linear, square = self.scatter if what == "spend" else (ORDERS_SCATTER, self.scatter[1])
-        own = SCATTER * (linear * total + square * float((mine**2).sum())) / total**2
+        own = float(getattr(horizon, f"{what}_variance")[members].sum()) / total**2
         if sigma != 0:
             least, most = GROUP_ERROR
             idle = 1 - float(self.near.active[members].mean())
@@ -170,6 +167,7 @@ def forecast(purchases: Purchases, day: int, horizon: int) -> Forecast:
     factor = level / float(base.spend.sum())
     apart = shape / shape.sum() * base.spend.sum() / base.spend  # each one's share, corrected
     alike = Alike.of(origins, correct)
+    size = float((known.amount**2).sum() / known.amount.sum())  # of an order, weighed by money
     errors = [float(np.log(max(o.spend.sum(), unit) / o.base.spend.sum())) for o in origins]
 
     def horizon_of(days: int, base: Base, priors: Sequence[float]) -> Horizon:
@@ -185,6 +183,10 @@ def forecast(purchases: Purchases, day: int, horizon: int) -> Forecast:
             active_interval=(1 - none ** (factor * low), 1 - none ** (factor * high)),
             orders_interval=None if alike is None else whole(alike.interval("orders", orders)),
             spend_interval=None if alike is None else alike.interval("spend", spend),
+            orders_variance=BURSTS * orders if alike is None else alike.variance("orders", orders),
+            spend_variance=BURSTS * size * spend
+            if alike is None
+            else alike.variance("spend", spend),
             sigma=sigma,
         )
 
@@ -203,7 +205,6 @@ def forecast(purchases: Purchases, day: int, horizon: int) -> Forecast:
         knows_season=known.knows_season,
         growth=known.growth,
         known_share=share,
-        scatter=scatter_of(known, origins),
     )
 
 
@@ -323,7 +324,10 @@ class Alike:
         if sum(len(o.spend) for o in origins) < 2 * ALIKE:
             return None
         step = -(-sum(len(o.spend) for o in origins) // MOST_ROWS)
-        spend = np.concatenate([o.base.spend * correct(o.known, o.base) for o in origins])
+        shapes = [o.base.spend * correct(o.known, o.base) for o in origins]
+        spend = np.concatenate(
+            [shape * o.spend.sum() / shape.sum() for shape, o in zip(shapes, origins, strict=True)]
+        )
         return cls(
             said={
                 "spend": spend[::step],
@@ -340,39 +344,33 @@ class Alike:
 
         Where a tenth bought nothing, it begins at 0.
         """
-        said, came = self.said[what], self.came[what]
-        order = np.argsort(said, kind="stable")
-        parts = np.array_split(order, max(1, len(order) // ALIKE))
-        centres = np.array([said[part].mean() for part in parts])
+        came, (parts, centres) = self.came[what], self._parts(what)
         tail, ends = (1 - INNER) / 2, np.empty((2, len(parts)))
         for number, part in enumerate(parts):
             least = np.quantile(came[part], tail)
             most = np.quantile(came[part], INNER if least <= 0 else 1 - tail)
-            ends[:, number] = np.array([least, most]) / max(centres[number], 1e-12)
+            ends[:, number] = np.array([least, most]) / centres[number]
         place = np.searchsorted((centres[1:] + centres[:-1]) / 2, expected)
         return ends[0, place] * expected, ends[1, place] * expected
+
+    def variance(self, what: str, expected: Array) -> Array:
+        """How what such customers did scattered around its expectation, as a variance."""
+        parts, centres = self._parts(what)
+        squares = (self.came[what] - self.said[what]) ** 2
+        relative = np.array([squares[part].mean() for part in parts]) / centres**2
+        return np.exp(np.interp(np.log(expected), np.log(centres), np.log(relative))) * expected**2
+
+    def _parts(self, what: str) -> tuple[list[NDArray[np.int64]], Array]:
+        """Customers of like expectation, and the mean expectation of each part."""
+        said = self.said[what]
+        order = np.argsort(said, kind="stable")
+        parts = np.array_split(order, max(1, len(order) // ALIKE))
+        return parts, np.array([max(said[part].mean(), 1e-12) for part in parts])
 
 
 def whole(interval: Interval) -> Interval:
     """The interval in whole numbers."""
     return np.floor(interval[0]), np.round(interval[1])
-
-
-def scatter_of(known: Known, origins: Sequence[Origin]) -> tuple[float, float]:
-    """How a customer's spend scatters: its variance by the expected spend and by its square."""
-    amount = known.amount
-    plain = 2 * float((amount**2).sum() / amount.sum()) if amount.sum() > 0 else 0.0
-    said = [o.base.spend * o.spend.sum() / o.base.spend.sum() for o in origins]
-    if sum(map(len, said)) < 2 * ALIKE:
-        return plain, 0.0
-    expected = np.concatenate(said)
-    squares = (expected - np.concatenate([o.spend for o in origins])) ** 2
-    parts = np.array_split(np.argsort(expected, kind="stable"), 25)
-    terms = np.array([[expected[i].mean(), (expected[i] ** 2).mean()] for i in parts])
-    came = np.array([squares[i].mean() for i in parts])
-    weights = 1 / np.maximum(terms[:, 1], 1e-12)
-    found, _ = nnls(terms * weights[:, None], came * weights)
-    return float(found[0]), float(found[1])
 
 
 def product_interval(total: float, share: float, sigma: float, own: float) -> tuple[float, float]:
