@@ -134,10 +134,14 @@ class Forecast:
 
         `sigma` 0 is the naive one, which takes the shop's sum and the groups' levels for known.
         """
-        each: Array = getattr(horizon, what)
+        each, variance = (
+            (horizon.spend, horizon.spend_variance)
+            if what == "spend"
+            else (horizon.orders, horizon.orders_variance)
+        )
         mine, whole = each[members], float(each.sum())
         total = float(mine.sum())
-        own = float(getattr(horizon, f"{what}_variance")[members].sum()) / total**2
+        own = float(variance[members].sum()) / total**2
         if sigma != 0:
             least, most = GROUP_ERROR
             idle = 1 - float(self.near.active[members].mean())
