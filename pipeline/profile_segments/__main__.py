@@ -73,7 +73,7 @@ from pipeline.profile_segments.facts import (
     segment_facts,
 )
 from pipeline.profile_segments.forecast_check import ShopForecast, shop_forecast
-from pipeline.profile_segments.migration import migration, segment_retention
+from pipeline.profile_segments.migration import migration, rise_gains, segment_retention
 from pipeline.profile_segments.next_category import hit_rate, next_best
 from pipeline.profile_segments.next_products import offer_figures, offered
 from pipeline.profile_segments.notes import notes_on
@@ -85,7 +85,7 @@ from pipeline.profile_segments.profiles import (
     segment_features,
 )
 from pipeline.profile_segments.rules_in_words import Rule, fidelity, judged_rules, learn_rules
-from pipeline.profile_segments.strategy import shop_test, strategy_rows
+from pipeline.profile_segments.strategy import shop_test, strategy_rows, with_falls
 
 FORECAST_COLUMNS = ("buying_probability", "expected_", "next_order_")
 
@@ -200,7 +200,9 @@ def describe(
     moved = migration(shop.customers, name_of)
     retention = segment_retention(moved)
     since = since_day_before(shop.customers)
+    gains = rise_gains(shop.customers, shop.later, fell=True)
     latest = latest_moves(since, name_of)
+    latest = with_falls(latest, since, forecast, gains, params.power.lift)
     goods = segment_categories(last, segment, shop.titles)
     months = customer_months(lines.purchases, shop.day)
     by_month = months_of_segments(shop, months)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
@@ -13,7 +14,7 @@ NOT_YET = "not yet a customer"
 NOT_YET_ID = -1
 A_YEAR = timedelta(days=365)
 WHOLE_MONTH = timedelta(days=28)
-LEAST_RISERS = 20
+LEAST_MOVED = 20
 
 
 def both_days(customers: pd.DataFrame, start: date, end: date) -> pd.DataFrame:
@@ -78,11 +79,13 @@ def migration(customers: pd.DataFrame, names: Mapping[int, str]) -> pd.DataFrame
     )
 
 
-def rise_gains(segments: pd.DataFrame, later: pd.DataFrame) -> dict[int, float]:
-    """What those who rose out of a segment spent more later than those who stayed, on average.
+def rise_gains(
+    segments: pd.DataFrame, later: pd.DataFrame, *, fell: bool = False
+) -> dict[int, float]:
+    """What those who rose (or fell) out of a segment spent more later than those who stayed.
 
-    Spend is that in the horizon after they rose (`later`, by snapshot); segments with fewer than
-    LEAST_RISERS are left out.
+    Spend is the mean in the horizon after the move (`later`, by snapshot); segments that fewer
+    than LEAST_MOVED left so, or where it is within two standard errors of nothing, are left out.
     """
     if later.empty:
         return {}
@@ -94,10 +97,15 @@ def rise_gains(segments: pd.DataFrame, later: pd.DataFrame) -> dict[int, float]:
     found = {}
     for number in sorted(set(joined["before"].astype(int))):
         mine = joined["before"] == number
-        rose = spend[mine & (joined["segment_id"] < number)]
-        stayed = spend[mine & (joined["segment_id"] == number)]
-        if len(rose) >= LEAST_RISERS and len(stayed):
-            found[number] = float(rose.mean() - stayed.mean())
+        now = joined["segment_id"]
+        left = spend[mine & ((now > number) if fell else (now < number))]
+        stayed = spend[mine & (now == number)]
+        if len(left) < LEAST_MOVED or len(stayed) < 2:
+            continue
+        gain = float(left.mean() - stayed.mean())
+        squares = [float(s.to_numpy().var(ddof=1)) / len(s) for s in (left, stayed)]
+        if abs(gain) > 2 * math.sqrt(sum(squares)):
+            found[number] = gain
     return found
 
 

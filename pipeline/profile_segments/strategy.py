@@ -15,8 +15,14 @@ from scipy.stats import norm
 
 from pipeline.core.model.naming import Playbook
 from pipeline.core.text.words import is_missing
+from pipeline.profile_segments.forecast import OUTER
+from pipeline.profile_segments.forecast_check import ShopForecast
 
 LEAST_TEST = 2  # customers on the smaller side of a test
+WORTH = (
+    "value_at_stake", "value_at_stake_low", "value_at_stake_high", "fall_loss", "baseline_rate",
+    "target_rate",
+)  # fmt: skip
 HIGHEST_RATE = 0.999
 HIGHEST_LIFT = 9.0  # ten times the spend
 LEAST_SPENDERS = 30  # below that their spread is not known well enough to compute a size from
@@ -124,6 +130,40 @@ def strategy_rows(
     )
 
 
+def with_falls(
+    moved: pd.DataFrame,
+    both: pd.DataFrame,
+    forecast: ShopForecast,
+    gains: Mapping[int, float],
+    lift: float,
+) -> pd.DataFrame:
+    """Return `latest_moves` with what winning back those who fell is worth.
+
+    `both` are the customers behind them, `gains` what those who fell earlier spent more.
+    """
+    made, keys = forecast.forecast, ["from_segment_id", "to_segment_id"]
+    rows: dict[Any, tuple[float | None, ...]] = {}
+    falls = moved[moved["direction"] == "fell"] if made and len(moved) else pd.DataFrame()
+    for place, move in falls.iterrows():
+        went = both.loc[(both[keys] == move[keys]).all(axis=1), "customer_id"]
+        inside = forecast.by_customer["customer_id"].isin(went).to_numpy()
+        if made and (base := float(made.near.active[inside].sum()) / len(went)):
+            rise = target_rate(base, lift) / base - 1
+            expected = (
+                float(made.near.spend[inside].sum()),
+                *made.interval(made.near, inside, OUTER),
+            )
+            loss = max(-gains.get(int(move["from_segment_id"]), 0.0), 0.0) or None
+            rows[place] = (*(rise * each for each in expected), loss, base, base * (1 + rise))
+    worth = pd.DataFrame.from_dict(rows, orient="index", columns=list(WORTH))
+    return moved.join(worth.astype("float64").round(6))
+
+
+def target_rate(base: float, lift: float) -> float:
+    """The share that buys with the lift, at most half way to everybody."""
+    return min(base * (1 + lift), (1 + base) / 2)
+
+
 def shop_test(strategies: pd.DataFrame, alpha: float) -> dict[str, Any]:
     """Return one test of all segments together, where none can be tested alone, with its power.
 
@@ -154,7 +194,7 @@ def plan_test(customers: int, base: float, lift: float, alpha: float, power: flo
     Two-sided test of two proportions in the normal approximation (Fleiss, "Statistical Methods
     for Rates and Proportions", 1981), both sides out of `customers`.
     """
-    target = min(base * (1 + lift), (1 + base) / 2)
+    target = target_rate(base, lift)
     holdout = _smallest_holdout(
         customers, power, lambda left, sent: power_of(left, sent, base, target, alpha)
     )

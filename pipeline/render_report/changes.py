@@ -32,7 +32,7 @@ def changes(inputs: Inputs, writer: Writer) -> Row | None:
                 "from": writer.language.title(row["from_segment"]),
                 "to": writer.language.title(row["to_segment"]),
             }
-            for row in _largest(moved, "customers")
+            for row in _largest(moved)
         ],
     }
 
@@ -42,57 +42,32 @@ def move_anchor(start: str, end: str) -> str:
     return f"{anchor(start)}-to-{anchor(end)}"
 
 
-def _largest(moved: pd.DataFrame, figure: str, most: int = LARGEST) -> list[Row]:
-    keys = [figure, "from_segment_id", "to_segment_id"]
+def _largest(moved: pd.DataFrame, most: int = LARGEST) -> list[Row]:
+    keys = ["customers", "from_segment_id", "to_segment_id"]
     return rows_of(moved.sort_values(keys, ascending=[False, True, True]).head(most))
 
 
 def _news(figures: Row, moved: pd.DataFrame, writer: Writer) -> list[Row]:
     """What changed, in a few sentences, each with the address of its list where it has one."""
-    say, style = writer.language, writer.style
-    news = [
-        {
-            "text": say(
-                "changes.ordered",
-                customers=say.plural(figures["ordered"], "customer"),
-                new=style.count(figures["new"]),
-            )
-        },
-        {
-            "text": say(
-                "changes.moved",
-                rose=say.plural(figures["rose"], "customer"),
-                fell=style.count(figures["fell"]),
-                stayed=style.count(figures["stayed"]),
-            )
-        },
-    ]
-    for direction, figure in (("rose", "customers"), ("fell", "spend")):
-        news += [
-            {
-                "text": say(
-                    f"changes.{direction}",
-                    start=say.title(row["from_segment"]),
-                    end=say.title(row["to_segment"]),
-                    customers=say.plural(row["customers"], "customer"),
-                    spend=writer.money(row["spend"]),
-                ),
-                "list": move_anchor(row["from_segment"], row["to_segment"]),
-            }
-            for row in _largest(moved[moved["direction"] == direction], figure, 1)
-        ]
+    say, title = writer.language, writer.language.title
+    counts = {name: writer.style.count(figures[name]) for name in ("new", "fell", "stayed")}
+    counts |= {name: say.plural(figures[name], "customer") for name in ("ordered", "rose")}
+    news = [{"text": say(f"changes.{key}", **counts)} for key in ("ordered", "moved")]
+    for row in _largest(moved[moved["direction"] == "rose"], 1):
+        start, end = row["from_segment"], row["to_segment"]
+        customers = say.plural(row["customers"], "customer")
+        text = say("changes.rose", start=title(start), end=title(end), customers=customers)
+        news.append({"text": text, "list": move_anchor(start, end)})
     return news
 
 
 def _size(row: Row, writer: Writer) -> str:
     """How a segment's size came about, in words."""
-    style = writer.style
+    counts = {
+        name: row[name] for name in ("newcomers", "rose_in", "fell_in", "rose_out", "fell_out")
+    }
     joined = row["newcomers"] + row["rose_in"] + row["fell_in"]
     left = row["rose_out"] + row["fell_out"]
-    return writer.language(
-        "changes.size",
-        joined=style.count(joined), new=style.count(row["newcomers"]),
-        rose_in=style.count(row["rose_in"]), fell_in=style.count(row["fell_in"]),
-        left=style.count(left), rose_out=style.count(row["rose_out"]),
-        fell_out=style.count(row["fell_out"]), came=joined + left,
-    )  # fmt: skip
+    counts |= {"joined": joined, "left": left}
+    told = {name: writer.style.count(value) for name, value in counts.items()}
+    return writer.language("changes.size", **told, came=joined + left)

@@ -44,20 +44,6 @@ def columns(rows: Rows, ticks: Callable[[float], str], *, height: int = 130) -> 
     return picture(height, parts)
 
 
-def curve(rows: Rows, x_ticks: Rows, y_ticks: Rows, *, height: int = 180) -> Markup:
-    """A curve through points x, y from 0 to 1, with the diagonal."""
-    floor = height - BOTTOM
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        return LEFT + x * (WIDTH - LEFT - 10), floor - y * (floor - TOP)
-
-    parts = [_across(at(0, t["at"])[1], t["text"]) for t in y_ticks]
-    parts += [_text(at(t["at"], 0)[0], height - 5, t["text"], "middle") for t in x_ticks]
-    parts.append(_line("even", [at(0, 0), at(1, 1)]))
-    parts.append(_line("line", [at(row["x"], row["y"]) for row in rows]))
-    return picture(height, parts)
-
-
 def scatter(
     points: Rows,
     x_ticks: Rows,
@@ -66,22 +52,25 @@ def scatter(
     height: int = 260,
     logs: tuple[bool, bool] = (True, True),
     is_equal: bool = False,
+    curve: Rows = (),
 ) -> Markup:
     """Points x, y, text, shape, colour (optional low, high, label) on logarithmic or plain scales.
 
-    `is_equal` draws the line on which x and y are equal.
+    `is_equal` draws the line on which x and y are equal, `curve` a line through more points.
     """
+    drawn = [*points, *curve]
     floor, right = height - BOTTOM - 14, WIDTH - 8
     across = _scale(
-        [p["x"] for p in points] + [t["at"] for t in x_ticks], LEFT, right, is_log=logs[0]
+        [p["x"] for p in drawn] + [t["at"] for t in x_ticks], LEFT, right, is_log=logs[0]
     )
-    heights = [v for p in points for v in (p["y"], p.get("low"), p.get("high")) if v is not None]
+    heights = [v for p in drawn for v in (p["y"], p.get("low"), p.get("high")) if v is not None]
     up = _scale(heights + [t["at"] for t in y_ticks], floor, TOP, is_log=logs[1])
     parts = [_across(up(t["at"]), t["text"]) for t in y_ticks]
     parts += [_text(across(t["at"]), floor + 14, t["text"], "middle") for t in x_ticks]
     if is_equal:
-        low, high = max(min(p["x"] for p in points), 1e-9), max(p["x"] for p in points)
+        low, high = max(min(p["x"] for p in drawn), 1e-9), max(p["x"] for p in drawn)
         parts.append(_line("even", [(across(low), up(low)), (across(high), up(high))]))
+    parts += [_line("line", [(across(p["x"]), up(p["y"])) for p in curve])] if curve else []
     for p in points:
         x, y = across(p["x"]), up(p["y"])
         if p.get("low") is not None:

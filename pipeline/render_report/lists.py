@@ -14,17 +14,18 @@ from pipeline.render_report.inputs import Inputs
 from pipeline.render_report.rows import Row, rows_of
 from pipeline.render_report.sentences import Writer
 
-FORECASTS = (
-    "buying_probability", "expected_spend", "expected_spend_low", "expected_spend_high",
-    "expected_spend_year",
-)  # fmt: skip
-PRICES = ("margin", "cost_known_share", "full_price_share", "buys_on_promotion")
 MAILING_LIST_COLUMNS = (
     "customer_id", "segment", "previous_segment", "segment_since", "months_in_segment", "moved_by",
     "recency_days", "frequency", "monetary", "recency_score", "frequency_score", "monetary_score",
-    "top_category", "next_best_category", "next_products", *FORECASTS, "next_order_from",
-    "next_order_until", "play", "suggested_action", *PRICES, "held_out_of",
+    "top_category", "next_best_category", "next_products", "buying_probability", "expected_spend",
+    "expected_spend_low", "expected_spend_high", "expected_spend_year", "next_order_from",
+    "next_order_until", "play", "suggested_action", "margin", "cost_known_share",
+    "full_price_share", "buys_on_promotion", "held_out_of",
 )  # fmt: skip
+COLUMN_OF = {
+    "segment_since": "since", "top_category": "top_category_title",
+    "next_best_category": "next_category_title",
+}  # fmt: skip
 
 
 def mailing_list(customers: pd.DataFrame, writer: Writer) -> str:
@@ -32,21 +33,21 @@ def mailing_list(customers: pd.DataFrame, writer: Writer) -> str:
     return safe_csv(
         MAILING_LIST_COLUMNS,
         (
-            (
-                row["customer_id"], row["segment"], row["previous_segment"], row["since"],
-                row["months_in_segment"], row["moved_by"], _whole(row["recency_days"]),
-                row["frequency"], f"{row['monetary']:.2f}", row["recency_score"],
-                row["frequency_score"], row["monetary_score"], row["top_category_title"],
-                row["next_category_title"], row["next_products"],
-                *(_rounded(row[name]) for name in FORECASTS), row["next_order_from"],
-                row["next_order_until"], row["play"],
-                writer.customer_action(row).replace(SPACE, " "),
-                *(_rounded(row[name]) for name in PRICES[:-1]), row[PRICES[-1]],
-                row.get("held_out_of"),
-            )
+            [_cell(name, row, writer) for name in MAILING_LIST_COLUMNS]
             for row in rows_of(customers.sort_values("customer_id"))
         ),
-    )  # fmt: skip
+    )
+
+
+def _cell(name: str, row: Row, writer: Writer) -> Any:
+    value = row.get(COLUMN_OF.get(name, name))
+    if name == "suggested_action":
+        return writer.customer_action(row).replace(SPACE, " ")
+    if name == "recency_days":
+        return _whole(value)
+    if name == "monetary":
+        return f"{value:.2f}"
+    return round(value, 2) if isinstance(value, float) else value
 
 
 def lists(inputs: Inputs, segments: Sequence[Row], writer: Writer, most: int) -> Row:

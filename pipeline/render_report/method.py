@@ -35,9 +35,7 @@ def method(inputs: Inputs, writer: Writer) -> Row:
     metrics = inputs.metrics.get("select", {})
     return {
         "chosen": chosen,
-        "runner_up": next((row for row in candidates if row["is_runner_up"]), None),
         "in_words": in_words(chosen, inputs.params["select"]["feature_sets"], writer),
-        "gates": gates,
         "metrics": metrics,
         "structure": metrics.get("structure", "").split()[-1:],  # such as: 3 clusters
         "fails": gates_in_words(chosen["failed_gates"], writer),

@@ -108,21 +108,19 @@ def _week(found: Found, figures: Row, writer: Writer) -> Row | None:
         "rows": [
             (
                 writer.language(f"weekdays.{name}"),
-                *(
-                    {
-                        "text": style.share(
-                            seen.get((place, hour), 0), 0 if not has_hours else 1
-                        ).removesuffix(style.percent)
-                        if (place, hour) in seen
-                        else "",
-                        "shade": seen.get((place, hour), 0) / top,
-                    }
-                    for hour in hours
-                ),
+                *(_cell(seen.get((n, hour)), top, writer, int(has_hours)) for hour in hours),
             )
-            for place, name in enumerate(names, 1)
+            for n, name in enumerate(names, 1)
         ],
     }
+
+
+def _cell(share: float | None, full: float, writer: Writer, digits: int = 0) -> Row:
+    """A cell of a matrix, darkest at `full`; its caption says that it is in percent."""
+    if share is None:
+        return {"text": "", "shade": 0}
+    text = writer.style.share(share, digits).removesuffix(writer.style.percent)
+    return {"text": text, "shade": share / full}
 
 
 def _concentration(found: Found, figures: Row, writer: Writer) -> Row | None:
@@ -141,7 +139,9 @@ def _concentration(found: Found, figures: Row, writer: Writer) -> Row | None:
             if customers
             else None,
         ),
-        "picture": charts.curve(points, ticks, ticks),
+        "picture": charts.scatter(
+            (), ticks, ticks, height=190, logs=(False, False), is_equal=True, curve=points
+        ),
         "head": ("best_customers", "share_of_revenue"),
         "rows": [(style.share(p["x"]), style.share(p["y"])) for p in points],
     }
@@ -215,15 +215,17 @@ def _cohorts(found: Found, figures: Row, inputs: Inputs, writer: Writer) -> Row 
     months = list(dict.fromkeys(row["bucket"] for row in rows))
     shown = [month for month in months[1:] if month not in parts]
     last = months.index(shown[-1]) if shown else 0
-    cells = {
-        (row["bucket"], int(row["sub_bucket"])): row
+    rows = [
+        row
         for row in rows
         if row["bucket"] in shown and months.index(row["bucket"]) + int(row["sub_bucket"]) <= last
-    }
-    width = max((since for _, since in cells), default=0)
-    later = [row["share"] for (_, since), row in cells.items() if since]
-    if not later:
+    ]
+    shares = {(r["bucket"], int(r["sub_bucket"])): r["share"] for r in rows}
+    sizes = {r["bucket"]: r["customers"] for r in rows if int(r["sub_bucket"]) == 0}
+    width = max((since for _, since in shares), default=0)
+    if not width:
         return None
+    most = max(share for (_, since), share in shares.items() if since)
     again = figures.get("retention", {})
     return {
         "key": "cohort",
@@ -237,18 +239,8 @@ def _cohorts(found: Found, figures: Row, inputs: Inputs, writer: Writer) -> Row 
         "rows": [
             (
                 style.month(month),
-                {"text": style.count(cells[month, 0]["customers"]), "shade": 0},
-                *(
-                    {
-                        "text": style.share(cells[month, n]["share"], 0).removesuffix(
-                            style.percent
-                        ),
-                        "shade": cells[month, n]["share"] / max(later),
-                    }
-                    if (month, n) in cells
-                    else {"text": "", "shade": 0}
-                    for n in range(1, width + 1)
-                ),
+                style.count(sizes[month]),
+                *(_cell(shares.get((month, n)), most, writer) for n in range(1, width + 1)),
             )
             for month in shown
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -27,8 +28,7 @@ def segments_of(profiles: pd.DataFrame, language: Language) -> list[Row]:
     return [
         row
         | {
-            "colour": mark_of(row["segment_id"]).colour,
-            "shape": mark_of(row["segment_id"]).shape,
+            **asdict(mark_of(row["segment_id"])),
             "anchor": anchor(row["segment"]),
             "title": language.title(row["segment"]),
         }

@@ -155,18 +155,11 @@ def _members(inputs: Inputs, segment: Row, writer: Writer) -> Any:
     rows.append((segment["snapshot_date"], segment["customers"]))
     if len(rows) < 2:
         return None
-    return charts.columns(
-        [
-            {
-                "label": style.short_months[day.month - 1],
-                "value": members,
-                "text": style.count(members),
-            }
-            for day, members in rows
-        ],
-        style.count,
-        height=100,
-    )
+    drawn = [
+        {"label": style.short_months[day.month - 1], "value": n, "text": style.count(n)}
+        for day, n in rows
+    ]
+    return charts.columns(drawn, style.count, height=100)
 
 
 def _moves(inputs: Inputs, number: int) -> list[Row]:

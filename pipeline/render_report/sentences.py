@@ -127,32 +127,23 @@ class Writer:
         """How to see whether the play works: the size of the hold-out group, or what else to do."""
         if strategy["compares"] is None:
             return self.language("test.none")
-        style, rounds = self.style, strategy["test_rounds"]
-        horizon, half = figures["horizon"], int(strategy["customers"]) // 2
+        rounds, horizon = strategy["test_rounds"], figures["horizon"]
         key = f"test.{strategy['compares']}"
         if not strategy["is_testable"]:
             key += "_too_small"
             if rounds is not None and rounds * horizon > LONGEST_TEST:
                 key = "test.ask"
-        return self.language(
-            key,
-            holdout=style.count(strategy["holdout_customers"]),
-            treated=style.count(strategy["treated_customers"]),
-            base=style.share(strategy["baseline_rate"]),
-            target=style.share(strategy["target_rate"]),
-            detectable=None
-            if strategy["detectable_rate"] is None
-            else style.share(strategy["detectable_rate"]),
-            detectable_lift=None
-            if strategy["detectable_lift"] is None
-            else style.share(strategy["detectable_lift"]),
-            rounds=None if rounds is None else style.count(rounds),
-            half=style.count(half),
-            lift=style.share(figures["lift"]),
-            horizon=horizon,
-            power=style.share(strategy["power"]),
-            alpha=style.share(strategy["alpha"]),
-        )
+        counts = {
+            "holdout": strategy["holdout_customers"], "treated": strategy["treated_customers"],
+            "half": int(strategy["customers"]) // 2, "rounds": rounds, "horizon": horizon,
+        }  # fmt: skip
+        shares = {
+            "base": strategy["baseline_rate"], "target": strategy["target_rate"],
+            "detectable": strategy["detectable_rate"], "lift": figures["lift"],
+            **{name: strategy[name] for name in ("detectable_lift", "power", "alpha")},
+        }  # fmt: skip
+        kinds = dict.fromkeys(counts, "count") | dict.fromkeys(shares, "share")
+        return self.language(key, **self.written(counts | shares, kinds))
 
     def note(self, row: Row) -> str:
         """A note of profile_segments in words."""

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.render_report.changes import move_anchor
 from pipeline.render_report.inputs import Inputs
 from pipeline.render_report.rows import Row, rows_of
 from pipeline.render_report.sentences import Writer
 
-MOST_DECISIONS = 5
+MOST_DECISIONS = 5  # beside that about those who fell
+LEAST_FALLEN = 10  # customers; of fewer a share says nothing
+# Those who fell are measured by who orders, within the test of the segment that they are in.
+AS_FALL = {
+    "compares": "buyers", "measured_lift": None, "margin_at_stake": None, "treated_customers": None,
+}  # fmt: skip
 TILES = ("revenue", "orders", "customers", "new_customers")
 
 
@@ -66,50 +72,74 @@ def _forecast(inputs: Inputs, periods: dict[str, Row], writer: Writer) -> Row | 
 def decisions(
     inputs: Inputs, segments: Sequence[Row], plays: dict[int, Row], writer: Writer
 ) -> list[Row]:
-    """What to do first: the plays with most to gain, in that order."""
+    """What to do first: the plays with most to gain and those who fell, in the order of money."""
     strategies = {row["segment_id"]: row for row in rows_of(inputs.strategies)}
-    ranked = sorted(
-        (s for s in segments if strategies[s["segment_id"]]["decision"] is not None),
-        key=lambda s: strategies[s["segment_id"]]["decision"],
-    )
     found = []
-    for segment in ranked[:MOST_DECISIONS]:
-        strategy = strategies[segment["segment_id"]]
-        style, treated = writer.style, strategy["treated_customers"] or strategy["customers"]
-        found.append(
-            {
-                "segment": segment,
-                "play": plays[segment["segment_id"]],
-                "gain": writer.money(strategy["value_at_stake"]),
-                "margin": None
-                if strategy["margin_at_stake"] is None
-                else writer.money(strategy["margin_at_stake"]),
-                "between": ""
-                if strategy["value_at_stake_low"] is None
-                else style.money_between(
-                    strategy["value_at_stake_low"], strategy["value_at_stake_high"], writer.currency
-                ),
-                "per_contact": writer.money(strategy["value_at_stake"] / treated),
-                "assumes": writer.language(
-                    f"decisions.assumes_{strategy['compares']}"
-                    if strategy["measured_lift"] is None
-                    else "decisions.assumes_measured",
-                    measured=style.share(strategy["measured_lift"]),
-                    base=style.share(strategy["baseline_rate"]),
-                    target=style.share(strategy["target_rate"]),
-                    lift=style.share(inputs.params["profile"]["power"]["lift"]),
-                ),
-            }
-        )
-    return found
+    for segment in segments:
+        strategy, play = strategies[segment["segment_id"]], plays[segment["segment_id"]]
+        if strategy["decision"] is not None and strategy["decision"] <= MOST_DECISIONS:
+            whom = {"list": segment["anchor"], "from": segment["title"], "measure": play["test"]}
+            found.append({**whom, "action": play["action"], "note": "", "strategy": strategy})
+    falls = [
+        row
+        for row in rows_of(inputs.latest_moves.sort_values("value_at_stake", ascending=False))
+        if row["value_at_stake"] and row["customers"] >= LEAST_FALLEN
+        if strategies[row["to_segment_id"]]["decision"] is not None
+    ]
+    found += [_fall(row, strategies[row["to_segment_id"]], inputs, writer) for row in falls[:1]]
+    found.sort(key=lambda row: -row["strategy"]["value_at_stake"])
+    return [row | _money(row["strategy"], inputs, writer) for row in found]
 
 
-def totals(inputs: Inputs, segments: Sequence[Row]) -> dict[str, Any]:
+def _fall(move: Row, strategy: Row, inputs: Inputs, writer: Writer) -> Row:
+    """The decision about those who fell from one segment to another."""
+    start, end = (writer.language.title(move[f"{side}_segment"]) for side in ("from", "to"))
+    figures = {
+        "end": end,
+        "day": writer.style.date(move["from_date"]),
+        "days": writer.style.span(inputs.params["shop"]["horizon_days"]),
+        "spend": writer.money(move["spend"]),
+        "loss": move["fall_loss"] and writer.money(move["fall_loss"]),
+    }
+    texts = {
+        key: writer.language(f"fall.{key}", **figures) for key in ("action", "note", "measure")
+    }
+    return texts | {
+        "list": move_anchor(move["from_segment"], move["to_segment"]),
+        "from": writer.language("lists.move", start=start, end=end),
+        "strategy": strategy | AS_FALL | move,
+    }
+
+
+def _money(strategy: Row, inputs: Inputs, writer: Writer) -> Row:
+    """For how many customers a decision is, what it may bring and what it assumes, in words."""
+    style, treated = writer.style, strategy["treated_customers"] or strategy["customers"]
+    low, high = (strategy[f"value_at_stake_{end}"] for end in ("low", "high"))
+    margin, value = strategy["margin_at_stake"], strategy["value_at_stake"]
+    measured = strategy["measured_lift"]
+    return {
+        "number": strategy["segment_id"],
+        "customers": strategy["customers"],
+        "cost_class": writer.language("cost." + strategy["cost_class"]),
+        "gain": writer.money(value),
+        "margin": None if margin is None else writer.money(margin),
+        "between": "" if low is None else style.money_between(low, high, writer.currency),
+        "per_contact": writer.money(value / treated),
+        "assumes": writer.language(
+            f"decisions.assumes_{strategy['compares'] if measured is None else 'measured'}",
+            measured=style.share(measured),
+            base=style.share(strategy["baseline_rate"]),
+            target=style.share(strategy["target_rate"]),
+            lift=style.share(inputs.params["profile"]["power"]["lift"]),
+        ),
+    }
+
+
+def totals(inputs: Inputs) -> dict[str, Any]:
     """The last row of the table of segments, as profile_segments summed it."""
     profile = inputs.metrics["profile"]
     expected = profile.get("forecast", {}).get("expected", {})
     return {
-        "segments": len(segments),
         "forecast": expected.get("spend"),
         "forecast_low": expected.get("spend_low95"),
         "forecast_high": expected.get("spend_high95"),

@@ -172,7 +172,7 @@ def test_every_word_that_is_asked_for_is_there_and_none_is_idle() -> None:
     for section, texts in language.texts.items():
         for key in texts if section not in built else ():
             stem = re.sub(
-                r"^sweep_|_(title|caption|note|too_small|page|none|continuum|clusters|buyers|spend)$",
+                r"^sweep_|_(title|caption|note|too_small|page|none|continuum|clusters|buyers|spend|measured)$",
                 "",
                 key,
             )

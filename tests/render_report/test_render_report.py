@@ -19,11 +19,13 @@ import pytest
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from report_shop import LOOK
 
 from pipeline.commands import show as show_segments
 from pipeline.core.run.errors import InputError
 from pipeline.core.text.words import ENGLISH
 from pipeline.render_report import __main__ as render_report
+from pipeline.render_report.changes import move_anchor
 from pipeline.render_report.inputs import Inputs
 from pipeline.render_report.lists import mailing_list
 from pipeline.render_report.marks import COLOURS, mark_of
@@ -185,6 +187,19 @@ def test_the_mailing_list_says_what_was_and_whose_play_is_another(
     assert rows["suggested_action"].notna().all()
     own = customers["segment"].map(inputs.profiles.set_index("segment")["play"]) != rows["play"]
     assert own.sum() == inputs.strategies["exceptions"].sum() > 0
+
+
+def test_who_fell_stands_among_the_decisions_by_the_money(inputs: Inputs, writer: Writer) -> None:
+    moves = inputs.latest_moves.copy()
+    place = moves.index[moves["value_at_stake"].notna()][-1]
+    worth = {"customers": 40, "value_at_stake": 900_000.0, "fall_loss": 120.0}
+    moves.loc[place, list(worth)] = list(worth.values())
+    page = report(replace(inputs, latest_moves=moves), LOOK, writer).segments
+    first = page.partition('class="decisions"')[2].partition("</li>")[0].replace("\xa0", " ")
+    fall = moves.loc[place]
+    assert f'#list-{move_anchor(fall["from_segment"], fall["to_segment"])}">40 customers' in first
+    assert "<b>£900k</b>" in first
+    assert "spent £120 less each" in first
 
 
 def test_a_bare_shop_has_a_report_that_claims_nothing(bare: Inputs, writer: Writer) -> None:

@@ -354,6 +354,11 @@ LATEST_MOVES = _table(
         number("share", "of those in from_segment at from_date"),
         money("spend", "what they have spent in all, net of returns"),
         money("spend_since", "of it since from_date"),
+        amount("value_at_stake", "of who fell: what the tested lift would bring", null=True),
+        *_interval(amount, "value_at_stake", "its 95 % interval, that of the expected spend"),
+        amount("fall_loss", "what who fell so before spent less than who stayed", null=True),
+        number("baseline_rate", "share that buys again with nothing done", null=True),
+        number("target_rate", "baseline_rate with the declared lift", null=True),
     ),
     key=("from_segment_id", "to_segment_id"),
 )
