@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import itertools
 import re
 import unicodedata
@@ -160,13 +161,23 @@ class Layout(BaseModel):
 def load_layouts(path: Path = LAYOUTS_FILE) -> dict[str, Layout]:
     """Return all layouts by name."""
     content = load_yaml(path.read_text(encoding="utf-8"))
-    return {name: Layout(name=name, **v) for name, v in content.items() if name != "states"}
+    return {n: Layout(name=n, **v) for n, v in content.items() if n not in {"states", "months"}}
 
 
 def order_states() -> dict[str, str]:
     """Return the states that orders have in any shop: sale, no_sale or refunded."""
     content = load_yaml(LAYOUTS_FILE.read_text(encoding="utf-8"))["states"]
     return {state: kind for kind, states in content.items() for state in states}
+
+
+@functools.cache
+def month_names() -> dict[str, tuple[str, ...]]:
+    """Return the names of months in plain letters, and which month each means, or can mean."""
+    content = load_yaml(LAYOUTS_FILE.read_text(encoding="utf-8"))["months"]
+    names: dict[str, tuple[str, ...]] = {}
+    for month, name in ((month, _letters(n)) for month, ns in content.items() for n in ns):
+        names[name] = tuple(dict.fromkeys((*names.get(name, ()), month)))
+    return names
 
 
 def named_layout(name: str, layouts: Mapping[str, Layout]) -> Layout:

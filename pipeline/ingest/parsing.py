@@ -21,6 +21,14 @@ import pyarrow.parquet as pq
 from pipeline.core.run.errors import AmbiguousError, InputError, MisfitError
 from pipeline.core.tables.contract import Column
 from pipeline.core.tables.ingest import INVOICE_LINES
+from pipeline.ingest.dates import (
+    FIRST_DAY,
+    ISO,
+    USUAL_DATES,
+    date_sql,
+    english_month,
+    month_problem,
+)
 from pipeline.ingest.layouts import FIELDS, MONEY, Layout, Reading, fit, layout_of
 from pipeline.ingest.orders import Facts, Orders, clean_id, lines_of, small_table
 from pipeline.ingest.sources import (
@@ -36,7 +44,6 @@ SHOWN = 5
 NUMBERS = ("quantity", "unit_price", "refunded_quantity", *MONEY)
 NO_FIGURE = ("", "-", "--", "–", "n/a", "na", "nan", "none", "null")  # a cell without one
 REQUIRED = ("invoice_id", "stock_code", "quantity", "sold_at", "unit_price", "amount")
-FIRST_DAY, LAST_DAY = "1980-01-01", "2100-01-01"
 LONGEST_LINE = 16 << 20
 BUFFER = 2 * LONGEST_LINE  # DuckDB's own size; by itself it would take 16 longest lines
 SAMPLED_ROWS = 2000
@@ -49,23 +56,6 @@ FIGURE = (
     rf"^\s*(\(?)\s*([-+−]?)\s*{SIGN}?\s*([-+−]?)\s*((?:[\d.,]|{GAP})*\d[.,]?)"
     rf"\s*{SIGN}?\s*([-−]?)\s*{SIGN}?\s*(\)?)\s*$"
 )
-ISO = (
-    r"^\s*(\d{4}-\d{1,2}-\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?)"
-    r"\s?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?\s*$"
-)
-OFFSET = r" [+-]\d\d:?\d\d\s*$"
-# The usual ways to write a day, and a time after it: tried where the layout's own do not fit.
-DAYS = (
-    "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%Y", "%m-%d-%Y",
-    "%d-%m-%y", "%m-%d-%y", "%Y/%m/%d", "%Y.%m.%d", "%b %d, %Y", "%B %d, %Y", "%d %b %Y",
-    "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b-%d-%Y", "%b-%d-%y", "%d %b %y", "%b %d %Y", "%d. %B %Y",
-    "%Y%m%d",
-)  # fmt: skip
-TIMES = (
-    "", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %I:%M %p", ", %I:%M:%S %p",
-    ", %H:%M", ", %H:%M:%S", " %I:%M%p", "T%H:%M:%S", " %H:%M %z", " %H:%M:%S %z", " at %I:%M %p",
-)  # fmt: skip
-USUAL_DATES = tuple(day + time for day in DAYS for time in TIMES)
 MIXED_ENDS = "reached an invalid state"
 WRONG_CELLS = ("MISSING COLUMNS", "TOO MANY COLUMNS")
 
@@ -418,7 +408,8 @@ def _date_format(database: duckdb.DuckDBPyConnection, source: Source, part: Read
 
 
 def _fits(database: duckdb.DuckDBPyConnection, rows: str, formats: Sequence[str]) -> dict[str, int]:
-    counts = ", ".join(f"count({_plausible(_date('sold_at', f))})" for f in formats)
+    counts = ", ".join(f"count({date_sql('sold_at', f, english='english')})" for f in formats)
+    rows = f"select sold_at, {english_month('sold_at')} as english from ({rows})"
     found = database.execute(f"select count(*), {counts} from ({rows})").fetchall()[0]
     return dict(zip(("rows", *formats), found, strict=True))
 
@@ -427,7 +418,7 @@ def _refuse_ambiguous(
     database: duckdb.DuckDBPyConnection, part: Readable, rows: str, formats: Sequence[str]
 ) -> None:
     for one, other in itertools.combinations(formats, 2):
-        differ = f"{_date('sold_at', one)} <> {_date('sold_at', other)}"
+        differ = f"{date_sql('sold_at', one)} <> {date_sql('sold_at', other)}"
         found = database.execute(f"select sold_at from ({rows}) where {differ} limit 1").fetchall()
         if found:
             raise AmbiguousError(
@@ -435,37 +426,6 @@ def _refuse_ambiguous(
                 f"and {other}, as do all rows, and they mean two days; set source.date_format: "
                 f"'{one}' or '{other}'"
             )
-
-
-def _date(cell: str, date_format: str, zone: str | None = None) -> str:
-    """SQL for the cell as a timestamp of this format, null where it is none.
-
-    An offset is converted to the shop's zone where that is known; else the time counts as written.
-    """
-    if date_format != "iso":
-        if "%z" not in date_format:
-            return f"try_strptime({cell}, {_text(date_format)})"
-        if zone:
-            return f"timezone({_text(zone)}, try_strptime({cell}, {_text(date_format)}))"
-        local = f"regexp_replace({cell}, {_text(OFFSET)}, '')"
-        return f"try_strptime({local}, {_text(date_format.removesuffix(' %z'))})"
-    local = f"regexp_extract({cell}, {_text(ISO)}, 1)"
-    written = f"try_cast(nullif({local}, '') as timestamp)"
-    if zone is None:
-        # The cast alone is faster, and reads plain cells alike.
-        is_plain = f"length({cell}) <= 19 and not regexp_matches({cell}, '[A-SU-Za-z+]')"
-        return f"case when {is_plain} then try_cast({cell} as timestamp) else {written} end"
-    offset = f"replace(replace(regexp_extract({cell}, {_text(ISO)}, 2), 'GMT', 'Z'), 'UTC', 'Z')"
-    moment = f"timezone({_text(zone)}, try_cast({local} || {offset} as timestamptz))"
-    return f"case when {offset} = '' then {written} else {moment} end"
-
-
-def _plausible(date: str) -> str:
-    """SQL for the date where it is one of a shop's time; %Y reads 10 as the year 10."""
-    return (
-        f"case when {date} between timestamp '{FIRST_DAY}' and timestamp '{LAST_DAY}' "
-        f"then {date} end"
-    )
 
 
 # Cells
@@ -511,7 +471,7 @@ def _converted(source: Source, *, numbered: bool = True) -> str:
         return f"select * from {source.facts.cells}"
     cells = {f: "replace(discount, '%', '')" if f == "discount" else f for f in NUMBERS}
     columns = [f"{_number(cells[f], source.layout)} as n_{f}" for f in NUMBERS if f in used]
-    columns.append(f"{_plausible(_dates(source, 'sold_at'))} as d_sold_at")
+    columns.append(f"{_dates(source, 'sold_at')} as d_sold_at")
     rows = _cells(source) if numbered else _rows(source, numbered=False)
     return f"select *, {', '.join(columns)} from ({rows})"
 
@@ -585,12 +545,12 @@ def _identifier(cell: str) -> str:
 def _dates(source: Source, cell: str) -> str:
     formats = [p.date_format for p in source.parts]
     if len(set(formats)) == 1:
-        return _date(cell, formats[0], source.params.time_zone)
+        return date_sql(cell, formats[0], source.params.time_zone)
     by_format = {
         f: [str(i) for i, g in enumerate(formats) if g == f] for f in dict.fromkeys(formats)
     }
     cases = (
-        f"when part in ({', '.join(i)}) then {_date(cell, f, source.params.time_zone)}"
+        f"when part in ({', '.join(i)}) then {date_sql(cell, f, source.params.time_zone)}"
         for f, i in by_format.items()
     )
     return f"case {' '.join(cases)} end"
@@ -808,7 +768,7 @@ def _problems(
         value = (cells.get("sold_at") or "").strip()
         span = f"from {FIRST_DAY[:4]} to 2099"
         formats = f"is not a date like {part.date_format}, as most are, {span}"
-        hint = f"{_cut(value)} {formats}{_date_hint(layout)}"
+        hint = f"{_cut(value)} {formats}{_date_hint(value, layout)}"
         found.append(("sold_at", hint if value else "it is empty"))
     found += [(f, "it is empty") for f in ("invoice_id", "stock_code") if row[f"bad_{f}"]]
     return found or [_money_problem(row, cells)]
@@ -835,7 +795,9 @@ def _cut(value: str | None) -> str:
     return repr(text if len(text) <= 60 else f"{text[:59]}…")
 
 
-def _date_hint(layout: Layout) -> str:
+def _date_hint(value: str, layout: Layout) -> str:
+    if problem := month_problem(value):
+        return problem
     others = f" (the layout knows {', '.join(layout.dates)})" if len(layout.dates) > 1 else ""
     return f"{others}; if all dates are written otherwise, set source.date_format"
 
