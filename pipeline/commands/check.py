@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,7 @@ HOW_TO_SET = (
 )
 LARGE_SHARE = 0.1  # of all orders: hardly one customer's
 LONG_ORDER_DAYS = 40
+HALF_OF_LAST_DECIMAL = 0.00005
 
 
 @dataclass(frozen=True)
@@ -377,7 +379,8 @@ def _doubts(engine: DuckDBEngine, found: Findings) -> list[str]:
     as_each, as_line, several = one(
         "with x as (select stock_code, quantity, unit_price from sales), m as (select stock_code "
         "from x group by 1 having count(distinct quantity) > 1 and count(*) > 4) "
-        "select count(*) filter (abs(r) < 0.5), count(*) filter (r > 0.9), count(*) from (select "
+        "select count(*) filter (isnan(r) or abs(r) < 0.5), count(*) filter (not isnan(r) and "
+        "r > 0.9), count(*) from (select "  # a price that never changes has no correlation
         "corr(cast(unit_price as double), cast(quantity as double)) as r from x "
         "join m using (stock_code) group by stock_code)"
     )
@@ -417,12 +420,22 @@ def _doubts(engine: DuckDBEngine, found: Findings) -> list[str]:
             f"{repeats:,} lines ({money:,.2f}) repeat another in every column and count; if they "
             "are the same line twice, set clean.repeats: drop"
         )
-    doubts += _fees(engine)
+    doubts += [*_rounded(found.counts["lines_of_rounded_prices"]), *_fees(engine)]
     if not found.money["customers"]:
         doubts.append("no customer is known: there is nobody to segment")
     if found.columns.get("stock_code") == "ORDER":
         doubts.append("no products in this layout: no categories")
     return doubts
+
+
+def _rounded(prices: int) -> list[str]:
+    """How many prices are rounded, and what that can come to."""
+    most = math.ceil(prices * HALF_OF_LAST_DECIMAL * 100) / 100
+    text = (
+        f"{_n(prices, 'price has', 'prices have')} more than four decimals: what was paid is "
+        f"rounded to the fourth, which makes at most {most:,.2f} in all"
+    )
+    return [text] if prices else []
 
 
 def _fees(engine: DuckDBEngine) -> list[str]:

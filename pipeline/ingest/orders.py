@@ -459,8 +459,10 @@ class Orders:
             "from p left join alias a on a.id = lower(own) left join alias b on b.id = mail"
         )
         ids, persons = self.ask(
-            "select count(distinct coalesce(nullif(r_id, ''), nullif(r_email, ''), r_phone)), "
-            "count(distinct person) from persons_{cells} where r_id || r_email || r_phone <> ''"
+            "select count(distinct case when id is not null then r_id when mail is not null then "
+            "r_email else r_phone end), count(distinct person) from persons_{cells} join "
+            "(select r_id, r_email, r_phone, id from who_{cells}) using (r_id, r_email, r_phone) "
+            "where person is not null"
         )[0]
         self.figures |= {"customer_ids": ids, "persons": persons}
 

@@ -146,11 +146,14 @@ def _files(path: Path, files: str | None) -> list[Path]:
 
 def _brought_first(scheme: str, rest: str) -> str:
     """How what an address names is brought; it may hold a password, so it is not repeated whole."""
-    if scheme.startswith(("postgres", "mysql", "sqlite", "duckdb", "mssql", "oracle")):
+    if scheme.startswith(("postgres", "mysql", "mariadb", "sqlite", "duckdb", "mssql", "oracle")):
+        origin = {"sq": rest, "du": rest, "po": "env:SHOP_DATABASE"}.get(scheme[:2])
+        query = f"`python -m pipeline download --from {origin} --query 'select …'`, or "
         return (
-            f"source.path: {scheme}://… is a database; take its lines into a file: put the address "
-            "into the environment as SHOP_DATABASE, then `python -m pipeline download --from "
-            "env:SHOP_DATABASE --query 'select …'`"
+            f"source.path: {scheme}://… is a database; take its lines into a file: "
+            f"{query if origin else ''}`dvc import-db --conn shop --sql 'select …' --out "
+            "data/raw/lines.csv`, the address in the environment or in DVC's local config "
+            "(docs/sources.md); then give that file"
         )
     shown = f"{scheme}://{rest.rsplit('@', 1)[-1].split('?', maxsplit=1)[0]}"
     return (

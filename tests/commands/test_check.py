@@ -236,6 +236,23 @@ def test_states_and_doubts_are_shown_in_money_and_for_programs(capsys, shop):
     assert found["columns"]["status"] == "status"
 
 
+def test_a_doubt_about_prices_is_told_only_where_there_is_reason(capsys, shop):
+    head = GOOD.splitlines()[0]
+    line = "{n},{code},THING,{units},12/13/2010 8:28,{price},17850,France\n"
+    units = [{"n": n, "code": n % 3, "units": 1 + n % 4} for n in range(60)]
+    steady = [line.format(**of, price=2.5) for of in units]
+    growing = [line.format(**of, price=2.50001 * of["units"]) for of in units]
+    shop.write(f"{head}\n{''.join(steady)}")
+    out = look(capsys, "x.csv", "--layout", "online_retail")
+    assert "grows with the quantity" not in out
+    assert "decimals" not in out
+    shop.write(f"{head}\n{''.join(growing)}")
+    out = look(capsys, "x.csv", "--layout", "online_retail")
+    assert "the price of one unit grows with the quantity for most products" in out
+    assert "60 prices have more than four decimals: " in out
+    assert "which makes at most 0.01 in all" in out
+
+
 def test_a_state_that_nobody_knows_is_an_error_with_its_money_and_the_line_to_paste(capsys, shop):
     message = refused(capsys, shop, ORDERS.replace("paid,N", "zu prüfen,N"))
     assert "zu prüfen: 16 lines, 80.00" in message

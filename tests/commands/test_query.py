@@ -7,6 +7,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ from conftest import skip_unless
 from pipeline.commands.download import take_query
 from pipeline.core.run.errors import InputError
 
+DVC = (sys.executable, "-m", "dvc")
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 ROWS = (
     "create table order_lines (order_id text, at timestamptz, price numeric(12, 4));"
@@ -64,6 +66,30 @@ def test_postgresql_keeps_decimals_and_time_zones(postgres, tmp_path, monkeypatc
     rows = pq.read_table(file)
     assert [Decimal(str(p)) for p in rows["price"].to_pylist()] == [Decimal("10.9"), Decimal("0.1")]
     assert rows["at"].type.tz == "UTC"
+
+
+def test_dvc_import_db_brings_a_table_and_its_password_stays_in_the_local_config(
+    postgres, tmp_path
+):
+    skip_unless(find_spec("sqlalchemy") and find_spec("psycopg"), "SQLAlchemy and psycopg")
+    address = postgres.replace("postgresql://shop@", "postgresql+psycopg://shop:secret@")
+    for command in (
+        ("git", "init", "--quiet"),
+        (*DVC, "init", "--quiet"),
+        (*DVC, "config", "--local", "db.shop.url", address),
+        (*DVC, "import-db", "--conn", "shop", "--table", "order_lines", "--out", "lines.csv"),
+        (*DVC, "update", "lines.csv.dvc"),
+        ("git", "add", "."),
+    ):
+        subprocess.run(command, check=True, cwd=tmp_path)
+    lines = "order_id,at,price\n1,2024-01-05 09:00:00+00:00,10.9\n2,,0.1\n"
+    assert (tmp_path / "lines.csv").read_text(encoding="utf-8") == lines
+    holds = subprocess.run(
+        ["git", "grep", "--cached", "-l", "-e", "secret", "-e", "connection: shop"],
+        check=True, cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert holds.stdout == "lines.csv.dvc\n"
+    assert "secret" not in (tmp_path / "lines.csv.dvc").read_text(encoding="utf-8")
 
 
 def test_what_the_database_refuses_is_said_without_its_address(postgres, tmp_path, monkeypatch):

@@ -233,7 +233,21 @@ def test_positions_and_bytes_are_the_same_with_one_thread_and_two(shop, monkeypa
         ("none.csv", {}, "source.path: none.csv is missing; give a file or a folder"),
         ("raw/*.csv", {}, "give the folder (raw) as source.path and the pattern (*.csv)"),
         ("s3://me:pw@shop/2024/x.csv", {}, "`dvc import-url s3://shop/2024/x.csv data/raw/x.csv`"),
-        ("postgresql://me:pw@db/shop", {}, "`python -m pipeline download --from env:SHOP_DATABASE"),
+        (
+            "postgresql://me:pw@db/shop",
+            {},
+            "download --from env:SHOP_DATABASE --query 'select …'`, or",
+        ),
+        (
+            "mysql://me:pw@db/shop",
+            {},
+            "into a file: `dvc import-db --conn shop --sql 'select …' --out",
+        ),
+        (
+            "sqlite:///raw/shop.db",
+            {},
+            "download --from raw/shop.db --query 'select …'`, or `dvc impo",
+        ),
         ("x" * 300, {}, "cannot be read: [Errno 36] File name too long"),
         ("none", {}, "none: no file matches *.csv *.gz"),
         ("x.csv", {"layout": "online_retial"}, "did you mean online_retail?"),

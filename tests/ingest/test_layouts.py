@@ -283,6 +283,13 @@ def test_order_lines_go_by_the_usual_names_of_their_columns(shop, header):
     assert shop.read(layout="order_lines") == [dict(zip(FIRST, values, strict=True))]
 
 
+def test_a_discount_of_one_unit_of_money_is_no_share_of_the_price(shop):
+    rows = "".join(f"{n};A;CAMISA;1;0{n}/03/2024;20,00;1,00;ana\n" for n in range(1, 9))
+    shop.write(f"Pedido;Código;Artículo;Cantidad;Fecha;Precio;Descuento;Cliente\n{rows}")
+    for row in shop.read_all(layout="order_lines", decimal=",", date_format="%d/%m/%Y"):
+        assert (row["amount"], row["discount"]) == (Decimal(19), Decimal(1))
+
+
 def test_order_lines_may_know_a_product_by_code_or_name_and_a_price_by_the_line(shop):
     shop.write("order,product,qty,date,line total,customer\n7,cup,2,2011-02-01,9,ann\n")
     (row,) = shop.read(layout="order_lines")
