@@ -92,8 +92,10 @@ def trend(rows: Rows, gate: float | None, *, chosen: int, height: int = 120) -> 
     values = [row["y"] for row in rows] + ([] if gate is None else [gate])
     up = _scale(values, floor - 6, TOP + 4, is_log=False)
     across = _scale([row["x"] for row in rows], LEFT + 8, WIDTH - 10, is_log=False)
-    ends = sorted({min(rows, key=lambda r: r["y"])["x"], max(rows, key=lambda r: r["y"])["x"]})
-    parts = [_line("line", [(across(row["x"]), up(row["y"])) for row in rows])]
+    low, *_, high = sorted(rows, key=lambda row: float(row["y"]))
+    named = [low, high] if up(low["y"]) - up(high["y"]) > LETTER * 2 else [high]
+    parts = [_text(LEFT - 4, up(row["y"]) + 4, row["text"], "end") for row in named]
+    parts.append(_line("line", [(across(row["x"]), up(row["y"])) for row in rows]))
     if gate is not None:
         parts.append(_line("even", [(LEFT, up(gate)), (WIDTH, up(gate))]))
     for row in rows:
@@ -103,7 +105,6 @@ def trend(rows: Rows, gate: float | None, *, chosen: int, height: int = 120) -> 
         said = _element("title", f"{row['x']}: {row['text']}")
         parts.append(_element("circle", said, "mark", cx=x, cy=y, r=3))
         parts.append(_text(x, height - 5, str(row["x"]), "middle"))
-        parts += [_text(LEFT - 4, y + 4, row["text"], "end")] if row["x"] in ends else []
     return picture(height, parts)
 
 

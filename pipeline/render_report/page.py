@@ -78,10 +78,11 @@ def report(inputs: Inputs, look: Look, writer: Writer) -> Report:
         "goods": goods(inputs, writer),
         "next_category": inputs.metrics["profile"].get("next_category", {}),
     }
-    environment = _environment(writer)
+    environment, texts = _environment(writer), writer.language.texts
+    analyst = {"terms": texts["glossary"] | texts["method_glossary"], "m": method(inputs, writer)}
     return Report(
-        segments=_page(environment, "segments", shared | shop, ["script.js"]),
-        method=_page(environment, "method", shared | {"m": method(inputs, writer)}, []),
+        segments=_page(environment, "segments", shared | shop, ["script.js", "terms.js"]),
+        method=_page(environment, "method", shared | analyst, ["terms.js"]),
         mailing_list=mailing_list(
             inputs.customer_forecasts.merge(inputs.held_out, "left", "customer_id"), writer
         ),

@@ -13,7 +13,7 @@ from pipeline.render_report.rows import Row, of_segment, rows_of, spread_evenly
 from pipeline.render_report.sentences import Writer, segment_figures
 
 FEATURES = 7  # that are drawn
-CATEGORIES = 6
+CATEGORIES, MOVES = 6, 4  # that are listed
 
 
 def plays_of(inputs: Inputs, segments: Sequence[Row], writer: Writer) -> dict[int, Row]:
@@ -42,6 +42,8 @@ def segment_pages(
     strategies = {row["segment_id"]: row for row in rows_of(inputs.strategies)}
     spreads = _spreads(rows_of(inputs.segment_features))
     conditions = inputs.segment_names.set_index("segment_id")["condition"].to_dict()
+    a_year = inputs.migration[inputs.migration["span"] == "whole"]
+    a_year = a_year.sort_values("customers", ascending=False, kind="stable")
     pages = []
     for segment in segments:
         number = segment["segment_id"]
@@ -52,6 +54,7 @@ def segment_pages(
             if f["customers"] * 2 >= segment["customers"]
         ]
         categories = of_segment(inputs.segment_categories, number)
+        moves = rows_of(a_year[a_year["from_segment_id"] == number])
         pages.append(
             {
                 "segment": segment,
@@ -63,7 +66,8 @@ def segment_pages(
                 "categories": categories[:CATEGORIES],
                 "season": _season(of_segment(inputs.segment_months, number), writer),
                 "members": _members(inputs, segment, writer),
-                "moves": _moves(inputs, number),
+                "moves": moves[:MOVES],
+                "moved": sum(row["customers"] for row in moves),
             }
         )
     return pages
@@ -160,10 +164,3 @@ def _members(inputs: Inputs, segment: Row, writer: Writer) -> Any:
         for day, n in rows
     ]
     return charts.columns(drawn, style.count, height=100)
-
-
-def _moves(inputs: Inputs, number: int) -> list[Row]:
-    """Where the members of a year ago are now, most first."""
-    moves = inputs.migration
-    whole = moves[(moves["span"] == "whole") & (moves["from_segment_id"] == number)]
-    return rows_of(whole.sort_values("customers", ascending=False, kind="stable"))[:4]

@@ -139,7 +139,7 @@ class Style(BaseModel):
             return self.share(value)
         if unit == "days":
             return self.span(value)
-        if unit == "orders":
+        if unit in ("orders", "products"):
             return self.count(value)
         return NOTHING if is_missing(value) else self.number(float(value))
 
