@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --fork-strategy fewest \
   --generate-hashes --no-strip-extras --quiet --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
-.PHONY: run test test-all coverage check audit verify bench dag help spark discover online_retail screenshots docs lock format clean
+.PHONY: run test test-all coverage check audit verify bench dag help spark discover sources online_retail screenshots docs lock format clean
 
 # DVC refuses these two where it was killed as it began to write them; it makes both anew.
 run: $(VENV)/.run ## run the pipeline (default: on the embedded sample) and show the segments
@@ -68,6 +68,8 @@ spark: $(VENV)/.spark ## add Apache Spark (needs Java 17 or later) to the enviro
 
 discover: $(VENV)/.discover ## add the sentence model that finds categories without a taxonomy (84 MB)
 
+sources: $(VENV)/.sources ## add what reads PostgreSQL and object stores (s3://, gs://)
+
 format: $(VENV)/.dev ## put the code into its one format
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
@@ -81,7 +83,7 @@ docs: $(VENV)/.run ## make docs/data_dictionary.md and params.schema.json anew
 # The lock of an extra holds what it adds to requirements.lock, which is installed before it.
 lock: $(VENV)/.run ## resolve the dependencies anew into the lock files (needs uv)
 	@$(COMPILE) --upgrade --output-file requirements.lock
-	@for extra in dev spark discover; do \
+	@for extra in dev spark discover sources; do \
 	  $(COMPILE) --extra $$extra --constraint requirements.lock --output-file .dvc/tmp/$$extra.lock && \
 	  $(BIN)/python -c "import pathlib, re, sys; \
 	    whole, base = (re.findall(r'(?m)^\S.*\n(?:[ \t].*\n)*', pathlib.Path(p).read_text()) for p in sys.argv[1:]); \
@@ -118,4 +120,9 @@ $(VENV)/.spark: requirements-spark.lock $(VENV)/.run
 $(VENV)/.discover: requirements-discover.lock $(VENV)/.run
 	@echo "installing the sentence model for categories without a taxonomy"
 	@$(PIP) --requirement requirements-discover.lock
+	@touch $@
+
+$(VENV)/.sources: requirements-sources.lock $(VENV)/.run
+	@echo "installing drivers of databases and object stores"
+	@$(PIP) --requirement requirements-sources.lock
 	@touch $@

@@ -147,9 +147,7 @@ def _batches(origin: str, query: str) -> Iterator[pa.RecordBatchReader]:
         try:
             dbapi = importlib.import_module("adbc_driver_postgresql.dbapi")
         except ImportError:
-            raise InputError(
-                "PostgreSQL needs adbc-driver-postgresql: pip install '.[sources]'"
-            ) from None
+            raise InputError("PostgreSQL needs adbc-driver-postgresql: make sources") from None
         try:
             with dbapi.connect(address) as connection, connection.cursor() as cursor:
                 cursor.execute(query)

@@ -156,9 +156,10 @@ def _brought_first(scheme: str, rest: str) -> str:
             "(docs/sources.md); then give that file"
         )
     shown = f"{scheme}://{rest.rsplit('@', 1)[-1].split('?', maxsplit=1)[0]}"
+    store = "" if scheme.startswith("http") else " (object stores need `make sources`)"
     return (
         f"source.path: {shown} is an address; bring it first: `dvc import-url {shown} "
-        f"data/raw/{Path(shown).name}`, then give that file"
+        f"data/raw/{Path(shown).name}`{store}, then give that file"
     )
 
 
