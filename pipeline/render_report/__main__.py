@@ -34,7 +34,7 @@ class Params(StageParams):
     """Section `report` of params.yaml."""
 
     language: str = Field(pattern=r"^[a-z]{2,3}$")
-    listed_customers: int = Field(ge=0, le=15_000)
+    listed_customers: int = Field(ge=0, le=10_000)
     map_customers: int = Field(ge=0, le=5000)
     top_rows: int = Field(ge=1, le=100)
 

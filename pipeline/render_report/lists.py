@@ -78,6 +78,7 @@ def lists(inputs: Inputs, segments: Sequence[Row], writer: Writer, most: int) ->
         "all": len(customers),
         "moves": _moves(inputs, writer),
         "data": {
+            "all": len(customers),
             "id": [row["customer_id"] for row in held],
             "segment": [row["segment_id"] for row in held],
             "before": [words(row["segment_before"]) for row in held],

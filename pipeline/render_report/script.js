@@ -60,7 +60,7 @@
 
   const everyone = data.id.map((_, n) => n);
   const index = [...document.querySelectorAll("[data-list]")];
-  const lists = new Map([["list-all", { title: say.all, people: everyone }]]);
+  const lists = new Map([["list-all", { title: say.all, people: everyone, all: data.all }]]);
   for (const item of index) {
     const asked = JSON.parse(item.dataset.list);
     const people = everyone.filter(
@@ -69,7 +69,7 @@
         (asked.own === undefined || data.own[n] === 1) &&
         (asked.before === undefined || word(data.before[n]) === asked.before),
     );
-    lists.set(item.id, { title: item.dataset.title, people });
+    lists.set(item.id, { title: item.dataset.title, people, all: Number(item.dataset.all) });
     const button = make("button", { type: "button" }, ...item.firstElementChild.childNodes);
     button.addEventListener("click", () => (location.hash = item.id));
     item.firstElementChild.replaceChildren(button);
@@ -147,7 +147,12 @@
       make("tbody", {}, ...rows),
     );
     const scroll = make("div", { className: "scroll", role: "region", tabIndex: 0, ariaLabel: caption }, table);
-    place.replaceChildren(...(people.length ? [scroll] : [make("p", {}, say.none)]));
+    const { people: held, all } = lists.get(open);
+    const part = put(say.part, { held: digits(held.length), n: digits(all) });
+    place.replaceChildren(
+      ...(held.length < all ? [make("p", { className: "finding" }, part)] : []),
+      people.length ? scroll : make("p", {}, say.none),
+    );
     if (people.length > rows.length) {
       const more = make("button", { type: "button" }, say.more);
       more.addEventListener("click", () => {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,20 @@ def test_a_list_is_downloaded_and_no_cell_of_it_executes(desk: Watched, inputs: 
     page.get_by_role("searchbox").fill("window.hacked")
     page.locator("#finder tbody th", has_text="{{7*7}}").wait_for()
     assert page.evaluate("window.hacked") is None
+
+
+def test_a_list_that_is_cut_says_so_and_names_the_file_that_is_not(
+    browser: Any, inputs: Inputs, writer: Writer, tmp_path: Path
+) -> None:
+    file = tmp_path / "segments.html"
+    file.write_text(report(inputs, replace(LOOK, listed_customers=7), writer).segments, "utf-8")
+    watched = Watched(
+        browser, f"{file.as_uri()}#list-{anchor(inputs.profiles['segment'].iloc[-1])}"
+    )
+    text = watched.page.locator("#finder .finding").inner_text()
+    assert f"of its {inputs.profiles['customers'].iloc[-1]} customers" in text
+    assert "reports/segments.csv" in text
+    watched.context.close()
 
 
 def test_one_customer_has_an_address_with_past_and_months(desk: Watched, inputs: Inputs) -> None:
