@@ -349,12 +349,6 @@ def test_a_layout_that_does_not_fit_says_what_is_found_expected_and_closest(shop
     refused(shop, content, "closest layout: order_log (it fits); set source.layout: order_log")
 
 
-def test_a_doubled_column_is_never_guessed(shop):
-    refused(shop, GOOD.replace("Country", "quantity"), "does not fit")
-    content = GOOD.replace(HEADER, HEADER + ",Quantity").replace("Kingdom\n", "Kingdom,7\n")
-    refused(shop, content.replace("France\n", "France,7\n"), "'Quantity' (quantity) stands there 2")
-
-
 def test_a_doubled_column_that_nobody_needs_does_no_harm(shop):
     content = "\n".join(f"{line},1,2" for line in GOOD.splitlines())
     shop.write(content.replace(",1,2", ",Note,Note", 1))
@@ -402,15 +396,6 @@ def test_what_may_be_meant_by_a_price_is_said(shop, price, source, hint):
     lines = [HEADER, f'1,A,CUP,1,12/1/2010 8:26,"{price}",17850,France']
     message = refused(shop, "\n".join(lines), f"{price!r} is not a number", **source)
     assert message.splitlines()[0].endswith(hint)
-
-
-def test_points_and_a_comma_can_be_read_in_one_way_only(shop):
-    content = (
-        GOOD.replace("2.55", '"2,55"').replace("27.50", '"27,50"').replace("3.39", '"1.003,39"')
-    )
-    shop.write(content)
-    prices = [row["unit_price"] for row in shop.read(decimal=",")]
-    assert Decimal("1003.39") in prices
 
 
 def test_a_bad_cell_of_parquet_is_named_with_its_row(shop):

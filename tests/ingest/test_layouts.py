@@ -71,12 +71,6 @@ def test_cells_of_a_workbook_are_read_as_what_they_are(shop):
     assert (later["customer_id"], truth["description"]) == ("13085", "TRUE")
 
 
-def test_a_table_may_stand_anywhere_on_its_sheet(shop):
-    rows = [[None, None, *row] for row in (II, LIGHT, LATER)]
-    write_workbook(shop.folder / "x.xlsx", {"Lines": rows}, first_row=3)
-    assert len(shop.read("x.xlsx", layout="online_retail_ii")) == 2
-
-
 def test_adjustments_carry_a_code_that_is_no_product(shop):
     write_workbook(shop.folder / "x.xlsx", {"Lines": [II, LIGHT, [*DEBT[:1], "85048", *DEBT[2:]]]})
     assert shop.read("x.xlsx", layout="online_retail_ii")[1]["stock_code"] == "B"
@@ -85,6 +79,7 @@ def test_adjustments_carry_a_code_that_is_no_product(shop):
 @pytest.mark.parametrize("first_row", [1, 4])
 def test_a_bad_cell_of_a_sheet_is_named_with_the_row_that_excel_shows(shop, first_row):
     rows = [II, LIGHT, [None] * 8, [*LATER[:3], "many", *LATER[4:]]]
+    rows = [[None, None, *row] for row in rows]  # a table may stand anywhere on its sheet
     write_workbook(shop.folder / "x.xlsx", {"Lines": rows}, first_row)
     with pytest.raises(InputError, match=rf"x.xlsx/Lines, row {first_row + 3}, column Quantity"):
         shop.read("x.xlsx", layout="online_retail_ii")
@@ -227,23 +222,6 @@ def test_a_price_that_does_not_follow_from_a_total_is_told_by_what_keeps_it(shop
     assert str(error.value).splitlines()[0] == f"x.csv, row 2, column {problem}"
 
 
-def test_items_without_a_price_or_a_total_do_not_fit(shop):
-    shop.write(f"{WOO_HEAD}\n{WOO_LINE},4\n")
-    with pytest.raises(InputError, match="no column item_price or Item Cost or item_cost or price"):
-        shop.read(layout="woocommerce_order_items")
-
-
-def test_a_product_without_a_code_and_a_name_is_named_by_the_column_that_is_not_there(shop):
-    head, line = (
-        text.replace(",item_sku", "").replace(",S-1", "") for text in (WOO_HEAD, WOO_LINE)
-    )
-    nameless = line.replace("Soap", "")
-    shop.write(f"{head},item_price\n{line},4,2.50\n{nameless},4,2.50\n")
-    with pytest.raises(InputError) as error:
-        shop.read(layout="woocommerce_order_items")
-    assert str(error.value).splitlines()[0] == ("x.csv, row 3, column stock_code: it is empty")
-
-
 # order_log
 
 
@@ -253,14 +231,6 @@ def test_an_order_log_becomes_lines_of_one_product(shop):
     values = (1, "1", "ORDER", "Order", 1, moment(1997, 1, 1), Decimal("29.33"), "ann", None)
     assert ann == dict(zip(FIRST, values, strict=True))
     assert (bob["quantity"], bob["unit_price"]) == (0, Decimal("9.9900"))
-
-
-def test_a_log_keeps_its_own_order_numbers_and_names_bad_amounts(shop):
-    shop.write("customer,order_date,total,order_id\nann,01.02.2003 10:00,5,A7\n")
-    assert shop.read(layout="order_log")[0]["invoice_id"] == "A7"
-    shop.write("customer,date,amount\nann,2011-01-01,ten\n")
-    with pytest.raises(InputError, match="row 2, column amount: 'ten' is not a number"):
-        shop.read(layout="order_log")
 
 
 # order_lines
@@ -302,13 +272,6 @@ def test_order_lines_may_know_a_product_by_code_or_name_and_a_price_by_the_line(
         shop.read(layout="order_lines")
 
 
-def test_a_name_as_it_is_written_goes_before_one_that_is_like_it(shop):
-    shop.write(
-        "order_id,sku,item,qty,date,price,customer-id,customer id\n7,A,C,1,2011-02-01,1,x,y\n"
-    )
-    assert shop.read(layout="order_lines")[0]["customer_id"] == "y"
-
-
 USUAL = "sku,product,quantity,order_date,unit_price,customer_id,order_id"
 
 
@@ -319,6 +282,7 @@ USUAL = "sku,product,quantity,order_date,unit_price,customer_id,order_id"
         ("price,unit_price", "unit_price", "unit_price"),
         ("Customer,CustomerID", "customer_id", "CustomerID"),
         ("Customer,Customer #", "customer_id", "Customer #"),
+        ("customer-id,customer id", "customer_id", "customer id"),
         ("email,customer_id", "customer_id", "customer_id"),
         ("# Units,Items", "quantity", "# Units"),
         ("#Order,SKU", "invoice_id", "#Order"),
