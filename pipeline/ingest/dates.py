@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from pipeline.ingest.layouts import month_names
+from pipeline.ingest.layouts import month_names, quoted
 
 FIRST_DAY, LAST_DAY = "1980-01-01", "2100-01-01"
 ISO = (
@@ -56,26 +56,28 @@ def _date(cell: str, date_format: str, zone: str | None, english: str | None) ->
             date_format = " ".join(filter(None, found.groups())).replace("%B", "%b")
             cell = english or english_month(cell)
         if "%z" not in date_format:
-            return f"try_strptime({cell}, {_text(date_format)})"
+            return f"try_strptime({cell}, {quoted(date_format)})"
         if zone:
-            return f"timezone({_text(zone)}, try_strptime({cell}, {_text(date_format)}))"
-        local = f"regexp_replace({cell}, {_text(OFFSET)}, '')"
-        return f"try_strptime({local}, {_text(date_format.removesuffix(' %z'))})"
-    local = f"regexp_extract({cell}, {_text(ISO)}, 1)"
+            return f"timezone({quoted(zone)}, try_strptime({cell}, {quoted(date_format)}))"
+        local = f"regexp_replace({cell}, {quoted(OFFSET)}, '')"
+        return f"try_strptime({local}, {quoted(date_format.removesuffix(' %z'))})"
+    local = f"regexp_extract({cell}, {quoted(ISO)}, 1)"
     written = f"try_cast(nullif({local}, '') as timestamp)"
     if zone is None:
         # The cast alone is faster, and reads plain cells alike.
         is_plain = f"length({cell}) <= 19 and not regexp_matches({cell}, '[A-SU-Za-z+]')"
         return f"case when {is_plain} then try_cast({cell} as timestamp) else {written} end"
-    offset = f"replace(replace(regexp_extract({cell}, {_text(ISO)}, 2), 'GMT', 'Z'), 'UTC', 'Z')"
-    moment = f"timezone({_text(zone)}, try_cast({local} || {offset} as timestamptz))"
+    offset = f"replace(replace(regexp_extract({cell}, {quoted(ISO)}, 2), 'GMT', 'Z'), 'UTC', 'Z')"
+    moment = f"timezone({quoted(zone)}, try_cast({local} || {offset} as timestamptz))"
     return f"case when {offset} = '' then {written} else {moment} end"
 
 
 def english_month(cell: str) -> str:
     """SQL for `3. März 2024, 14:05` as `3 Mar 2024 14:05`, of which strptime knows the month."""
     names = ", ".join(f"'{name}': '{m[0]}'" for name, m in month_names().items() if len(m) == 1)
-    parts = f"regexp_extract(strip_accents({cell}), {_text(_CELL)}, ['a', 'm', 'b', 'c', 't'], 'i')"
+    parts = (
+        f"regexp_extract(strip_accents({cell}), {quoted(_CELL)}, ['a', 'm', 'b', 'c', 't'], 'i')"
+    )
     month = f"map {{{names}}}[lower({parts}.m)]"
     first, *rest = (f"nullif({parts}.{part}, '')" for part in "abct")
     return f"concat_ws(' ', {first}, {month}, {', '.join(rest)})"
@@ -97,7 +99,3 @@ def month_problem(value: str) -> str:
 
 def _without_accents(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -321,6 +321,11 @@ def _closest_column(names: Sequence[str], header: Sequence[str]) -> str | None:
     return None
 
 
+def quoted(value: str) -> str:
+    """A text in SQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
 def _names(names: Sequence[str]) -> str:
     return " or ".join([*names[:4], *("…" for _ in names[4:5])])
 

@@ -19,7 +19,7 @@ import duckdb
 
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables.ingest import INVOICE_LINES
-from pipeline.ingest.layouts import Layout, Reading, order_states
+from pipeline.ingest.layouts import Layout, Reading, order_states, quoted
 
 PLACEHOLDERS = (
     "0", "-", "--", "n/a", "na", "nan", "null", "none", "nil", "guest", "guests", "gast", "invité",
@@ -221,7 +221,7 @@ class Orders:
             raise InputError(self._unknown_states(name, unknown))
         if not classes:
             return
-        cases = " ".join(f"when {_text(v)} then '{c}'" for v, c in classes.items())
+        cases = " ".join(f"when {quoted(v)} then '{c}'" for v, c in classes.items())
         self.ask(
             f"update {{cells}} set sale = case trim({name}) {cases} end "
             f"where sale = 'sale' and coalesce(trim({name}), '') <> ''"
@@ -232,7 +232,7 @@ class Orders:
         listed = []
         for value, lines in unknown[:SHOWN]:
             (total,) = self.ask(
-                f"select sum({money}) from {{cells}} where trim({name}) = {_text(value)}"
+                f"select sum({money}) from {{cells}} where trim({name}) = {quoted(value)}"
             )[0]
             listed.append(f"  {value}: {lines:,} lines, {total or 0:,.2f}")
         named = ", ".join(f"{value}: sale" for value, _ in unknown[:SHOWN])
@@ -474,7 +474,7 @@ def clean_id(cell: str) -> str:
     """
     text = f"trim(regexp_replace(nfc_normalize({cell}), '{INVISIBLE}', '', 'g'))"
     text = f"regexp_replace({text}, '^(\\d+)\\.0$', '\\1')"
-    nobody = ", ".join(_text(p) for p in ("", *PLACEHOLDERS))
+    nobody = ", ".join(quoted(p) for p in ("", *PLACEHOLDERS))
     return (
         f"case when regexp_full_match({cell}, '[1-9]\\d*') then {cell} "
         f"when lower({text}) in ({nobody}) then null "
@@ -494,7 +494,7 @@ def number_of(name: str, layout: Layout, used: Collection[str]) -> str:
     if name in used:
         return f"n_{name}"
     value = layout.constants.get(name)
-    return f"cast({_text(value)} as {WIDE})" if value else f"cast(null as {WIDE})"
+    return f"cast({quoted(value)} as {WIDE})" if value else f"cast(null as {WIDE})"
 
 
 def lines_of(facts: Facts, layout: Layout, parsed: Mapping[str, str]) -> str:
@@ -694,7 +694,7 @@ def _columns(layout: Layout, *, several_shops: bool) -> dict[str, str]:
         "status": "status",
         "is_sale": "is_sale",
         "source_key": "source_key",
-        "repeats": _text(layout.repeats),
+        "repeats": quoted(layout.repeats),
     }
     return {column.name: columns[column.name] for column in INVOICE_LINES.columns[1:]}
 
@@ -709,7 +709,7 @@ def small_table(
         file = Path(__file__).parents[2] / file
     try:
         found: list[tuple[str, ...]] = database.execute(
-            f"select * from read_csv({_text(str(file))}, header = true, all_varchar = true)"
+            f"select * from read_csv({quoted(str(file))}, header = true, all_varchar = true)"
         ).fetchall()
     except duckdb.Error as error:
         raise InputError(f"{key}: {file} cannot be read: {str(error).splitlines()[0]}") from None
@@ -721,7 +721,3 @@ def _plain(value: str) -> str:
     letters = unicodedata.normalize("NFKD", value.casefold())
     letters = "".join(c for c in letters if not unicodedata.combining(c))
     return re.sub(r"[\s_\-]+", " ", letters).strip().removeprefix("wc ")
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -29,7 +29,7 @@ from pipeline.ingest.dates import (
     english_month,
     month_problem,
 )
-from pipeline.ingest.layouts import FIELDS, MONEY, Layout, Reading, fit, layout_of
+from pipeline.ingest.layouts import FIELDS, MONEY, Layout, Reading, fit, layout_of, quoted
 from pipeline.ingest.orders import Facts, Orders, clean_id, lines_of, small_table
 from pipeline.ingest.sources import (
     Part,
@@ -295,14 +295,14 @@ def _parquet_header(part: Part) -> tuple[str, ...]:
 def _scan(parts: Sequence[Readable], *, with_rejects: bool = False) -> str:
     """The SQL of the rows of parts read alike: `part` for the file, every field as text."""
     first = parts[0]
-    files = "[" + ", ".join(_text(str(p.file)) for p in parts) + "]"
+    files = "[" + ", ".join(quoted(str(p.file)) for p in parts) + "]"
     kind = first.how[0]
     if kind == "text":
         _, encoding, delimiter, header = first.how[:4]
         columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(header)))
         rejects = ", store_rejects = true, rejects_limit = 0" if with_rejects else ""
         rows = (
-            f"read_csv({files}, auto_detect = false, header = true, delim = {_text(delimiter)}, "
+            f"read_csv({files}, auto_detect = false, header = true, delim = {quoted(delimiter)}, "
             f"quote = '\"', escape = '\"', columns = {{{columns}}}, "
             f"encoding = '{encoding}', strict_mode = true, max_line_size = {LONGEST_LINE}, "
             f"buffer_size = {BUFFER}{rejects})"
@@ -318,7 +318,7 @@ def _scan(parts: Sequence[Readable], *, with_rejects: bool = False) -> str:
         cells = {f: f"cast({_name(column)} as varchar)" for f, column in first.fields.items()}
         where = ""
     if first.zone:  # the shop's, else that of the schema; the machine's makes no difference
-        moment = f"timezone({_text(first.zone)}, {_name(first.fields['sold_at'])})"
+        moment = f"timezone({quoted(first.zone)}, {_name(first.fields['sold_at'])})"
         cells["sold_at"] = f"cast({moment} as varchar)"
     if "sold_time" in cells:  # a day and a time in two columns
         at, time = cells["sold_at"], cells["sold_time"]
@@ -437,7 +437,7 @@ def _number(cell: str, layout: Layout, places: str = "decimal(28, 10)") -> str:
     other = "," if point == "." else "."
 
     def found(group: int) -> str:
-        return f"regexp_extract({cell}, {_text(FIGURE)}, {group})"
+        return f"regexp_extract({cell}, {quoted(FIGURE)}, {group})"
 
     # Gaps and the other mark part thousands only where they stand before three digits each.
     shapes = [
@@ -450,11 +450,11 @@ def _number(cell: str, layout: Layout, places: str = "decimal(28, 10)") -> str:
     elif thousands is None:  # 1,106.00 can be read in one way only
         shapes.append(rf"\d{{1,3}}({re.escape(other)}\d{{3}})+{re.escape(point)}\d+")
     digits = f"trim({found(4)})"
-    bare = f"regexp_replace({digits}, {_text(f'{GAP}|{re.escape(other)}')}, '', 'g')"
+    bare = f"regexp_replace({digits}, {quoted(f'{GAP}|{re.escape(other)}')}, '', 'g')"
     bare = f"replace({bare}, ',', '.')" if point == "," else bare
     minus = " or ".join(f"{found(n)} in ('-', '−', '(')" for n in (1, 2, 3, 5))
     value = (
-        f"case when regexp_full_match({digits}, {_text('|'.join(shapes))}) "
+        f"case when regexp_full_match({digits}, {quoted('|'.join(shapes))}) "
         f"and ({found(1)} = '(') = ({found(6)} = ')') "
         f"then try_cast(case when {minus} then '-' else '' end || {bare} as {places}) end"
     )
@@ -482,16 +482,16 @@ def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
     cells: dict[str, str] = {f: f for f in used}
     for f, value in layout.constants.items():
         # Not a bare constant: DuckDB would write it as a column that cannot be null.
-        cells.setdefault(f, f"case when part >= 0 then {_text(value)} end")
+        cells.setdefault(f, f"case when part >= 0 then {quoted(value)} end")
     for f, other in layout.fallbacks.items():
         if other in cells:
             cells[f] = f"coalesce({cells[f]}, {cells[other]})" if f in cells else cells[other]
     null = "nullif('', '')"
     stock_code = f"upper({_identifier(cells['stock_code'])})"
     if layout.adjustment_prefix and layout.adjustment_code:
-        adjusts = f"starts_with(invoice_id, {_text(layout.adjustment_prefix)})"
+        adjusts = f"starts_with(invoice_id, {quoted(layout.adjustment_prefix)})"
         stock_code = (
-            f"case when {adjusts} then {_text(layout.adjustment_code)} else {stock_code} end"
+            f"case when {adjusts} then {quoted(layout.adjustment_code)} else {stock_code} end"
         )
     return {
         "invoice_id": _identifier(cells["invoice_id"]) if "invoice_id" in used else null,
@@ -518,7 +518,7 @@ def _plain_lines(source: Source) -> str:
         "amount": _small(f"({paid})"),
         "customer_id": clean_id("customer_id"),
         "is_sale": "part >= 0",
-        "repeats": _text(source.layout.repeats),
+        "repeats": quoted(source.layout.repeats),
         "is_rounded": "coalesce(n_unit_price <> round(n_unit_price, 4), false)",  # to be counted
     }
     del columns["line_id"]
@@ -599,7 +599,7 @@ def _refuse_mixed_offsets(database: duckdb.DuckDBPyConnection, source: Source) -
     """Raise InputError where times of several zones stand in one file, and none is declared."""
     if source.params.time_zone or "sold_at" not in _used(source.parts):
         return
-    offset = f"nullif(regexp_extract(sold_at, {_text(ISO)}, 2), '')"
+    offset = f"nullif(regexp_extract(sold_at, {quoted(ISO)}, 2), '')"
     found = database.execute(
         f"select distinct {offset} as o from ({_rows(source)}) where {offset} is not null limit 9"
     ).fetchall()
@@ -635,7 +635,7 @@ def lines_sql(source: Source) -> str:
         lines = _plain_lines(source)
         return f"select line_id, {lines} from ({_converted(source)}) order by line_id"
     used = _used(source.parts)
-    nothing = ", ".join(_text(word) for word in NO_FIGURE)
+    nothing = ", ".join(quoted(word) for word in NO_FIGURE)
     broken = [
         f"n_{f} is null and lower(trim({f})) not in ({nothing})" for f in NUMBERS if f in used
     ]
@@ -667,7 +667,7 @@ def _cells(source: Source) -> str:
             for f in order_level
         )
         rows = f"select * replace ({filled}) from ({rows})"
-    stores = [f"when {n} then {_text(p.store)}" for n, p in enumerate(source.parts) if p.store]
+    stores = [f"when {n} then {quoted(p.store)}" for n, p in enumerate(source.parts) if p.store]
     if stores:
         others = "* exclude (store)" if "store" in used else "*"
         rows = f"select {others}, case part {' '.join(stores)} end as store from ({rows})"
@@ -882,10 +882,6 @@ def _shown(part: Readable, name: str) -> str:
     if part.part.kind == "parquet":
         return column
     return part.header[int(column.removeprefix("c"))].strip()
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _name(column: str) -> str:
