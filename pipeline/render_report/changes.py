@@ -8,7 +8,6 @@ from pipeline.render_report.inputs import Inputs
 from pipeline.render_report.rows import Row, anchor, rows_of
 from pipeline.render_report.sentences import Writer
 
-NEW = -1
 LARGEST = 8  # moves that are listed
 
 

@@ -184,26 +184,24 @@ def _matrix(whole: pd.DataFrame, writer: Writer) -> Row | None:
     """Who went from which segment to which; those who were not customers yet come last."""
     if whole.empty:
         return None
-    starts, ends = (
-        sorted({int(n) for n in whole[f"{side}_segment_id"]}, key=lambda n: (n < 0, n))
+    shares = whole.pivot_table("share", "from_segment_id", "to_segment_id").astype(object)
+    members = whole.groupby("from_segment_id")["customers"].sum()
+    names = {
+        number: writer.language.title(name)
         for side in ("from", "to")
-    )
-    rows = rows_of(whole)
-    names = {row["to_segment_id"]: row["to_segment"] for row in rows}
-    names |= {row["from_segment_id"]: row["from_segment"] for row in rows}
-    cells = {(row["from_segment_id"], row["to_segment_id"]): row for row in rows}
+        for number, name in zip(whole[f"{side}_segment_id"], whole[f"{side}_segment"], strict=True)
+    }
+    starts, ends = (sorted(each, key=lambda n: (n < 0, n)) for each in (shares.index, shares))
+    rows = shares.where(shares.notna(), None)
     return {
-        "from_date": rows[0]["from_date"],
-        "to_date": rows[0]["to_date"],
-        "ends": [writer.language.title(names[end]) for end in ends],
+        "from_date": whole["from_date"].iloc[0],
+        "to_date": whole["to_date"].iloc[0],
+        "ends": [names[end] for end in ends],
         "rows": [
             {
-                "title": writer.language.title(names[start]),
-                "customers": sum(c["customers"] for k, c in cells.items() if k[0] == start),
-                "cells": [
-                    {"is_same": start == end, "share": cells.get((start, end), {}).get("share")}
-                    for end in ends
-                ],
+                "title": names[start],
+                "customers": members[start],
+                "cells": [{"is_same": start == e, "share": rows.loc[start, e]} for e in ends],
             }
             for start in starts
         ],

@@ -44,10 +44,3 @@ def anchor(name: str) -> str:
 def of_segment(frame: pd.DataFrame, segment_id: int) -> list[Row]:
     """Return the rows of one segment."""
     return rows_of(frame[frame["segment_id"] == segment_id])
-
-
-def spread_evenly(rows: list[Row], limit: int) -> list[Row]:
-    """Return at most `limit` rows, evenly from the whole list."""
-    if len(rows) <= limit:
-        return rows
-    return [rows[i * len(rows) // limit] for i in range(limit)]

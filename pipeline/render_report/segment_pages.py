@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pipeline.render_report import charts
 from pipeline.render_report.conditions import condition_in_words
 from pipeline.render_report.inputs import Inputs
-from pipeline.render_report.rows import Row, of_segment, rows_of, spread_evenly
+from pipeline.render_report.rows import Row, of_segment, rows_of
 from pipeline.render_report.sentences import Writer, segment_figures
 
 FEATURES = 7  # that are drawn
@@ -77,6 +79,7 @@ def customer_map(inputs: Inputs, segments: Sequence[Row], writer: Writer, limit:
     """Customers by last order and spend, on logarithmic scales; a name at each segment's median."""
     found = inputs.customer_forecasts.sort_values(["segment_id", "customer_id"])
     kept = found[found["recency_days"].notna() & (found["monetary"] > 0)]
+    evenly = np.linspace(0, len(kept) - 1, min(limit, len(kept)))
     marks = {s["segment_id"]: s for s in segments}
     points = [
         {
@@ -84,7 +87,7 @@ def customer_map(inputs: Inputs, segments: Sequence[Row], writer: Writer, limit:
             "shape": marks[row["segment_id"]]["shape"],
             "colour": marks[row["segment_id"]]["colour"], "size": 2.2,
         }
-        for row in spread_evenly(rows_of(kept), limit)
+        for row in rows_of(kept.iloc[evenly.astype(int)])
     ]  # fmt: skip
     if len(points) < 2:
         return None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
 from typing import Any
+
+from pipeline.render_report.method import flat
 
 # Name in metrics/summary.json → stage and key of the figure.
 FIGURES = {
@@ -26,11 +27,7 @@ FIGURES = {
 }
 
 
-def summary(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def summary(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return each figure by its name; a shop with a short past lacks some."""
-    found = {name: reduce(_get, key.split("."), metrics) for name, key in FIGURES.items()}
-    return {name: figure for name, figure in found.items() if figure is not None}
-
-
-def _get(figures: Any, key: str) -> Any:
-    return figures.get(key) if isinstance(figures, Mapping) else None
+    found = flat(metrics)
+    return {name: found[key] for name, key in FIGURES.items() if found.get(key) is not None}

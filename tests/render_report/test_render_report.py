@@ -30,7 +30,7 @@ from pipeline.render_report.inputs import Inputs
 from pipeline.render_report.lists import mailing_list
 from pipeline.render_report.marks import COLOURS, mark_of
 from pipeline.render_report.page import Look, Report, json_in_html, report
-from pipeline.render_report.rows import anchor, spread_evenly
+from pipeline.render_report.rows import anchor
 from pipeline.render_report.sentences import Writer
 
 FILES = ("segments.html", "method.html", "segments.csv")
@@ -294,9 +294,3 @@ def test_segments_differ_and_stand_out_in_light_and_dark() -> None:
         for number in range(COLOURS):
             ends = sorted((_luminance(colours[f"c{number}"]), _luminance(page)))
             assert (ends[1] + 0.05) / (ends[0] + 0.05) >= 3, (number, page)
-
-
-def test_rows_are_taken_evenly_from_the_whole() -> None:
-    rows = [{"n": n} for n in range(10)]
-    assert [row["n"] for row in spread_evenly(rows, 3)] == [0, 3, 6]
-    assert spread_evenly(rows, 10) == rows

@@ -156,14 +156,8 @@ class Style(BaseModel):
 
 
 ENGLISH = Style()
-count, number, money, money_exact = (
-    ENGLISH.count,
-    ENGLISH.number,
-    ENGLISH.money,
-    ENGLISH.money_exact,
-)
-money_between, share, share_between = ENGLISH.money_between, ENGLISH.share, ENGLISH.share_between
-day, month, days, quantity = ENGLISH.date, ENGLISH.month, ENGLISH.span, ENGLISH.quantity
+count, number, money = ENGLISH.count, ENGLISH.number, ENGLISH.money
+share, day = ENGLISH.share, ENGLISH.date
 
 
 def plural(value: Any, one: str, many: str) -> str:
