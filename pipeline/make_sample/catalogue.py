@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 from pipeline.core.run.yaml_text import load_yaml
 
-WORDS = Path(__file__).with_name("gift_shop.yaml")
+GIFT_SHOP: dict[str, Any] = load_yaml(
+    Path(__file__).with_name("gift_shop.yaml").read_text(encoding="utf-8")
+)
+CATEGORY_SHARES: dict[str, float] = GIFT_SHOP["category_shares"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -76,8 +79,7 @@ class Catalogue:
 
 def make_catalogue(size: int, rng: np.random.Generator) -> Catalogue:
     """Return about `size` products; families share a five-digit code and differ in colour."""
-    words: dict[str, Any] = load_yaml(WORDS.read_text(encoding="utf-8"))
-    categories = tuple(words["categories"])
+    words, categories = GIFT_SHOP, tuple(GIFT_SHOP["categories"])
     heads = [
         (category, head.rstrip("~"), price)
         for category, group in enumerate(words["categories"].values())
@@ -152,26 +154,6 @@ class _Product(NamedTuple):
     head: int
     pattern: int
     price: float
-
-
-# Share of each category in products and in an average customer's taste outside its season.
-CATEGORY_SHARES = {
-    "kitchen": 0.10,
-    "dining": 0.09,
-    "bags_lunch": 0.09,
-    "storage_hooks": 0.07,
-    "lights_candles_fragrance": 0.10,
-    "home_decor": 0.13,
-    "christmas": 0.06,
-    "party": 0.06,
-    "stationery_wrap": 0.07,
-    "toys_games": 0.06,
-    "craft_sewing": 0.03,
-    "jewellery_accessories": 0.05,
-    "bath_beauty_warmth": 0.05,
-    "garden": 0.03,
-    "other": 0.01,
-}
 
 
 def cheaper(price: Ints) -> Ints:

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.make_sample.catalogue import CATEGORY_SHARES, Floats, Ints
+from pipeline.make_sample.catalogue import CATEGORY_SHARES, GIFT_SHOP, Floats, Ints
 
 FIRST_DAY = date(2010, 12, 1)
 LAST_DAY = date(2011, 12, 9)
@@ -30,47 +30,7 @@ WEEKDAY_WEIGHTS = (0.154, 0.172, 0.186, 0.218, 0.153, 0.0, 0.117)  # closed on S
 HOUR_WEIGHTS = {7: 2, 8: 30, 9: 75, 10: 120, 11: 123, 12: 169, 13: 142, 14: 123, 15: 110, 16: 59}
 HOUR_WEIGHTS |= {17: 29, 18: 9, 19: 8, 20: 1}
 
-# Shares of foreign customers, in the real shop's proportions; the first is the shop's own country.
-COUNTRIES = {
-    "United Kingdom": 3950,
-    "Germany": 95,
-    "France": 87,
-    "Spain": 29,
-    "Belgium": 24,
-    "Switzerland": 20,
-    "Portugal": 19,
-    "Italy": 15,
-    "EIRE": 14,
-    "Finland": 12,
-    "Norway": 10,
-    "Netherlands": 10,
-    "Australia": 9,
-    "Channel Islands": 9,
-    "Austria": 9,
-    "Japan": 8,
-    "Denmark": 8,
-    "Sweden": 8,
-    "Cyprus": 7,
-    "Poland": 6,
-    "Unspecified": 5,
-    "Israel": 4,
-    "Greece": 4,
-    "Canada": 4,
-    "USA": 4,
-    "Hong Kong": 3,
-    "United Arab Emirates": 2,
-    "Bahrain": 2,
-    "Malta": 2,
-    "Lithuania": 1,
-    "Iceland": 1,
-    "Singapore": 1,
-    "Lebanon": 1,
-    "Saudi Arabia": 1,
-    "Czech Republic": 1,
-    "Brazil": 1,
-    "European Community": 1,
-    "RSA": 1,
-}
+COUNTRIES: dict[str, int] = GIFT_SHOP["countries"]  # the first is the shop's own
 EIRE = list(COUNTRIES).index("EIRE")
 
 
@@ -94,40 +54,7 @@ class CustomerType:
     tastes: dict[str, float] = field(default_factory=dict)
 
 
-TYPES = {
-    "champion": CustomerType(0.06, 16, (-0.6, 0.1), (1.6, 1.6), basket=1.4, units=1.3),
-    "loyal": CustomerType(0.15, 5.5, (-0.8, 0.4), (1.2, 1.8), basket=1.1),
-    "wholesaler": CustomerType(
-        0.03,
-        6,
-        (-0.6, 0.4),
-        (1, 1.6),
-        basket=0.8,
-        units=9,
-        returns=0.6,
-        tastes={"lights_candles_fragrance": 3, "bags_lunch": 3, "party": 2, "storage_hooks": 2},
-    ),
-    "newcomer": CustomerType(0.15, 5, (0.72, 0.98), (1, 1), tastes={"stationery_wrap": 2}),
-    "christmas_shopper": CustomerType(
-        0.15, 2, (0.8, 0.95), (0.1, 0.2), basket=0.9, christmas=3, tastes={"christmas": 4}
-    ),
-    "occasional": CustomerType(
-        0.24, 0.9, (0, 0.85), (0.2, 1), basket=0.9, tastes={"garden": 2, "home_decor": 1.5}
-    ),
-    "lapsed": CustomerType(
-        0.15, 6, (-0.15, 0.15), (0.2, 0.4), tastes={"kitchen": 1.5, "dining": 1.5}
-    ),
-    "returner": CustomerType(
-        0.07,
-        4,
-        (-0.4, 0.6),
-        (0.6, 1.2),
-        basket=0.7,
-        units=0.7,
-        returns=9,
-        tastes={"jewellery_accessories": 4, "bath_beauty_warmth": 2, "toys_games": 2},
-    ),
-}
+TYPES = {name: CustomerType(**figures) for name, figures in GIFT_SHOP["types"].items()}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.make_sample.catalogue import (
+    GIFT_SHOP,
     LETTER_CODES,
     MILLS,
     Catalogue,
@@ -54,12 +55,7 @@ EARLY_DAYS = 60
 WEB_FACTOR = 1.97  # the web shop's prices over the wholesale prices
 STOCK_LINES = 0.0046  # share of stock adjustments, three fifths without a text
 
-STOCK_NOTES = (
-    ("check", 30), ("?", 12), ("damages", 10), ("damaged", 10), ("found", 6),
-    ("sold as set on dotcom", 5), ("adjustment", 4), ("thrown away", 3), ("??", 2), ("wet", 2),
-    ("missing", 2), ("mailout", 1), ("test", 1), ("had been put aside", 1), ("?missing", 1),
-    ("wrongly coded-23343", 1), ("lost in space", 1), ("amazon", 2), ("ebay", 1),
-)  # fmt: skip
+STOCK_NOTES = tuple(GIFT_SHOP["stock_notes"].items())
 
 
 @dataclass(frozen=True)
@@ -80,25 +76,9 @@ class RareLine:
     invoice: int = SALE
 
 
-RARE_LINES = (
-    RareLine("M", "Manual", 460, (0.5, 120), (1, 4), credit_share=0.4),
-    RareLine("M", "Manual", 110, (0.5, 300), (1, 2), credit_share=0.3, known=False),
-    RareLine("m", "Manual", 1, (2.55, 2.55), known=False),
-    RareLine("D", "Discount", 77, (1, 280), credit_share=1),
-    RareLine("CRUK", "CRUK Commission", 16, (1, 1100), credit_share=1),
-    RareLine("S", "SAMPLES", 63, (2, 180), credit_share=1, known=False),
-    RareLine("BANK CHARGES", "Bank Charges", 37, (1, 370), credit_share=0.65, known=False),
-    RareLine("AMAZONFEE", "AMAZON FEE", 34, (1, 13_000), credit_share=0.94, known=False),
-    RareLine("B", "Adjust bad debt", 3, (-11_062.06, -11_062.06), known=False, invoice=ADJUSTMENT),
-    RareLine("PADS", "PADS TO MATCH ALL CUSHIONS", 4, (0.001, 0.001)),
-    RareLine("gift_0001_10", "Dotcomgiftshop Gift Voucher £10.00", 9, (8.33, 8.33), known=False),
-    RareLine("gift_0001_20", "Dotcomgiftshop Gift Voucher £20.00", 10, (16.67, 16.67), known=False),
-    RareLine("gift_0001_30", "Dotcomgiftshop Gift Voucher £30.00", 8, (25, 25), known=False),
-    RareLine("gift_0001_40", "Dotcomgiftshop Gift Voucher £40.00", 3, (33.33, 33.33), known=False),
-    RareLine("gift_0001_50", "Dotcomgiftshop Gift Voucher £50.00", 4, (41.67, 41.67), known=False),
-    *(RareLine(code, text, 6, (2.46, 16.13), known=False) for code, text, _ in LETTER_CODES),
-    RareLine("", "", 40, (0, 0), (1, 48)),  # goods given away: any product at price 0
-)
+RARE_LINES = [RareLine(**row) for row in GIFT_SHOP["rare_lines"]]
+# Before the goods given away: any product at price 0.
+RARE_LINES[-1:-1] = [RareLine(c, t, 6, (2.46, 16.13), known=False) for c, t, _ in LETTER_CODES]
 EVERY_RARE_LINE_FROM = 2_000  # a file of so many lines holds each of them at least once
 FEES = ("POST", "POSTAGE"), ("DOT", "DOTCOM POSTAGE"), ("C2", "CARRIAGE")
 
