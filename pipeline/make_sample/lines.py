@@ -36,7 +36,7 @@ from pipeline.make_sample.customers import (
 )
 
 BLOCK_LINES = 1 << 18
-SALE, CREDIT, ADJUSTMENT = 0, 1, 2  # invoice numbers 536365, C536365, A536365
+SALE, CREDIT = 0, 1  # invoice numbers 536365 and C536365; 2 is A536365, an adjustment
 FIRST_INVOICE = 536_365
 NO_TEXT = -1
 
