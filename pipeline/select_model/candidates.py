@@ -18,6 +18,7 @@ from sklearn.metrics import (
     pairwise_distances,
     silhouette_samples,
 )
+from sklearn.metrics.cluster import contingency_matrix
 
 from pipeline.core.model.clusterings import (
     ALGORITHMS,
@@ -221,16 +222,14 @@ def measure_family(
     every candidate, so that candidates can be compared customer by customer. Nothing of a cut's
     own horizon is used but to judge: neither for the fit, nor for the order of the segments.
     """
-    effort = setting.effort
+    draws = {"resamples": setting.effort.resamples, "splits": setting.effort.splits}
     fitted = fit_family(family, now, past, setting)
     at_cuts = [fit_family(family, o.cut, o.past, setting) for o in origins]
     measured = zip(
         family.sizes,
         shape_figures(family, fitted, now, setting),
         meaning_figures(fitted, now, past),
-        stability_figures(
-            family, now, past, setting, resamples=effort.resamples, splits=effort.splits
-        ),
+        stability_figures(family, now, past, setting, fitted=fitted, **draws),
         judged_by_later(at_cuts, origins, later_weights),
         strict=True,
     )
@@ -321,7 +320,7 @@ def meaning_figures(
     found = []
     for n, (each, value) in enumerate(zip(fitted, segment_values(fitted, past), strict=True)):
         ranks = np.array([value[labels[n][free]] for labels in ages])
-        most = pd.crosstab(ages[0][n][free], stage).max(axis=1).sum()
+        most = contingency_matrix(ages[0][n][free], stage).max(axis=1).sum()
         # What a shop declares means what it declares.
         share = 1.0 if each.features == OWN else float(most / len(free))
         has_risen = (np.diff(ranks, axis=0) > 0).any(axis=0)
@@ -359,15 +358,17 @@ def stability_figures(
     *,
     resamples: int,
     splits: int,
+    fitted: Sequence[Fitted] = (),
 ) -> list[dict[str, float]]:
     """For each k the cluster-wise Jaccard over resamples and prediction strength over halves.
 
-    Customers are drawn, with all their snapshots; the same draws for every family. Each resample
-    is fitted anew, transform and all, and compared on the customers as they are. The Jaccard of
-    a cluster is its mean over the resamples; the least cluster's is what the gate asks.
+    `fitted` is the family on `now`, where it is at hand. Customers are drawn, with all their
+    snapshots; the same draws for every family. Each resample is fitted anew, transform and all,
+    and compared on the customers as they are. The Jaccard of a cluster is its mean over the
+    resamples; the least cluster's is what the gate asks.
     """
     free, even = now.rows(None), np.full(setting.customers, 1 / setting.customers)
-    fitted = fit_family(family, now, past, setting)
+    fitted = fitted or fit_family(family, now, past, setting)
     labels = labels_at_each_size(fitted, now)
     found: list[list[Matrix]] = [[] for _ in fitted]
     for number in range(resamples):

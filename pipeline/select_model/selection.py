@@ -96,13 +96,13 @@ def finalists(candidates: pd.DataFrame, gates: Gates, at_most: int) -> Rows:
     """The candidates that more resamples may still let through, the best predicting first.
 
     Their stability lies within two standard errors of its gate or above it; where all fail
-    another gate, those nearest to passing.
+    another gate, those nearest to passing. The others are not chosen, whatever more would show.
     """
     hopeful = candidates.assign(
         **{f: candidates[f] + 3 * candidates[f"{f}_se"] for f in ("jaccard", "prediction_strength")}
     )
     missing = np.where(candidates["is_baseline"], np.inf, shortfall(hopeful, gates))
-    nearest = np.sort(missing)[min(at_most, len(missing)) - 1]
+    nearest = missing.min() and np.sort(missing)[min(at_most, len(missing)) - 1]
     eligible = np.flatnonzero((missing <= nearest) & np.isfinite(missing))
     order = np.lexsort((-candidates["eta_squared"].to_numpy()[eligible], missing[eligible]))
     return np.sort(eligible[order][:at_most])

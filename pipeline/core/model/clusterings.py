@@ -256,6 +256,8 @@ def fit_clusterings(
         return [_centroids(some[inside], labels[inside]) for _ in sizes]
     if algorithm not in AT_ONE_SIZE:
         raise ValueError(f"unknown algorithm {algorithm!r}")
+    if algorithm == "mixture":
+        points = points[sample_rows(len(points), quadratic_sample, seed)]
     return [AT_ONE_SIZE[algorithm](points, k, seed, starts) for k in sizes]
 
 
