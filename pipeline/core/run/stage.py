@@ -14,14 +14,7 @@ from typing import TypeVar
 
 import duckdb
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import track
 
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.unchanged import end_with, unchanged_meanwhile
@@ -100,17 +93,5 @@ def stage(name: str) -> Iterator[logging.Logger]:
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
     """Yield `items` while a bar shows what is left; silent where no one watches."""
-    if not console.is_terminal:
-        yield from items
-        return
-    if total is None and isinstance(items, Sequence):
-        total = len(items)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield from bar.track(items, total=total, description=what)
+    quiet = not console.is_terminal
+    yield from track(items, what, total, console=console, transient=True, disable=quiet)
