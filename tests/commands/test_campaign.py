@@ -88,7 +88,7 @@ def test_a_draw_is_written_down_and_the_same_command_gives_equal_bytes(run):
     assert plan.snapshot.isoformat() == AUGUST
     assert plan.start.isoformat() == "2011-09-01"
     assert plan.power.base is not None
-    assert "shows with a chance of" in out
+    assert "the chance that the test shows it is" in out
     assert run("draw", "spring", *everyone(), "--cost-per-contact", "0.5")[0] == 0
     code, _, err = run("draw", "spring", *everyone(), "--seed", "2")
     assert code == 1
@@ -96,7 +96,7 @@ def test_a_draw_is_written_down_and_the_same_command_gives_equal_bytes(run):
     assert [file.read_bytes() for file in files] == before
 
 
-def test_nobody_is_in_two_running_campaigns_unless_told(run):
+def test_nobody_is_in_two_running_campaigns_without_allow_overlap(run):
     run("draw", "one", *everyone(), "--size", "60", "--hold-out", "30")
     assert run("draw", "two", *everyone(), "--hold-out", "50%")[0] == 0
     assert not drawn("one") & drawn("two")
@@ -131,7 +131,7 @@ def test_only_those_who_may_be_addressed_are_drawn_where_contacts_are_given(run)
     assert "consent unknown" in err
 
 
-def test_exports_hold_the_treated_alone(run):
+def test_exports_contain_only_treated_customers(run):
     run("draw", "spring", *everyone(), "--hold-out", "40%")
     code, out, _ = run("export", "spring", "--contacts", contacts_file(), "--for", "csv", "meta")
     assert code == 0
@@ -152,7 +152,7 @@ def test_exports_hold_the_treated_alone(run):
     assert "changed after the draw" in err
 
 
-def test_results_come_once_the_time_is_over(run):
+def test_results_appear_once_the_campaign_is_over(run):
     run("draw", "now", *everyone(), "--size", "150", "--fixed-cost", "20", "--hold-out", "60")
     run("draw", "later", *everyone(), "--start", "2011-11-20", "--hold-out", "50%",
         "--allow-overlap")  # fmt: skip

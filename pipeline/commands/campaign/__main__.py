@@ -36,13 +36,7 @@ from pipeline.commands.campaign.draw import (
     smallest_hold_out,
     strata,
 )
-from pipeline.commands.campaign.exports import (
-    FORMATS,
-    addressed,
-    file_for,
-    read_contacts,
-    why_not,
-)
+from pipeline.commands.campaign.exports import FORMATS, addressed, file_for, read_contacts, why_not
 from pipeline.core.engines.base import open_engine
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.outputs import write_text
@@ -172,6 +166,8 @@ def draw(arguments: argparse.Namespace) -> None:
     now = customers[customers["snapshot_date"] == snapshot].set_index("customer_id").loc[able]
     rows = assign(name, arguments.seed, strata(now), size, held_out)
     text = list_text(rows)
+    # The file's MD5, by which DVC knows it.
+    md5 = hashlib.md5(SEGMENTS.path.read_bytes(), usedforsecurity=False).hexdigest()
     if size < len(able):
         left_out["not drawn (--size)"] = len(able) - size
     values = {
@@ -180,7 +176,7 @@ def draw(arguments: argparse.Namespace) -> None:
         "fixed_cost": arguments.fixed_cost, "members": len(members), "left_out": left_out,
         "treated": size - held_out, "held_out": held_out,
         "power": power_of(rehearsed.get(kpi), size - held_out, held_out, plan),
-        "seed": arguments.seed, "snapshot": snapshot, "segments_md5": md5(SEGMENTS.path),
+        "seed": arguments.seed, "snapshot": snapshot, "segments_md5": md5,
         "list_sha256": hashlib.sha256(text.encode()).hexdigest(),
     }  # fmt: skip
     campaign = parse_params("campaign", Plan, values, plan_file(name))
@@ -305,18 +301,23 @@ def plan_in_words(plan: Plan, currency: str) -> str:
         f"{plan_file(plan.name)}: {groups}, of {whole}{reasons(plan.left_out)}.",
         f"Counts from {words.day(plan.start)} to {words.day(plan.end)}.",
     ]
+    days = plan.length_days
     if power.base is None or power.chance is None or power.detectable_lift is None:
-        shown = "too few of them bought in such a span before, or none is over"
-        lines.append(f"What {plan.length_days} days show is not known: {shown}.")
-    else:
-        base = words.share(power.base)
-        what = f"the {base} who order" if plan.kpi == "buyers" else (
-            f"the {words.money(power.base, currency)} each spends"
-        )  # fmt: skip
         lines.append(
-            f"A rise of {what} by {words.share(plan.power.lift)} shows with a chance of "
-            f"{words.share(power.chance)}; {words.share(power.wanted)} is reached from a rise by "
-            f"{words.share(power.detectable_lift)}."
+            f"How large a rise {days} days can show is not known: too few of these customers "
+            f"ordered in an earlier {days} days, or the data are not that old."
+        )
+    else:
+        is_share, raised = plan.kpi == "buyers", power.base * (1 + power.lift)
+        values = (power.base, min(raised, 1)) if is_share else (power.base, raised)
+        usual, hoped = (words.share(v) if is_share else words.money(v, currency) for v in values)
+        what = f"{usual} of them order" if is_share else f"each of them spends {usual}"
+        lines.append(
+            f"Without a campaign, {what} in {days} days. If this one raises that by "
+            f"{words.share(power.lift)}, to {hoped}, the chance that the test shows it is "
+            f"{words.share(power.chance)}.\nFor a chance of "
+            f"{words.share(power.wanted)} the rise must be {words.share(power.detectable_lift)} "
+            "or more."
         )
     return "\n".join(lines)
 
@@ -325,11 +326,6 @@ def reasons(left_out: Mapping[str, int]) -> str:
     """Why customers were left out, in brackets."""
     told = ", ".join(f"{words.count(n)} {why}" for why, n in left_out.items())
     return f" (left out: {told})" if told else ""
-
-
-def md5(file: Path) -> str:
-    """The file's MD5, by which DVC knows it."""
-    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 if __name__ == "__main__":
