@@ -60,9 +60,5 @@ def _tidy(value: Any, where: str) -> Any:
     if isinstance(value, Decimal):
         return float(round(value, 2))
     if isinstance(value, float) and math.isfinite(value):
-        return _rounded(value)
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0  # + 0.0 turns -0.0 into 0.0
     raise ValueError(f"metric {where} is {value!r}: only numbers, strings and booleans can be kept")
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}") + 0.0  # + 0.0 turns -0.0 into 0.0

@@ -1,12 +1,12 @@
 """Print the data dictionary, made from the contracts: `make docs` keeps it current.
 
-Example: python -m pipeline.tables > docs/data_dictionary.md
+Example: python -m pipeline.core.tables > docs/data_dictionary.md
 """
 
 from __future__ import annotations
 
-import ast
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,15 +39,8 @@ def tables() -> list[Table]:
 def tables_of(stage: str) -> list[Table]:
     """The contracts of what a stage writes."""
     module = importlib.import_module(f"pipeline.core.tables.{stage}")
-    names = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")).body
-    here = [
-        t.id
-        for n in names
-        if isinstance(n, ast.Assign)
-        for t in n.targets
-        if isinstance(t, ast.Name)
-    ]
-    return [value for name in here if isinstance(value := vars(module)[name], Table)]
+    names = re.findall(r"(?m)^([A-Z_]+) = ", Path(str(module.__file__)).read_text(encoding="utf-8"))
+    return [value for name in names if isinstance(value := vars(module)[name], Table)]
 
 
 def data_dictionary() -> str:

@@ -1,10 +1,10 @@
-"""What a contract is, and how a Parquet file is held against it without loading the table."""
+"""What a contract is, and how a Parquet file is checked against it without loading the table."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -57,18 +57,15 @@ def moment(name: str, doc: str) -> Column:
     return Column(name, pa.timestamp("us"), doc)
 
 
-def count(
-    name: str, doc: str, *, least: int | None = None, unit: str = "", null: bool = False
-) -> Column:
-    """A column of whole numbers that sums up to any size."""
-    return Column(name, pa.int64(), doc, nullable=null, unit=unit, rule=_least(name, least))
+def _whole(
+    of: pa.DataType, name: str, doc: str, *, least: int | None = None, unit: str = "",
+    null: bool = False,
+) -> Column:  # fmt: skip
+    return Column(name, of, doc, nullable=null, unit=unit, rule=_least(name, least))
 
 
-def integer(
-    name: str, doc: str, *, least: int | None = None, unit: str = "", null: bool = False
-) -> Column:
-    """A column of whole numbers within 32 bits: ids, ranks, days, orders of a customer."""
-    return Column(name, pa.int32(), doc, nullable=null, unit=unit, rule=_least(name, least))
+count = partial(_whole, pa.int64())  # whole numbers that sum up to any size
+integer = partial(_whole, pa.int32())  # within 32 bits: ids, ranks, days, orders of a customer
 
 
 def score(name: str, doc: str) -> Column:
@@ -91,20 +88,15 @@ def amount(name: str, doc: str, *, null: bool = False) -> Column:
     return number(name, doc, unit="currency", null=null)
 
 
-def units(
-    name: str, doc: str, *, least: int | None = None, rule: str = "", null: bool = False
+def _exact(
+    unit: str, name: str, doc: str, *, least: int | None = None, rule: str = "", null: bool = False
 ) -> Column:
-    """A column of units of a product, an exact decimal: 1.5 kg are 1.5."""
     rule = rule or _least(name, least)
-    return Column(name, MONEY, doc, nullable=null, unit="units", rule=rule)
+    return Column(name, MONEY, doc, nullable=null, unit=unit, rule=rule)
 
 
-def money(
-    name: str, doc: str, *, least: int | None = None, rule: str = "", null: bool = False
-) -> Column:
-    """A column of money that was paid: an exact decimal."""
-    rule = rule or _least(name, least)
-    return Column(name, MONEY, doc, nullable=null, unit="currency", rule=rule)
+units = partial(_exact, "units")  # of a product, an exact decimal: 1.5 kg are 1.5
+money = partial(_exact, "currency")  # that was paid: an exact decimal
 
 
 def _least(name: str, least: int | None) -> str:
@@ -210,7 +202,7 @@ def write_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, target: 
 
 
 def check(table: Table, path: Path | None = None, *, full: bool | None = None) -> None:
-    """Hold the Parquet file at `path` against the contract; the table is never loaded.
+    """Check the Parquet file at `path` against the contract; the table is never loaded.
 
     Types, order of columns and nulls are read from the footer. Rules and keys take a scan in
     SQL: always on write, on read only where the table is not at the scale of lines (there the
@@ -286,7 +278,7 @@ def _check_rows(table: Table, path: Path) -> None:
 
 
 def _check_ascending(table: Table, path: Path) -> None:
-    """Hold a key of one number against the order of the rows: it rises, so no row is twice."""
+    """Check that a key of one number rises from row to row, so that no row appears twice."""
     (key,) = table.key
     last = None
     for file in _files(path):
@@ -311,14 +303,10 @@ def _conditions(table: Table, names: Sequence[str]) -> list[str]:
         if not column.nullable and not table.by_lines:  # there the footer counts them
             conditions.append(f'"{name}" is not null')
         if column.rule:
-            # A null passes its rule: nullability is said apart.
-            conditions.append(f"coalesce({_rule_for(column, name)}, true)")
+            # Nulls pass; they are checked separately.
+            is_prefix = column.name.endswith("*")
+            rule = column.rule.replace(column.name, f'"{name}"') if is_prefix else column.rule
+            conditions.append(f"coalesce({rule}, true)")
         if pa.types.is_floating(column.type):
             conditions.append(f'coalesce(isfinite("{name}"), true)')
     return conditions
-
-
-def _rule_for(column: Column, name: str) -> str:
-    if not column.name.endswith("*"):
-        return column.rule
-    return re.sub(re.escape(column.name), f'"{name}"', column.rule)
