@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +25,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import yaml
 from scipy import sparse
 from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
@@ -38,6 +35,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_mutual_info_score
 from threadpoolctl import threadpool_limits
 
+from bench.scoring import REAL_DATA, ROOT, train
 from pipeline.categorize_products.__main__ import Params
 from pipeline.categorize_products.copurchase import (
     copurchase_vectors,
@@ -54,9 +52,7 @@ from pipeline.categorize_products.taxonomy import Taxonomy, find_taxonomy, read_
 from pipeline.core.engines.duckdb import open_duckdb
 from pipeline.core.run.params import load_params
 
-ROOT = Path(__file__).resolve().parents[1]
 LABELS = Path(__file__).parent / "labels" / "online_retail_categories.csv"
-REAL_DATA = ROOT.parent / "shared" / "data" / "online_retail.zip"
 HALVES = {
     "tune": ["tune"],
     "final": ["final"],
@@ -171,13 +167,7 @@ def sales_of_real_shop(given: Path | None) -> Iterator[Path]:
     if not REAL_DATA.exists():
         sys.exit(f"error: {REAL_DATA} is missing; give --sales")
     with tempfile.TemporaryDirectory() as folder:
-        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        params["source"] |= {"path": str(REAL_DATA), "layout": "online_retail"}
-        (Path(folder) / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-        for stage in ("ingest", "clean"):
-            command = [sys.executable, "-m", f"pipeline.{stage}"]
-            paths = {**os.environ, "PYTHONPATH": str(ROOT)}
-            subprocess.run(command, cwd=folder, check=True, env=paths)
+        train(Path(folder), str(REAL_DATA), ("ingest", "clean"))
         yield Path(folder) / "data" / "sales.parquet"
 
 
@@ -205,7 +195,7 @@ def ways(
         fit = fit_categories(products, pairs, taxonomy, settings)
         return np.array(list(fit.categories), dtype=object)[fit.labels]
 
-    found: dict[str, Callable[[], Labels]] = {
+    return {
         "guided": lambda: fitted(taxonomy, settings),
         "guided, without co-purchase": lambda: fitted(taxonomy, text_only),
         "seeds + plain logistic regression": lambda: seeds_and_regression(products, taxonomy),
@@ -222,7 +212,6 @@ def ways(
             )
         ),
     }
-    return found
 
 
 def seeds_and_regression(products: pd.DataFrame, taxonomy: Taxonomy) -> Labels:

@@ -33,16 +33,16 @@ STAGES = (
 
 
 def main() -> None:
-    """Measure in a folder of its own."""
+    """Train on ten months, score the customers of the rest, compare with where they end."""
+    if not REAL_DATA.exists():
+        print("   not measured: ../shared/data/online_retail.zip is missing")
+        return
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         by_time(Path(folder))
 
 
 def by_time(folder: Path) -> None:
-    """Train on ten months, score the customers of the rest, compare with where they end."""
-    if not REAL_DATA.exists():
-        print("   not measured: ../shared/data/online_retail.zip is missing")
-        return
+    """Measure in this folder."""
     with zipfile.ZipFile(REAL_DATA) as archive, archive.open("online_retail.csv") as file:
         lines = pd.read_csv(file, dtype=str, encoding="iso-8859-1", keep_default_na=False)
     sold_at = pd.to_datetime(lines["InvoiceDate"], format="%m/%d/%Y %H:%M")
@@ -87,13 +87,13 @@ def first_orders(lines: pd.DataFrame, sold_at: pd.Series) -> pd.DataFrame:
     return lines[lines["InvoiceNo"].isin(first)]
 
 
-def train(folder: Path, source: str) -> None:
-    """Run the stages on a file of the folder, with the parameters as they stand."""
+def train(folder: Path, source: str, stages: Sequence[str] = STAGES) -> None:
+    """Run the stages on a file, with the project's parameters."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["source"]["path"] = source
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
-    for stage in STAGES:
+    for stage in stages:
         command(folder, [f"pipeline.{stage}"])
 
 
