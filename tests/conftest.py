@@ -57,17 +57,12 @@ def real_data() -> Path:
 
 
 def scratch_clone(folder: Path) -> Path:
-    """A clone of this checkout as it stands, uncommitted changes included, in `folder`."""
+    """A clone of this checkout in `folder`, uncommitted changes included."""
     clone = folder / "clone"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split("\0")
-    for name in filter(None, listed):
+    author = ("-c", "user.name=A tester", "-c", "user.email=tester@example.com")
+    run("git", "clone", "--quiet", *author, str(ROOT), str(clone), cwd=ROOT)
+    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT)
+    for name in filter(None, listed.stdout.split("\0")):
         source, target = ROOT / name, clone / name
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -104,8 +99,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             scratch_clone(shop.parent)
             apply_overrides(shop / "params.yaml", list(SMALL))
             run("dvc", "repro", cwd=shop)
-            run("git", "config", "user.name", "A tester", cwd=shop)
-            run("git", "config", "user.email", "tester@example.com", cwd=shop)
             run("git", "add", "--all", cwd=shop)
             run("git", "commit", "--quiet", "--message", "A small shop", cwd=shop)
             (shop / ".git/prepared").touch()

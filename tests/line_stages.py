@@ -15,13 +15,7 @@ from pipeline.core.tables.contract import write_table
 from pipeline.make_sample.__main__ import write_sample
 
 STAGES = ("clean", "explore", "aggregate_rfm")
-TABLES = (
-    "sales",
-    "returned_units",
-    "exploration",
-    "customers",
-    "later_purchases",
-)
+TABLES = ("sales", "returned_units", "exploration", "customers", "later_purchases")
 FIGURES = (*(f"metrics/{stage}.json" for stage in STAGES), "metrics/plots/season.csv")
 
 

@@ -1,5 +1,7 @@
 """A small made-up shop over time, for the tests of selection: customers with planted habits."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 
@@ -104,11 +106,6 @@ def write_shop(size=300, seed=0, *, related=True):
         (LATER_PURCHASES, later, "later_spend"),
     ):
         frame = pd.concat(frames, ignore_index=True)
-        frame[money] = pd.Series([_money(value) for value in frame[money]], dtype="object")
+        exact = [Decimal(f"{value:.4f}") for value in frame[money]]
+        frame[money] = pd.Series(exact, dtype="object")
         write_table(table, frame)
-
-
-def _money(value):
-    from decimal import Decimal
-
-    return Decimal(f"{value:.4f}")

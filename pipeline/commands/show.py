@@ -31,12 +31,7 @@ from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.assign_segments import SEGMENTS
 from pipeline.core.tables.clean import SALES
 from pipeline.core.tables.contract import read_table
-from pipeline.core.tables.profile_segments import (
-    DRIFT,
-    FORECAST_CHECK,
-    PROFILES,
-    STRATEGIES,
-)
+from pipeline.core.tables.profile_segments import DRIFT, FORECAST_CHECK, PROFILES, STRATEGIES
 from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.core.text import words
 from pipeline.render_report.campaigns import campaigns as in_words

@@ -86,7 +86,7 @@ def test_every_product_is_in_one_category_by_what_it_is(shop):
     assert read_metrics("categorize")["products"] == 26
 
 
-def test_a_months_season_index_is_the_share_of_it_against_the_share_of_all(shop):
+def test_the_season_index_compares_a_months_share_with_the_whole_years(shop):
     sales = small_shop()
     sales.loc[sales["description"] == "RED MUG", "sold_at"] += pd.Timedelta(days=31)
     write_table(SALES, sales)
@@ -109,7 +109,7 @@ def test_a_taxonomy_of_other_goods_is_noticed(shop):
     assert "the taxonomy gifts does not have the words of this shop" in categorize(shop).stderr
 
 
-def test_a_correction_by_hand_has_the_last_word(shop):
+def test_a_manual_correction_wins(shop):
     (shop / "own.csv").write_text("stock_code,category\nP00,garden\n")
     set_params(shop, overrides="own.csv")
     categorize(shop)
@@ -130,7 +130,7 @@ def test_without_a_taxonomy_groups_get_names_of_their_own(shop, embedding):
     assert read_metrics("categorize")["way"] == "discovered"
 
 
-def test_products_beyond_those_that_are_clustered_are_put_into_the_groups():
+def test_products_beyond_the_training_sample_join_the_groups():
     settings = load_params("categorize", Params, ROOT / "params.yaml")
     things = ["mug", "clock", "ribbon", "doll"]
     looks = ["red", "blue", "old", "new", "big", "hot", "odd", "shy"]

@@ -20,11 +20,7 @@ from pipeline.categorize_products.overrides import read_overrides
 from pipeline.categorize_products.product_text import words_of
 from pipeline.categorize_products.quality import coherence, copurchase_lift
 from pipeline.categorize_products.seeds import Seeds, lexicon_of, seed_product
-from pipeline.categorize_products.spread import (
-    calibrated,
-    spread_seeds,
-    training_rows,
-)
+from pipeline.categorize_products.spread import calibrated, spread_seeds, training_rows
 from pipeline.categorize_products.taxonomy import find_taxonomy, read_taxonomy
 from pipeline.core.run.errors import InputError
 
@@ -52,7 +48,7 @@ def seeded(text, damping=None):
         ("ZZYZX", None),
     ],
 )
-def test_the_thing_decides_and_never_its_pattern(text, category):
+def test_the_product_decides_and_not_its_pattern(text, category):
     assert seeded(text) == category
 
 
@@ -111,7 +107,7 @@ def test_a_shop_without_pairs_has_vectors_of_zero():
     assert not copurchase_vectors(empty, 3, 0).any()
 
 
-def test_discovery_finds_what_is_worded_and_bought_alike_and_names_groups_apart():
+def test_discovery_groups_similar_products_under_distinct_names():
     heads = [part[-1] for part in PARTS]
     points = np.repeat(np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, 0], [-1, 0.1]]), 6, 0)
     meanings = meanings_of(PARTS, heads, {}, embedded=False)
@@ -144,7 +140,7 @@ def test_words_of_pattern_count_for_less_in_what_a_text_means():
     assert damped[0] @ damped[1] < plain[0] @ plain[1]
 
 
-def test_a_kept_text_model_categorizes_products_never_sold():
+def test_a_saved_text_model_categorizes_unseen_products():
     texts = [words_of(t) for t in ("red mug", "blue mug", "red clock", "blue clock")]
     vocabulary = learn_vocabulary(texts, {})
     model = fit_classes(vocabulary.matrix(texts), np.array([0, 0, 1, 1]), np.ones(4), 2)
@@ -187,7 +183,7 @@ def test_a_wrong_correction_is_named_with_its_line(tmp_path, text, message):
         read_overrides(path, ["cups", "rest"], {"A"})
 
 
-def test_at_most_so_many_products_teach_and_only_those_plainly_seeded():
+def test_training_uses_a_limited_sample_of_clearly_seeded_products():
     kinds = np.array(["seed", "none", "always", "hint", "seed", "seed"])
     seeds = Seeds(np.zeros(6, dtype=np.int64), np.zeros(6), kinds)
     assert training_rows(seeds, 4, seed=1).tolist() == [0, 2, 4, 5]
@@ -197,7 +193,7 @@ def test_at_most_so_many_products_teach_and_only_those_plainly_seeded():
 
 
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
-def test_products_of_fewer_kinds_than_groups_asked_for_are_as_many_groups_as_kinds():
+def test_fewer_kinds_than_requested_groups_give_one_group_per_kind():
     parts = [["red", "mug"]] * 4 + [["blue", "saw"]] * 4
     heads = [part[-1] for part in parts]
     meanings = meanings_of(parts, heads, {}, embedded=False)
@@ -207,7 +203,7 @@ def test_products_of_fewer_kinds_than_groups_asked_for_are_as_many_groups_as_kin
 
 
 @pytest.mark.parametrize("kind", ["always", "seed"])
-def test_what_always_leads_somewhere_does_however_much_says_otherwise(kind):
+def test_an_always_seed_outweighs_the_model(kind):
     # Forty mugs are dining; two of their like are said to be elsewhere.
     texts = [["mug", "red"], ["mug", "blue"]] * 20 + [["saw", "steel"]] * 40 + [["mug", "red"]] * 2
     category = np.array([0] * 40 + [1] * 40 + [1] * 2)

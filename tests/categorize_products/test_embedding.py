@@ -26,7 +26,7 @@ def model_at_hand():
 
 
 @pytest.mark.usefixtures("model_at_hand")
-def test_cosines_are_those_of_another_runtime_but_for_its_rounding():
+def test_cosines_match_those_of_another_runtime():
     cup, mug, bag = embed(["a tea cup", "a coffee mug", "a handbag"])
     by_onnxruntime_with_int8_weights = (0.6444, 0.3575)
     assert (cup @ mug, cup @ bag) == pytest.approx(by_onnxruntime_with_int8_weights, abs=0.005)
@@ -44,7 +44,7 @@ def test_a_vector_depends_neither_on_other_texts_nor_on_threads():
 
 
 @pytest.mark.usefixtures("model_at_hand")
-def test_other_weights_than_the_pinned_ones_are_refused(monkeypatch):
+def test_weights_with_another_checksum_are_rejected(monkeypatch):
     text_embedding._model.cache_clear()
     monkeypatch.setattr(text_embedding, "SHA256", "0" * 64)
     with pytest.raises(InputError, match=r"has sha256 53aa5117.* expected 0000"):
@@ -61,7 +61,7 @@ def test_a_model_that_is_not_installed_is_one_message_with_the_remedy(monkeypatc
 
 
 @pytest.mark.usefixtures("model_at_hand")
-def test_words_not_known_are_one_word_and_what_is_too_long_is_cut():
+def test_unknown_words_share_one_token_and_long_texts_are_cut():
     one, other, most, longer, empty = found = embed(
         ["☃☂ mug", "☂☃☂ mug", "mug " * 62, "mug " * 500, ""]
     )

@@ -99,12 +99,12 @@ def sales() -> list[dict[str, Any]]:
         (line(units=-1, minute=1, code="HAT", customer_id="B"), "returns_unmatched"),
     ],
 )
-def test_a_line_leaves_at_its_exit(row, place):
+def test_each_line_gets_its_place_in_the_ledger(row, place):
     assert taken(cleaned(line("HAT"), row)) == Counter(["kept_with_customer", place])
 
 
 @pytest.mark.usefixtures("shop")
-def test_a_line_leaves_at_the_first_exit_that_fits():
+def test_the_first_place_that_fits_wins():
     adjustment = line("POST", description=None, price="0", customer_id=None)
     free_postage = line("POST", price="0")
     free_nothing = line("BOX", units=0, price="0")
@@ -170,11 +170,7 @@ def test_returns_are_netted_and_priced_as_sold():
 @pytest.mark.usefixtures("shop")
 def test_units_beyond_what_was_held_are_unmatched():
     metrics = cleaned(line(units=2), line(units=-5, minute=1), line("BOX", units=-3))
-    assert taken(metrics) == {
-        "returns_matched": 1,
-        "returns_unmatched": 1,
-        "kept_with_customer": 1,
-    }
+    assert taken(metrics) == {"returns_matched": 1, "returns_unmatched": 1, "kept_with_customer": 1}
     assert metrics["returns"] == {"units": 8, "units_matched": 2, "units_unmatched": 6}
 
 
@@ -281,10 +277,7 @@ def test_a_ledger_that_does_not_add_up_is_never_written():
             {"not_goods_patterns": {"good": "^OK", "bad": "(["}},
             r"clean\.not_goods_patterns.*'\(\['",
         ),
-        (
-            {"not_goods_patterns": {"x": "^(?!DCGS)"}},
-            r"DCGS.* is no regular expression of RE2",
-        ),
+        ({"not_goods_patterns": {"x": "^(?!DCGS)"}}, r"DCGS.* is no regular expression of RE2"),
         ({"not_goods_codes": None}, r"clean\.not_goods_codes: None"),
     ],
 )

@@ -55,7 +55,7 @@ def test_one_customer_more_moves_only_those_at_the_edge_of_a_quota():
     assert sum(few[c] != many[c] for c in few) <= 9
 
 
-def test_where_nearly_all_buy_their_spend_is_compared():
+def test_spend_is_the_kpi_where_nearly_everyone_buys():
     few, many = (Effect(base, base, 0.0, 0.1, 0.1, 2.0) for base in (0.3, 0.9))
     assert best_kpi({"buyers": few, "spend": few}, 0.2) == "buyers"
     assert best_kpi({"buyers": many, "spend": few}, 0.2) == "spend"
@@ -63,7 +63,7 @@ def test_where_nearly_all_buy_their_spend_is_compared():
     assert best_kpi({}, 0.2) == "buyers"
 
 
-def test_the_shop_wide_hold_out_holds_about_its_share_for_ever():
+def test_the_shop_wide_hold_out_keeps_its_share_and_its_members():
     hold_out = ShopHoldOut(share=0.1, seed=1)
     held = [f"c{n}" for n in range(5000) if hold_out.holds(f"c{n}")]
     assert 420 < len(held) < 580

@@ -48,7 +48,7 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_the_default_leaves_out_refused_and_unknown_consent_and_says_how_many(tmp_path):
+def test_refused_and_unknown_consent_are_left_out_and_counted(tmp_path):
     people, left_out = addressed(members("1 2 3 4 5 6"), contacts_of(tmp_path), nobody)
     assert people["email"].tolist() == ["ann@shop.example", "dee@shop.example"]
     assert left_out == {"consent unknown": 1, "no consent": 1, "no usable e-mail address": 2}
@@ -72,7 +72,7 @@ def test_each_tool_gets_the_headers_that_it_documents(tmp_path):
     }  # fmt: skip
 
 
-def test_what_advertising_tools_match_by_is_normalised_and_hashed(tmp_path):
+def test_advertising_tools_get_normalised_and_hashed_fields(tmp_path):
     people, _ = addressed(members("1"), contacts_of(tmp_path), nobody)
     (meta,), (google,) = rows_of(file_for("meta", people)), rows_of(file_for("google", people))
     assert meta == {
@@ -86,7 +86,7 @@ def test_what_advertising_tools_match_by_is_normalised_and_hashed(tmp_path):
     }  # fmt: skip
 
 
-def test_what_would_execute_is_guarded_and_a_phone_needs_its_country(tmp_path):
+def test_formulas_are_guarded_and_a_phone_needs_its_country_code(tmp_path):
     people, _ = addressed(members("1 4"), contacts_of(tmp_path), nobody)
     ann, dee = rows_of(file_for("csv", people))
     assert (ann["phone"], ann["country"]) == ("+447700900123", "GB")
@@ -152,6 +152,6 @@ def test_contacts_that_lack_what_is_needed_are_an_error(tmp_path, text: str, mes
         contacts_of(tmp_path, text)
 
 
-def test_opt_outs_need_a_column_to_know_people_by(tmp_path):
+def test_opt_outs_need_an_email_or_customer_id_column(tmp_path):
     with pytest.raises(InputError, match="no column email or customer_id; there are name"):
         contacts_of(tmp_path, opt_outs="name\nAnn\n")

@@ -124,7 +124,7 @@ def test_dvc_brings_a_file_from_s3_and_keeps_results_there(tmp_path, monkeypatch
     assert [key.split("/")[0] for key in kept] == ["2024", "files"]
 
 
-def test_what_the_database_refuses_is_said_without_its_address(postgres, tmp_path, monkeypatch):
+def test_a_database_error_never_shows_the_address(postgres, tmp_path, monkeypatch):
     monkeypatch.setenv("SHOP_DATABASE", postgres.replace("shop@", "shop:secret@"))
     with pytest.raises(InputError, match="nowhere") as error:
         take_query("env:SHOP_DATABASE", "select * from nowhere", tmp_path / "x.parquet")

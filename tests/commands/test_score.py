@@ -88,7 +88,7 @@ def last_segments(trained: Path) -> pd.DataFrame:
     return last.reset_index(drop=True)
 
 
-def test_the_whole_sample_gets_what_the_run_says_at_its_last_snapshot(trained, score, tmp_path):
+def test_scoring_the_whole_sample_matches_the_last_snapshot(trained, score, tmp_path):
     out = tmp_path / "scored.csv"
     code, printed, _ = score(SAMPLE, "--out", out)
     assert (code, len(printed)) == (0, 0)
@@ -111,7 +111,7 @@ def test_the_whole_sample_gets_what_the_run_says_at_its_last_snapshot(trained, s
     assert strategies["exceptions"].any()  # some have a play of their own
 
 
-def test_an_earlier_date_gets_the_segments_of_that_snapshot_and_knows_nothing_later(trained, score):
+def test_scoring_as_of_an_earlier_date_matches_that_snapshot(trained, score):
     segments = pd.read_parquet(trained / "data/segments.parquet")
     day = sorted(segments["snapshot_date"].unique())[-3]
     run = segments[segments["snapshot_date"] == day].set_index("customer_id")["segment"]
@@ -122,7 +122,7 @@ def test_an_earlier_date_gets_the_segments_of_that_snapshot_and_knows_nothing_la
     assert scored.to_dict() == run.to_dict()
 
 
-def test_with_history_late_lines_get_what_the_whole_file_says(trained, score, tmp_path):
+def test_late_lines_with_history_match_the_whole_file(trained, score, tmp_path):
     late = write_csv(tmp_path / "late.csv", *lines_of(trained)[-600:])
     run = last_segments(trained).set_index("customer_id")
     _, alone, _ = score(late)
@@ -158,9 +158,7 @@ def test_a_new_customer_and_a_product_never_sold_get_a_segment_and_a_category(
     assert "too few customers to tell" in messages
 
 
-def test_what_was_taken_back_whole_leaves_a_customer_who_returned_everything(
-    score, tmp_path, a_code
-):
+def test_a_customer_who_returned_everything_is_scored_as_such(score, tmp_path, a_code):
     bought = f"900001,{a_code},THING,6,12/8/2011 9:00,2.5,NOBODY,France"
     back = f"C900002,{a_code},THING,-6,12/9/2011 9:00,2.5,NOBODY,France"
     only_back = f"C900003,{a_code},THING,-6,12/9/2011 9:00,2.5,STRANGER,France"
@@ -175,7 +173,7 @@ def test_what_was_taken_back_whole_leaves_a_customer_who_returned_everything(
     assert rows["frequency"].tolist() == [1]
 
 
-def test_with_history_a_return_takes_back_what_was_bought_before_the_file(trained, score, tmp_path):
+def test_with_history_a_return_is_netted_against_earlier_purchases(trained, score, tmp_path):
     sales = pd.read_parquet(trained / "data/sales.parquet").dropna(subset="customer_id")
     bought_once = sales[~sales.duplicated(["customer_id", "stock_code"], keep=False)]
     sale = bought_once[bought_once["quantity_returned"] == 0].iloc[0]
@@ -193,7 +191,7 @@ def test_with_history_a_return_takes_back_what_was_bought_before_the_file(traine
     assert joined["as_of"].tolist() == ["2011-12-22"]
 
 
-def test_a_shop_of_other_customers_is_called_drift(score, tmp_path, a_code):
+def test_different_customers_are_reported_as_drift(score, tmp_path, a_code):
     others = [
         f"9{n:05},{a_code},THING,1,12/{1 + n % 8}/2011 9:00,{n % 7 + 1},N{n // 3},France"
         for n in range(1200)
@@ -208,9 +206,7 @@ def test_a_shop_of_other_customers_is_called_drift(score, tmp_path, a_code):
     assert "they look like the customers that the model was fitted on" in messages
 
 
-def test_a_month_of_the_same_shop_is_no_drift_for_holding_late_buyers_alone(
-    trained, score, tmp_path
-):
+def test_one_month_of_the_same_shop_is_no_drift(trained, score, tmp_path):
     lines = lines_of(trained)
     late = [line for line in lines if re.search(r",(11/2\d|11/30|12/\d+)/2011 ", line)]
     assert 50 < len(late) < len(lines) / 3
@@ -219,7 +215,7 @@ def test_a_month_of_the_same_shop_is_no_drift_for_holding_late_buyers_alone(
     assert (code, "drift:" in messages) == (0, False)
 
 
-def test_customers_are_held_against_those_of_the_run_as_young_as_then(trained):
+def test_drift_compares_customers_of_the_same_age(trained):
     customers = pd.read_parquet(trained / "data/customers.parquet")
     last = customers[customers["snapshot_date"] == customers["snapshot_date"].max()]
     last = last.assign(segment_id=np.arange(len(last)) % 3)
@@ -236,7 +232,7 @@ def test_customers_are_held_against_those_of_the_run_as_young_as_then(trained):
     assert young.tolist() == (same[same >= 30] - 30).tolist()
 
 
-def test_a_misspelt_new_product_is_read_as_the_word_that_is_meant():
+def test_a_misspelt_new_product_is_corrected():
     categories = pd.DataFrame(
         {"stock_code": [*"abcdef"], "description": ["GARDEN SPADE", "GARDEN PARTY CANDLE"] * 3}
     )
@@ -293,7 +289,7 @@ def test_a_mistake_is_one_message_and_exit_code_1_and_nothing_is_written(
     assert not out.exists()
 
 
-def test_lines_that_cannot_be_read_are_left_out_and_told_where_that_is_asked_for(tmp_path, caplog):
+def test_unreadable_lines_are_skipped_and_reported_under_quarantine(tmp_path, caplog):
     file = write_csv(tmp_path / "x.csv", TO_NOBODY, UNREADABLE)
     reading = Reading(path=file, layout="online_retail", on_bad_rows="quarantine")
     log = logging.getLogger("score")
@@ -306,7 +302,7 @@ def test_lines_that_cannot_be_read_are_left_out_and_told_where_that_is_asked_for
     ]
 
 
-def test_a_file_that_is_written_otherwise_is_read_as_is_said(trained, score, tmp_path):
+def test_a_file_in_another_format_is_read_by_set_options(trained, score, tmp_path):
     plain = [line for line in lines_of(trained) if line.count(",") == 7 and '"' not in line][:200]
     file = write_csv(tmp_path / "plain.csv", *plain)
     said = [line.replace(".", "_").replace(",", ";").replace("_", ",") for line in plain]
@@ -317,9 +313,7 @@ def test_a_file_that_is_written_otherwise_is_read_as_is_said(trained, score, tmp
     pd.testing.assert_frame_equal(found, expected)
 
 
-def test_without_a_trained_run_or_with_parts_of_two_the_message_says_what_makes_one(
-    tmp_path, trained, score, monkeypatch
-):
+def test_a_missing_or_mixed_run_is_an_error_with_the_remedy(tmp_path, trained, score, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes((trained / "params.yaml").read_bytes())
     code, _, messages = score(trained / SAMPLE)

@@ -2,12 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.model import clusterings
-from pipeline.core.model.clusterings import (
-    Boxes,
-    Centroids,
-    fit_clusterings,
-    sample_rows,
-)
+from pipeline.core.model.clusterings import Boxes, Centroids, fit_clusterings, sample_rows
 
 # Every algorithm that finds clusters; rules and grids want recency, frequency and monetary.
 ALGORITHMS = [n for n in clusterings.ALGORITHMS if n not in ("rfm_rules", "grid")]
@@ -32,7 +27,7 @@ def test_planted_groups_are_found(algorithm):
 
 
 @pytest.mark.parametrize("algorithm", clusterings.ALGORITHMS)
-def test_everyone_gets_one_part_and_a_confidence_between_nothing_and_one(algorithm):
+def test_every_customer_gets_one_cluster_and_a_confidence_from_0_to_1(algorithm):
     points, planted = three_blobs()
     points = np.abs(np.column_stack([points, points]))
     clustering = fit_clusterings(algorithm, points, [4], 0, planted.astype(float))[0]
@@ -42,21 +37,21 @@ def test_everyone_gets_one_part_and_a_confidence_between_nothing_and_one(algorit
     assert ((confidence >= 0) & (confidence <= 1)).all()
 
 
-def test_equal_values_are_never_parted():
+def test_equal_values_share_a_cluster():
     values = np.array([1.0] * 70 + [2.0] * 30)[:, None]
     for algorithm in ("tiers", "steps"):
         parts = fit_clusterings(algorithm, values, [5], 0)[0].assign(values)
         assert len(set(parts[:70])) == len(set(parts[70:])) == 1
 
 
-def test_a_tree_keeps_every_leaf_above_the_least_share():
+def test_every_leaf_of_a_tree_holds_the_minimum_share():
     rng = np.random.default_rng(0)
     points = rng.random((500, 3))
     clustering = fit_clusterings("tree", points, [8], 0, points[:, 0] ** 4, minimum_share=0.05)[0]
     assert np.bincount(clustering.assign(points)).min() >= 25
 
 
-def test_a_tree_cut_back_from_a_larger_one_is_the_tree_grown_to_that_size():
+def test_a_pruned_tree_equals_one_grown_to_that_size():
     rng = np.random.default_rng(1)
     points = rng.normal(size=(600, 3))
     outcomes = np.sin(3 * points[:, 0]) + np.abs(points[:, 1]) * points[:, 2]
@@ -74,7 +69,7 @@ def test_a_tree_without_outcomes_is_refused():
         fit_clusterings("tree", three_blobs()[0], [2], 0)
 
 
-def test_a_sample_is_in_order_without_repeats_and_the_same_for_a_seed():
+def test_a_sample_is_sorted_unique_and_reproducible():
     rows = sample_rows(1000, 50, 3)
     assert len(rows) == 50
     assert (np.diff(rows) > 0).all()
@@ -82,13 +77,13 @@ def test_a_sample_is_in_order_without_repeats_and_the_same_for_a_seed():
     np.testing.assert_array_equal(sample_rows(10, 50, 3), np.arange(10))
 
 
-def test_confidence_between_centres_is_one_less_the_ratio_of_the_distances():
+def test_confidence_between_centres_is_one_minus_the_ratio_of_distances():
     two = Centroids(np.array([[0.0, 0.0], [6.0, 8.0]]))
     points = np.array([[0.0, 0.0], [1.5, 2.0], [3.0, 4.0], [6.0, 8.0]])
     assert two.confidence(points) == pytest.approx([1, 1 - 2.5 / 7.5, 0, 1])
 
 
-def test_confidence_between_edges_is_the_distance_over_half_the_parts_width():
+def test_confidence_in_a_band_is_the_distance_to_its_edge_over_half_its_width():
     three = Boxes.between(np.array([0.0, 10.0, 12.0]), 1.0)
     points = np.array([[-1.0], [2.5], [5.0], [11.5], [12.5], [99.0]])
     assert three.confidence(points) == pytest.approx([0.2, 0.5, 1, 0.5, 0.5, 1])
@@ -100,7 +95,7 @@ def edges(cut: Boxes) -> list[float]:
     return cut.boxes[1:, 0, 0].tolist()
 
 
-def test_tiers_are_of_equal_size_and_steps_of_equal_length_within_the_outer_twentieths():
+def test_tiers_have_equal_counts_and_steps_equal_widths():
     values = np.arange(1001.0)[:, None]
     tiers, steps, halves = (
         fit_clusterings(name, values, [k], 0)[0]
@@ -112,7 +107,7 @@ def test_tiers_are_of_equal_size_and_steps_of_equal_length_within_the_outer_twen
     assert tiers.assign(np.array([[249.0], [250.0]])).tolist() == [0, 1]
 
 
-def test_rfm_rules_are_the_industrys_table_of_recency_by_worth():
+def test_rfm_rules_match_the_industrys_table():
     grid = np.array(list(np.ndindex(5, 5, 5)), dtype=float) + 1
     parts = fit_clusterings("rfm_rules", grid, [10], 0)[0].assign(grid)
     recency = 6 - grid[:, 0]  # the latest order has score 5

@@ -9,9 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables import contract
+from pipeline.core.tables.__main__ import data_dictionary
 from pipeline.core.tables.contract import (
     Column,
     ContractError,
@@ -49,7 +51,7 @@ def shops(**change) -> pd.DataFrame:
     return pd.DataFrame({**GOOD, **change})
 
 
-def test_what_was_written_is_read_again_in_the_contracts_order():
+def test_a_table_is_read_back_in_the_contracts_order():
     write_table(SHOPS, shops(town=["Bo", "Ab"])[["share_tea", "rent", "floor", "town"]])
     rows = read_table(SHOPS)
     assert list(rows.columns) == ["town", "floor", "rent", "share_tea"]
@@ -57,7 +59,7 @@ def test_what_was_written_is_read_again_in_the_contracts_order():
     assert rows["floor"].dtype == "int32"
 
 
-def test_the_order_of_the_rows_given_does_not_change_a_byte():
+def test_the_order_of_rows_does_not_change_the_file():
     write_table(SHOPS, shops())
     first = SHOPS.path.read_bytes()
     write_table(SHOPS, shops().iloc[::-1])
@@ -93,7 +95,7 @@ def test_missing_and_unknown_columns_are_named():
         write_table(SHOPS, shops().rename(columns={"floor": "flor"}))
 
 
-def test_a_prefix_stands_for_any_number_of_columns_also_none():
+def test_a_prefix_covers_any_number_of_columns_even_none():
     write_table(SHOPS, shops(share_jam=[0.0, 0.0]))
     assert [c for c in read_table(SHOPS).columns if c.startswith("share_")] == [
         "share_tea",
@@ -128,7 +130,7 @@ def test_a_missing_file_says_how_to_get_it():
         read_table(SHOPS)
 
 
-def test_a_table_of_lines_is_scanned_when_written_and_only_its_footer_when_read():
+def test_line_tables_are_scanned_on_write_and_checked_by_footer_on_read():
     lines = Table(**{**vars(SHOPS), "by_lines": True})
     put(floor=pa.array([1, 99], pa.int32()))
     check(lines)
@@ -174,7 +176,7 @@ def of_lines(*numbers: int, group: int = 2) -> Path:
 @pytest.mark.parametrize(
     ("numbers", "told"), [((1, 3, 2), "2 follows 3"), ((1, 2, 2), "2 follows 2")]
 )
-def test_a_key_of_lines_that_does_not_rise_is_named_also_across_batches(monkeypatch, numbers, told):
+def test_a_key_of_lines_must_rise_even_across_batches(monkeypatch, numbers, told):
     monkeypatch.setattr(contract, "ROW_GROUP", 2)
     check(LINES, of_lines(1, 2, 3, 7))
     check(LINES, of_lines())
@@ -183,8 +185,13 @@ def test_a_key_of_lines_that_does_not_rise_is_named_also_across_batches(monkeypa
     assert str(error.value) == f"lines: line_id {told}; it must rise"
 
 
-def test_a_table_may_have_neither_a_rule_nor_a_key():
+def test_a_table_needs_neither_rule_nor_key():
     column = Column("remark", pa.string(), "a remark", nullable=True)
     remarks = replace(SHOPS, name="remarks", columns=(column,), key=(), order=(), rules=())
     pq.write_table(pa.table({"remark": pa.array([None, "a", "a"], pa.string())}), SHOPS.path)
     check(remarks)
+
+
+def test_the_data_dictionary_is_current():
+    committed = (ROOT / "docs" / "data_dictionary.md").read_text(encoding="utf-8")
+    assert committed == data_dictionary(), "stale: run `make docs`"

@@ -69,7 +69,7 @@ def defined(algorithm: str = "grid", transform: str = "raw") -> Definition:
     )
 
 
-def test_who_returned_everything_and_who_buys_by_the_box_are_declared_groups():
+def test_returned_everything_and_wholesale_are_predefined_segments():
     rows = pd.DataFrame({"frequency": [0, 5, 2, 5], "units_per_line": [900.0, 100, 900, 99]})
     assert list(declared_group(rows, RULE)) == ["returned_everything", "wholesale", "", ""]
     off = RULE.model_copy(update={"is_apart": False})
@@ -90,7 +90,7 @@ def test_who_returned_everything_and_who_buys_by_the_box_are_declared_groups():
         ("tree", "raw"),
     ],
 )
-def test_a_definition_comes_back_and_gives_each_row_alone_the_same_segment(
+def test_a_loaded_definition_assigns_each_row_alone_the_same_segment(
     tmp_path, algorithm, transform
 ):
     definition = defined(algorithm, transform)
@@ -108,7 +108,7 @@ def test_a_definition_comes_back_and_gives_each_row_alone_the_same_segment(
     assert together["confidence"].between(0, 1).all()
 
 
-def test_where_a_segment_says_nothing_of_recency_a_customer_has_the_own_play():
+def test_without_recency_in_the_segment_the_play_follows_the_customers_figures():
     rows = customers()
     definition = defined("kmeans", "log")
     names = definition.names
@@ -117,7 +117,7 @@ def test_where_a_segment_says_nothing_of_recency_a_customer_has_the_own_play():
     assert found.tolist() == [names.names[n] for n in names.assign(features)]
 
 
-def test_ageing_moves_days_and_nothing_else():
+def test_ageing_changes_only_days():
     rows = customers()
     older = aged(rows, 30)
     assert (older["recency_days"].dropna() == rows["recency_days"].dropna() + 30).all()
@@ -148,7 +148,7 @@ def test_a_file_that_is_no_definition_is_refused(tmp_path, content, words):
         load_definition(file)
 
 
-def test_a_rule_that_fits_how_everybody_buys_sets_nobody_apart():
+def test_a_wholesale_rule_that_fits_most_customers_is_ignored():
     few = customers()
     assert wholesale_of(few, RULE) == (RULE, 1 / 200)
     in_grams = few.assign(units_per_line=500.0)

@@ -49,7 +49,7 @@ def test_names_follow_the_customers_own_figures(figures, wanted):
 
 
 @given(FIGURES, st.sampled_from(sorted(NAMES)), st.lists(st.integers(1, 200), max_size=8))
-def test_without_an_order_a_name_only_moves_towards_lost_over_a_whole_life(figures, size, waits):
+def test_without_a_new_order_a_name_only_moves_towards_lost(figures, size, waits):
     recency, *rest = figures
     value = np.arange(float(len(NAMES[size])))[::-1]  # any order of value that the names may have
     value = grid(size).in_order(value)
@@ -64,13 +64,13 @@ def test_without_an_order_a_name_only_moves_towards_lost_over_a_whole_life(figur
 
 
 @given(FIGURES, st.sampled_from(sorted(NAMES)))
-def test_who_ordered_within_the_usual_gap_is_neither_asleep_nor_lost(figures, size):
+def test_a_customer_within_the_usual_gap_is_neither_asleep_nor_lost(figures, size):
     own = name((min(figures[0], 40), *figures[1:]), size)
     assert NEARNESS[size][own] == 0
 
 
 @given(FIGURES)
-def test_first_orders_within_the_declared_time_are_new_and_nobody_else_is(figures):
+def test_only_recent_first_orders_are_new(figures):
     is_first = figures[1] == 1 and figures[0] <= 60
     assert (name(figures) == NEW) is is_first
 
@@ -85,12 +85,12 @@ def test_a_fitted_grid_names_everybody_and_its_confidence_is_a_share(rows):
         assert 1 <= fitted.recent_days < fitted.lapsed_days
 
 
-def test_every_size_has_that_many_names_and_the_fewer_are_among_the_more():
+def test_larger_grids_keep_the_names_of_smaller_ones():
     assert {size: len(names) for size, names in NAMES.items()} == {n: n for n in range(5, 12)}
     assert all(set(NAMES[n]) < set(NAMES[n + 1]) for n in range(5, 11))
 
 
-def test_the_stages_end_by_the_usual_gap_or_as_declared():
+def test_stage_limits_follow_the_usual_gap_or_the_params():
     points = np.array([[5.0, 2, 10, 30], [5, 4, 10, 50], [5, 3, 10, 40], [5, 1, 10, 999]])
     fitted = Grid.fitted(points, 8)
     assert (fitted.usual_gap_days, fitted.recent_days, fitted.lapsed_days) == (40, 60, 120)
@@ -98,7 +98,7 @@ def test_the_stages_end_by_the_usual_gap_or_as_declared():
     assert (declared.recent_days, declared.lapsed_days) == (30, 365)
 
 
-def test_conditions_say_what_a_name_asks():
+def test_conditions_describe_each_name():
     assert grid(8).condition(NEW) == "frequency = 1, recency_days <= 60"
     assert grid(8).condition("champions") == "recency_days <= 60, rank <= 0.1"
     assert grid(8).condition("need_attention") == "recency_days >= 61 and <= 119, rank <= 0.55"

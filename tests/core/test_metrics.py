@@ -42,7 +42,7 @@ def test_floats_are_rounded_to_significant_digits_and_money_to_cents():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, [1, 2], {"a": [1]}])
-def test_what_a_diff_cannot_show_is_refused_and_nothing_is_written(value):
+def test_values_that_a_diff_cannot_show_are_rejected(value):
     with pytest.raises(ValueError, match=r"metric clean\.bad"):
         write_metrics("clean", {"good": 1, "bad": value})
     assert not (metrics.METRICS / "clean.json").exists()

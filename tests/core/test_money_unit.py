@@ -15,19 +15,19 @@ def shop(*values: float, day: int = 0, frequency: int = 1) -> pd.DataFrame:
     return rows.assign(snapshot_date=DAYS[day])
 
 
-def test_it_is_a_300th_of_the_median_customers_order_and_grows_with_the_prices():
+def test_the_unit_is_a_300th_of_the_median_order_and_scales_with_prices():
     rows = shop(100.0, 300.0, 5000.0)
     assert money_unit(rows, 90) == 1.0
     assert money_unit(shop(10_000.0, 30_000.0, 500_000.0), 90) == 100.0
 
 
-def test_it_is_taken_within_a_horizon_of_the_first_snapshot():
+def test_the_unit_comes_from_the_first_horizon_of_snapshots():
     rows = pd.concat([shop(3.0), shop(600.0, day=1), shop(90_000.0, day=2)])
     assert money_unit(rows, 90) == 2.0
     assert money_unit(rows, 30) == pytest.approx(0.01)
 
 
-def test_who_returned_everything_does_not_count_and_where_nobody_did_it_is_one():
+def test_customers_who_returned_everything_do_not_count():
     nothing = shop(0.0, 0.0, frequency=0)
     assert money_unit(pd.concat([nothing, shop(900.0)]), 90) == 3.0
     assert money_unit(nothing, 90) == 1.0

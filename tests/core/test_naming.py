@@ -10,12 +10,7 @@ import yaml
 from pipeline.assign_segments.names import segment_names
 from pipeline.core.model.definition import Segment
 from pipeline.core.model.grid import NAMES
-from pipeline.core.model.naming import (
-    KLAVIYO,
-    PLAYBOOK,
-    SHOPIFY,
-    read_playbook,
-)
+from pipeline.core.model.naming import KLAVIYO, PLAYBOOK, SHOPIFY, read_playbook
 from pipeline.core.run.errors import InputError
 
 
@@ -70,6 +65,6 @@ def edited(tmp_path, change):
         ),
     ],
 )
-def test_edits_that_do_not_fit_are_named(tmp_path, change, words):
+def test_invalid_playbook_edits_are_named(tmp_path, change, words):
     with pytest.raises(InputError, match=words):
         read_playbook(edited(tmp_path, change))

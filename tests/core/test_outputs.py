@@ -6,7 +6,7 @@ from pipeline.core.run.errors import InputError
 from pipeline.core.run.outputs import whole_file, write_text
 
 
-def test_a_failed_write_leaves_what_was_there_and_no_remains(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_no_leftovers(tmp_path):
     target = tmp_path / "data" / "table.txt"
     write_text(target, "before\n")
 
@@ -31,7 +31,7 @@ def test_a_read_only_link_to_the_cache_is_replaced_and_not_written_through(tmp_p
     assert (cached.read_text(), target.read_text()) == ("kept\n", "new\n")
 
 
-def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     for remains in (".a[1].csv.4711.unfinished", ".a[1].csv.unfinished"):
         (tmp_path / remains).write_text("half")
     (tmp_path / ".ab.csv.4711.unfinished").write_text("of another")
@@ -39,9 +39,7 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
     assert {f.name for f in tmp_path.iterdir()} == {"a[1].csv", ".ab.csv.4711.unfinished"}
 
 
-def test_of_two_processes_that_write_one_file_none_puts_the_others_half_in_place(
-    tmp_path, monkeypatch
-):
+def test_two_processes_that_write_one_file_never_publish_half_of_it(tmp_path, monkeypatch):
     target = tmp_path / "table.txt"
 
     def first() -> None:

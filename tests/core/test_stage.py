@@ -29,7 +29,7 @@ def test_a_users_mistake_is_one_message_and_exit_code_1(capsys):
         (duckdb.OutOfMemoryException("failed to allocate"), "failed to allocate; free"),
     ],
 )
-def test_a_limit_of_the_machine_is_one_line_with_what_to_do(capsys, error, said):
+def test_a_limit_of_the_machine_is_one_line_with_the_remedy(capsys, error, said):
     def stopped() -> None:
         raise error
 
@@ -41,7 +41,7 @@ def test_a_limit_of_the_machine_is_one_line_with_what_to_do(capsys, error, said)
     assert told.count("\n") == 1
 
 
-def test_where_dvc_ran_the_stage_the_way_back_is_said(capsys, monkeypatch):
+def test_under_dvc_an_error_says_how_to_restore_the_last_run(capsys, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "dvc.yaml:clean")
     monkeypatch.setattr(stage_module, "end_with", lambda _: None)
     with pytest.raises(SystemExit):
@@ -49,7 +49,7 @@ def test_where_dvc_ran_the_stage_the_way_back_is_said(capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines()[1:] == [stage_module.GOING_BACK]
 
 
-def test_debug_brings_the_traceback_back():
+def test_debug_shows_the_traceback():
     with pytest.raises(InputError):
         run_stage(broken, "Do.", ["--debug"])
 

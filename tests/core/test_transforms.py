@@ -20,7 +20,7 @@ def customers(size=300, seed=0):
     return features, later
 
 
-def test_a_star_stands_for_every_column_of_a_prefix():
+def test_a_star_matches_every_column_of_a_prefix():
     available = ["monetary", "spend_share_party", "spend_share_garden"]
     assert feature_columns(["monetary", "spend_share_*"], available) == available
     assert feature_columns(["spend_share_*"], ["monetary"]) == []
@@ -44,7 +44,7 @@ def test_a_row_gets_the_same_coordinates_alone_as_among_others(kind):
 
 
 @pytest.mark.parametrize("kind", ["weighted", "expected_line", "expected_curve"])
-def test_what_learns_from_later_purchases_asks_for_them(kind):
+def test_supervised_transforms_need_later_purchases(kind):
     with pytest.raises(ValueError, match="learns from later purchases, none were given"):
         fit_transform(kind, customers()[0])
 
@@ -58,7 +58,7 @@ def test_another_currency_gives_the_same_coordinates(kind):
     np.testing.assert_allclose(one, other, atol=1e-9)
 
 
-def test_what_was_learnt_in_small_numbers_carries_over_to_large_ones():
+def test_a_curve_learnt_on_few_orders_works_on_many():
     features, later = customers(2000)
     grown = features * [1, 5, 5]  # the same customers, five times as many orders
     learnt = fit_transform("expected_curve", grown, [(features, later)])
@@ -66,14 +66,14 @@ def test_what_was_learnt_in_small_numbers_carries_over_to_large_ones():
     assert np.corrcoef(expected, later)[0, 1] > 0.75
 
 
-def test_logs_are_centred_and_of_unit_spread_and_a_constant_stays_nothing():
+def test_logs_are_standardised_and_a_constant_becomes_zero():
     features = np.column_stack([[0.0, 1.0, 3.0, 7.0], np.full(4, 2.0)])
     found = fit_transform("log", features).apply(features)
     assert found[:, 0] == pytest.approx(np.array([-3, -1, 1, 3]) / np.sqrt(5))
     assert found[:, 1].tolist() == [0, 0, 0, 0]
 
 
-def test_the_score_of_a_value_is_the_normal_quantile_of_its_middle_rank():
+def test_a_quantile_score_is_the_normal_quantile_of_the_mid_rank():
     features = np.array([[1.0], [1.0], [1.0], [2.0], [9.0]])
     fitted = fit_transform("quantile", features)
     seen = np.array([[1.0], [2.0], [9.0], [0.0], [99.0]])
@@ -81,7 +81,7 @@ def test_the_score_of_a_value_is_the_normal_quantile_of_its_middle_rank():
     assert norm.cdf(fitted.apply(seen)[:, 0]) == pytest.approx(middle)
 
 
-def test_weights_are_the_parts_in_foretelling_the_largest_one():
+def test_weights_are_relative_to_the_strongest_predictor():
     rng = np.random.default_rng(1)
     features = np.expm1(rng.normal(size=(4000, 3)) + 6)
     logged = np.log1p(features)
@@ -92,7 +92,7 @@ def test_weights_are_the_parts_in_foretelling_the_largest_one():
     assert fitted.apply(features) == pytest.approx(plain * fitted.weights)
 
 
-def test_a_line_of_expected_spend_is_in_log_spend_itself():
+def test_the_line_fits_a_linear_outcome_and_the_curve_a_bent_one():
     rng = np.random.default_rng(2)
     features = rng.lognormal(size=(4000, 2))
     scores = fit_transform("quantile", features).apply(features)

@@ -80,6 +80,6 @@ def test_an_edit_of_what_dvc_records_is_an_error_that_names_it(edit, named):
         write("dvc.yaml", "stages: {}\n"),
     ],
 )
-def test_an_edit_of_what_the_stage_does_not_depend_on_is_nobodys_business(edit):
+def test_edits_that_the_stage_does_not_depend_on_are_ignored(edit):
     Path("code/made.unlisted").mkdir()
     run(edit)

@@ -45,7 +45,7 @@ def test_a_number_has_three_digits_and_a_share_is_neither_none_nor_all_by_roundi
         (-1_234_567, "−£1.23m"), (999_600_000, "£1.00bn"), (2.5e9, "£2.50bn"),
     ],
 )  # fmt: skip
-def test_money_takes_the_scale_that_its_rounded_size_asks_for(value, text):
+def test_money_is_scaled_by_its_rounded_size(value, text):
     assert words.money(value, "£") == text
     assert words.money(value, "EUR") == text.replace("£", f"EUR{words.SPACE}")
 
@@ -58,7 +58,7 @@ def test_days_and_months_are_read_from_dates_and_from_text():
     assert words.plural(1200, "order", "orders") == "1,200\u00a0orders"
 
 
-def test_a_growth_has_its_sign_and_needs_something_to_grow_from():
+def test_growth_has_a_sign_and_needs_a_base():
     assert [words.ENGLISH.change(v, 100) for v in (113, 87, 100)] == ["+13%", "−13%", "0%"]
     assert words.ENGLISH.change(5, 0) == words.ENGLISH.change(5, None) == "–"
 

@@ -46,7 +46,7 @@ def break_a_rule(shop: Path) -> None:
     (shop / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
-def test_every_job_runs_and_ends_red_where_a_rule_is_broken(shell, small_shop: Path):
+def test_every_job_runs_and_fails_on_an_alert(shell, small_shop: Path):
     github = [step["run"] for step in GITHUB["jobs"]["month"]["steps"] if "run" in step]
     gitlab, cron = (
         GITLAB["month"]["script"],

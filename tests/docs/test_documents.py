@@ -75,7 +75,7 @@ def help_of(*command: str) -> str:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_a_command_of_the_pages_is_one_that_its_program_takes(command: str):
+def test_documented_commands_are_accepted_by_their_programs(command: str):
     program, *words = shlex.split(command, comments=True)
     if program == "dvc":
         assert get_main_parser().parse_args(words)

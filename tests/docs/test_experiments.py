@@ -1,10 +1,10 @@
-"""docs/experiments.md, as it stands there, by real DVC and git."""
+"""The commands of docs/experiments.md, run with DVC and git."""
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,26 +12,17 @@ from conftest import run
 
 pytestmark = [pytest.mark.dvc, pytest.mark.slow]
 
-WHO = {
-    "GIT_AUTHOR_NAME": "T",
-    "GIT_AUTHOR_EMAIL": "t@example.org",
-    "GIT_COMMITTER_NAME": "T",
-    "GIT_COMMITTER_EMAIL": "t@example.org",
-}
-
 
 def sh(cwd: Path, command: str) -> str:
-    """Run one command line of the document; its words hold no shell syntax but quotes."""
-    import shlex
-
-    return run(*shlex.split(command), cwd=cwd, **WHO).stdout
+    """Run one command line of the document; its only shell syntax is quotes."""
+    return run(*shlex.split(command), cwd=cwd).stdout
 
 
 @pytest.fixture(scope="module")
 def shop(small_shop: Path) -> Path:
     """A committed clone with its own origin, in which the pipeline ran on a small shop."""
     folder = small_shop.parent
-    subprocess.run(["git", "init", "--quiet", "--bare", str(folder / "origin.git")], check=True)
+    sh(folder, "git init --quiet --bare origin.git")
     sh(small_shop, f"git remote set-url origin {folder / 'origin.git'}")
     sh(small_shop, f"dvc remote add -d shop {folder / 'remote'}")
     sh(small_shop, "git commit --quiet -a -m Remote")
@@ -44,7 +35,7 @@ def figures(shop: Path) -> dict[str, dict]:
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
-def test_an_experiment_is_run_compared_applied_and_undone(shop: Path):
+def test_an_experiment_is_run_compared_undone_and_applied(shop: Path):
     before = figures(shop)
     segments = (shop / "data" / "segments.parquet").read_bytes()
     sh(shop, "dvc exp run -S rfm.as_of=2011-10-31 -n earlier")
@@ -68,7 +59,7 @@ def test_an_experiment_is_run_compared_applied_and_undone(shop: Path):
     sh(shop, "dvc checkout")
 
 
-def test_the_readme_s_worked_example_runs_the_stages_that_it_shows(shop: Path):
+def test_the_readmes_example_runs_the_stages_that_it_shows(shop: Path):
     text = (shop / "README.md").read_text(encoding="utf-8")
     example = text.split("```console\n")[1].split("```")[0]
     commands = [line[2:].partition(" #")[0] for line in example.splitlines() if line[:2] == "$ "]
@@ -86,7 +77,7 @@ def test_the_readme_s_worked_example_runs_the_stages_that_it_shows(shop: Path):
     sh(shop, "dvc checkout")
 
 
-def test_a_queue_over_a_grid_gives_one_experiment_for_each_value(shop: Path):
+def test_a_queued_grid_gives_one_experiment_per_value(shop: Path):
     sh(shop, "dvc exp run --queue -S 'rfm.as_of=2011-09-30,2011-11-30'")
     sh(shop, "dvc exp run --run-all")
     shown = sh(shop, "dvc exp show --csv")
@@ -108,9 +99,8 @@ def test_a_fresh_clone_pulls_outputs_and_an_experiment_without_running_anything(
     sh(shop, "dvc push")
     sh(shop, "dvc exp push origin shared")
 
-    origin = run("git", "remote", "get-url", "origin", cwd=shop).stdout.strip()
     fresh = tmp_path / "fresh"
-    subprocess.run(["git", "clone", "--quiet", "--branch", "main", origin, str(fresh)], check=True)
+    sh(shop, f"git clone --quiet --branch main {shop.parent / 'origin.git'} {fresh}")
     sh(fresh, "dvc pull")
     mine = (shop / "data" / "segments.parquet").read_bytes()
     assert (fresh / "data" / "segments.parquet").read_bytes() == mine

@@ -89,7 +89,7 @@ def said(page, extended) -> str:
 
 
 @pytest.mark.usefixtures("said")
-def test_what_was_added_takes_part(extended):
+def test_the_added_parts_appear_in_the_outputs(extended):
     candidates = pd.read_parquet(extended / "data/candidates.parquet").set_index("candidate")
     assert candidates.loc["birch/rfm/log/3", "segments"] > 1
     assert "kmeans/breadth/log/3" in candidates.index
@@ -105,7 +105,7 @@ def test_what_was_added_takes_part(extended):
     assert figures == {"pairs": len(bundles)}
 
 
-def test_commands_print_what_stands_there(page, said):
+def test_commands_print_what_the_page_shows(page, said):
     printed = [line for block in page if block.kind == "text" for line in block.body.splitlines()]
     assert len(printed) == 2
     for line in printed:

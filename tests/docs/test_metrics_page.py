@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from conftest import ROOT
@@ -21,9 +20,6 @@ class Row(NamedTuple):
     meaning: str
     better: str
 
-    def __str__(self) -> str:
-        return f"{self.file}: {self.name}"
-
     def explains(self, file: str, keys: Keys) -> bool:
         parts = self.name.split(".")
         return (
@@ -35,15 +31,19 @@ class Row(NamedTuple):
             )
         )
 
+    def is_in_code(self) -> bool:
+        """Whether the last key stands in the code as a text, up to what is filled in."""
+        before, *blank = A_BLANK.split(self.name.split(".")[-1])
+        return any(f"{quote}{before}{'{' if blank else quote}" in CODE for quote in "\"'")
 
-def rows_of(page: str) -> list[Row]:
-    found, file = [], ""
+
+def rows_of(page: str) -> Iterator[Row]:
+    file = ""
     for line in page.splitlines():
         if line.startswith("## "):
             file = line.removeprefix("## ")
         elif row := A_ROW.fullmatch(line):
-            found.append(Row(file, **row.groupdict()))
-    return found
+            yield Row(file, **row.groupdict())
 
 
 def keys_of(figures: dict[str, Any], above: Keys = ()) -> Iterator[Keys]:
@@ -51,70 +51,42 @@ def keys_of(figures: dict[str, Any], above: Keys = ()) -> Iterator[Keys]:
         yield from keys_of(value, (*above, key)) if isinstance(value, dict) else [(*above, key)]
 
 
-def unexplained(page: str, metrics: dict[str, dict[str, Any]]) -> list[str]:
-    """The metrics without a row."""
-    rows = rows_of(page)
-    return [
-        f"{file}: {'.'.join(keys)}"
-        for file, figures in metrics.items()
-        for keys in keys_of(figures)
-        if not any(row.explains(file, keys) for row in rows)
-    ]
+def committed_metrics() -> Iterator[tuple[str, Keys]]:
+    """The file and the keys of every metric."""
+    for file in sorted((ROOT / "metrics").glob("*.json")):
+        read = json.loads(file.read_text(encoding="utf-8"))
+        for keys in keys_of(read[0] if isinstance(read, list) else read):
+            yield f"metrics/{file.name}", keys
 
 
-def without_a_metric(page: str, metrics: dict[str, dict[str, Any]], code: str) -> list[str]:
-    """The rows without a metric; of one that is not in every run, the code must know the name."""
-    there = [(file, keys) for file, figures in metrics.items() for keys in keys_of(figures)]
-    return [
-        str(row)
-        for row in rows_of(page)
-        if not any(row.explains(file, keys) for file, keys in there)
-        and not (row.meaning.startswith("Only ") and _is_in(code, row))
-    ]
-
-
-def _is_in(code: str, row: Row) -> bool:
-    """Whether the last key stands in the code as a text, up to what is filled in."""
-    before, *blank = A_BLANK.split(row.name.split(".")[-1])
-    return any(f"{quote}{before}{'{' if blank else quote}" in code for quote in "\"'")
-
-
-def committed_page() -> str:
-    return (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
-
-
-def committed_metrics() -> dict[str, dict[str, Any]]:
-    files = sorted((ROOT / "metrics").glob("*.json"))
-    assert files
-    read = {f"metrics/{f.name}": json.loads(f.read_text(encoding="utf-8")) for f in files}
-    return {name: f[0] if isinstance(f, list) else f for name, f in read.items()}
-
-
-def code() -> str:
-    files: list[Path] = sorted((ROOT / "pipeline").rglob("*.py"))
-    return "\n".join(f.read_text(encoding="utf-8") for f in files)
+PAGE = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+CODE = "\n".join(f.read_text(encoding="utf-8") for f in sorted((ROOT / "pipeline").rglob("*.py")))
+ROWS, METRICS = list(rows_of(PAGE)), list(committed_metrics())
 
 
 def test_every_metric_is_explained():
-    missing = unexplained(committed_page(), committed_metrics())
-    assert not missing, f"docs/metrics.md has no row for {'; '.join(missing)}"
+    assert METRICS
+    missing = [m for m in METRICS if not any(row.explains(*m) for row in ROWS)]
+    assert not missing, "docs/metrics.md has no row for these"
 
 
 def test_every_row_has_a_metric():
-    gone = without_a_metric(committed_page(), committed_metrics(), code())
-    assert not gone, f"docs/metrics.md has rows without a metric: {'; '.join(gone)}"
+    """Where a metric is not in every run ("Only …"), the code must know its name."""
+    gone = [
+        row
+        for row in ROWS
+        if not any(row.explains(*metric) for metric in METRICS)
+        and not (row.meaning.startswith("Only ") and row.is_in_code())
+    ]
+    assert not gone, "docs/metrics.md explains metrics that are gone"
 
 
 def test_no_metric_is_explained_twice():
-    rows = [str(row) for row in rows_of(committed_page())]
-    assert [row for row in rows if rows.count(row) > 1] == []
+    assert len({(row.file, row.name) for row in ROWS}) == len(ROWS)
 
 
 def test_every_row_is_one_sentence_and_says_which_way_is_better():
-    rows = rows_of(committed_page())
-    assert [
-        f"{r}: {r.better}" for r in rows if r.better not in {"higher", "lower", "neither"}
-    ] == []
-    assert [str(r) for r in rows if not re.fullmatch(r"[A-Z`].+[^.]\.", r.meaning)] == []
-    tables = [line for line in committed_page().splitlines() if line.startswith("| `")]
-    assert len(tables) == len(rows), "a row of a table is not written as the others are"
+    assert [row for row in ROWS if row.better not in {"higher", "lower", "neither"}] == []
+    assert [row for row in ROWS if not re.fullmatch(r"[A-Z`].+[^.]\.", row.meaning)] == []
+    tables = [line for line in PAGE.splitlines() if line.startswith("| `")]
+    assert len(tables) == len(ROWS), "a row of a table is not written as the others are"

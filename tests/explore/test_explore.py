@@ -72,7 +72,7 @@ def test_every_documented_pattern_is_there_and_none_beside():
     assert set(explored()) == set(PATTERNS)
 
 
-def test_a_month_without_a_sale_stands_in_the_season(shop):
+def test_months_without_sales_are_kept_as_zeros(shop):
     months = explored()["month"]
     assert list(months.index.get_level_values(0)) == ["2011-01", "2011-02", "2011-03"]
     assert list(months["amount"]) == [Decimal(25), Decimal(0), Decimal(120)]
@@ -133,7 +133,7 @@ def test_cohorts_are_shares_of_those_who_first_kept_an_order_in_a_month():
 
 
 @pytest.mark.usefixtures("shop")
-def test_the_figures_are_worth_a_sentence():
+def test_the_metrics_are_those_counted_by_hand():
     explored()
     found = read_metrics("explore")
     assert found["sales"] == {

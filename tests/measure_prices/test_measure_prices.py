@@ -53,7 +53,7 @@ def lines(rows: list[tuple[str, str, str, int, float, float]]) -> pd.DataFrame:
     return frame.assign(description="MUG", country="France", sold_at=frame["sold_at"] + " 10:00")
 
 
-def test_margin_counts_known_costs_alone_and_says_of_how_much(tmp_path, monkeypatch):
+def test_margin_covers_known_costs_only_and_reports_their_share(tmp_path, monkeypatch):
     rows = lines([
         ("a", "2011-01-31", "P1", 10, 2.0, 20.0), ("a", "2011-02-01", "P1", 10, 2.0, 20.0),
         ("a", "2011-03-01", "P2", 1, 10.0, 10.0), ("b", "2011-03-01", "P2", 3, 10.0, 15.0),
@@ -70,7 +70,7 @@ def test_margin_counts_known_costs_alone_and_says_of_how_much(tmp_path, monkeypa
     assert figures["cost_known_share"] == pytest.approx(40 / 65, rel=1e-4)
 
 
-def test_discounts_are_shares_at_list_price_and_unknown_where_there_are_none(tmp_path, monkeypatch):
+def test_discounts_are_shares_of_list_price_and_null_without_any(tmp_path, monkeypatch):
     rows = lines([
         ("a", "2011-01-31", "P1", 10, 2.0, 15.0), ("a", "2011-02-01", "P1", 10, 2.0, 20.0),
         ("b", "2011-02-01", "P1", 10, 2.0, 19.99),

@@ -34,20 +34,20 @@ def test_history_narrows_the_interval_about_the_planted_effect():
 
 
 @pytest.mark.parametrize("buyers", [0, 4, 196, 200])
-def test_too_few_buyers_or_too_few_others_tell_nothing(buyers: int):
+def test_too_few_buyers_or_non_buyers_give_no_effect(buyers: int):
     bought = np.zeros(400)
     bought[TREATED] = np.arange(200) < buyers
     bought[~TREATED] = np.arange(200) < 50
     assert effect(bought, TREATED, HISTORY) is None
 
 
-def test_the_least_rise_is_seen_with_the_wanted_chance():
+def test_the_detectable_rise_has_the_wanted_power():
     rise = least_seen(0.02, 0.05, 0.8)
     assert chance_to_see(rise, 0.02, 0.05) == pytest.approx(0.8)
     assert chance_to_see(rise / 2, 0.02, 0.05) < 0.3
 
 
-def test_a_skewed_split_is_noticed_and_an_even_one_is_not():
+def test_only_a_skewed_split_is_noticed():
     assert is_split_kept(495, 505, 0.5)
     assert not is_split_kept(600, 400, 0.5)
     assert is_split_kept(800, 200, 0.8)

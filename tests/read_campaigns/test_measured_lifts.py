@@ -20,7 +20,7 @@ def test_campaigns_of_a_play_are_pooled_by_precision():
     assert found["lift_high"] - found["lift_low"] == pytest.approx(0.2 / 1.25**0.5)
 
 
-def test_a_campaign_too_small_to_tell_measures_nothing_and_no_rise_is_a_lift_of_nil():
+def test_an_inconclusive_campaign_has_no_lift_and_no_rise_is_a_lift_of_zero():
     found = measured_lifts(campaigns(("small", 0.1, -0.2, 0.4), ("none", -0.05, -0.15, 0.05)))
     assert found["play"].tolist() == ["none"]
     assert found.loc[0, ["lift", "lift_high"]].tolist() == pytest.approx([0, 0.05])

@@ -36,13 +36,13 @@ PURCHASES = Purchases(
 )
 
 
-def test_orders_of_the_span_count_less_what_was_returned_within_it():
+def test_outcomes_are_orders_less_returns_of_the_period():
     found = outcomes(PURCHASES, ["d", "c", "b", "a", "new"], MAY, 30)
     assert found["spend"].tolist() == [0, 5, 0, 27.5, 0]
     assert found["buyers"].tolist() == [0, 1, 0, 1, 0]
 
 
-def test_history_knows_nothing_of_the_span_or_of_later_returns():
+def test_history_ignores_the_period_and_later_returns():
     later = PURCHASES.bought[PURCHASES.bought["day"] < MAY.toordinal()]
     only = Purchases(later, PURCHASES.returned.iloc[:0], 0)
     found, expected = (history(p, ["a", "d", "new"], MAY, 30) for p in (PURCHASES, only))

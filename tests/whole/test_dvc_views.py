@@ -81,7 +81,7 @@ def test_a_plot_draws_both_versions_and_says_what_it_shows(drawn, browser, name:
     page.close()
 
 
-def test_a_value_that_was_tried_before_is_not_computed_again(small_shop: Path):
+def test_a_repeated_experiment_comes_from_the_run_cache(small_shop: Path):
     """Nothing that a stage writes keeps it out of DVC's run cache."""
     shop = small_shop
     run("git", "checkout", "--quiet", "params.yaml", "dvc.lock", cwd=shop)

@@ -145,7 +145,7 @@ BELOW = {
 }
 
 
-def test_arrows_point_one_way():
+def test_imports_follow_the_layers():
     """Stages import core and no other stage; rooms of core import those below them."""
     wrong = []
     for file in (ROOT / "pipeline").rglob("*.py"):
@@ -228,7 +228,7 @@ def test_package_files_hold_only_a_docstring():
 
 
 @pytest.mark.parametrize("stage", IN_ORDER)
-def test_what_is_committed_does_not_keep_a_stage_out_of_the_run_cache(stage: str):
+def test_every_stage_can_use_the_run_cache(stage: str):
     """DVC admits a stage to its run cache if all its uncached outputs are metrics or plots."""
     entry = STAGES[stage]
     assert all(isinstance(out, str) for out in entry.get("outs", []))  # cached, and not in git

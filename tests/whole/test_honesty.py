@@ -1,19 +1,14 @@
-"""What is not there is not found, what is there is found, and nothing of the future is known."""
+"""Selection finds planted clusters and learns nothing from after its cut."""
 
 from __future__ import annotations
 
-import csv
-import shutil
 from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
-from line_stages import prepare, run_stage
 from segmentation_shop import DATES, SETTING, write_shop
 from sklearn.metrics import adjusted_rand_score
 
@@ -29,7 +24,6 @@ from pipeline.select_model.stability import structure_of
 
 pytestmark = pytest.mark.slow
 
-CUT = "2011-09-30"
 FAMILIES = (
     ("kmeans", "log"),
     ("kmeans", "expected_curve"),
@@ -39,7 +33,7 @@ FAMILIES = (
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_planted_groups_are_structure_and_are_found(seed):
+def test_planted_clusters_are_found(seed):
     rng = np.random.default_rng(seed)
     planted = rng.integers(0, 4, 600)
     centres = np.array([[0, 0, 0], [3, 3, 0], [0, 3, 3], [3, 0, 3]])
@@ -53,45 +47,6 @@ def test_planted_groups_are_structure_and_are_found(seed):
         Family("kmeans", "rfm", "log", (4,), False), shop, (), replace(SETTING, seed=seed)
     )
     assert adjusted_rand_score(planted, found.labels(shop)) > 0.99
-
-
-def test_lines_after_a_cut_change_no_customer_of_a_snapshot_up_to_it(tmp_path):
-    described = []
-    for name in ("as_it_was", "told"):
-        folder = tmp_path / name
-        folder.mkdir()
-        if name == "told":
-            shutil.copy(tmp_path / "as_it_was" / "sample.csv", folder)
-            after = tell_the_future(folder / "sample.csv")
-            assert after > 300
-            prepare(folder, folder / "sample.csv")
-        else:
-            prepare(folder)
-        for stage in ("clean", "aggregate_rfm"):
-            run_stage(folder, stage, "duckdb")
-        described.append(up_to_the_cut(folder))
-    assert len(described[0]) > 100
-    assert described[0] == described[1]
-
-
-def tell_the_future(source: Path) -> int:
-    """Buy a thousand more units on every second line after the cut; return how many were."""
-    with source.open(encoding="iso-8859-1", newline="") as file:
-        header, *rows = csv.reader(file)
-    count = 0
-    for row in rows:
-        moment = datetime.strptime(row[4], "%m/%d/%Y %H:%M")  # noqa: DTZ007, of no zone
-        if str(moment.date()) > CUT and not row[3].startswith("-"):
-            count += 1
-            row[3] = str(int(row[3]) + 1000 * (count % 2))
-    with source.open("w", encoding="iso-8859-1", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    return count
-
-
-def up_to_the_cut(folder: Path) -> list[str]:
-    rows = pq.read_table(folder / "data/customers.parquet").to_pylist()
-    return [str(row) for row in rows if str(row["snapshot_date"]) <= CUT]
 
 
 @pytest.fixture
@@ -117,7 +72,7 @@ def shop(tmp_path, monkeypatch):
     return (customers, later), told, cut
 
 
-def test_what_selection_learns_at_a_cut_knows_nothing_that_came_after_it(shop):
+def test_selection_at_a_cut_learns_nothing_from_after_it(shop):
     params = load_params("select", select_model.Params, ROOT / "params.yaml")
     *tellings, cut = shop
     learnt = []

@@ -173,7 +173,7 @@ def test_28_years_later_everything_is_the_same_but_the_dates(told, tmp_path):
 
 
 @pytest.mark.parametrize("days", [7, 19])
-def test_some_days_later_every_customer_is_described_alike_on_the_last_day(told, tmp_path, days):
+def test_shifting_all_dates_keeps_the_last_snapshots_customers(told, tmp_path, days):
     """The ends of months fall elsewhere, so that what is learnt from them may differ."""
     retold(told / "shop.csv", tmp_path / "shop.csv", lambda row: moved(row, timedelta(days=days)))
     write_params(tmp_path, "shop.csv")
