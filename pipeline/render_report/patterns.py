@@ -282,6 +282,7 @@ def _returns(rows: list[Row], figures: Row, writer: Writer) -> str:
     named = dict(zip(("first", "second"), rows, strict=False))
     return writer.language(
         "products.returned",
+        rate=returned["share_of_sold_money"],
         all=writer.style.share(returned["share_of_sold_money"]),
         two=writer.style.share(returned["share_of_two_products"]),
         two_share=returned["share_of_two_products"],

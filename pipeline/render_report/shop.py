@@ -55,8 +55,8 @@ def _tile(name: str, periods: dict[str, Row], writer: Writer) -> Row:
 
 def _forecast(inputs: Inputs, periods: dict[str, Row], writer: Writer) -> Row | None:
     """The sum that is expected beside the same days a year before, from known customers."""
-    expected = inputs.metrics["profile"].get("forecast", {}).get("expected")
-    if not expected:
+    forecast = inputs.metrics["profile"].get("forecast", {})
+    if not (expected := forecast.get("expected")):
         return None
     before = periods.get("ahead_year_before")
     low, high = (expected.get(f"spend_{end}95") for end in ("low", "high"))
@@ -65,6 +65,7 @@ def _forecast(inputs: Inputs, periods: dict[str, Row], writer: Writer) -> Row | 
         "sum": writer.money(expected["spend"]),
         "between": writer.style.money_between(low, high, writer.currency),
         "before": None if was is None else writer.money(was),
+        "to_come": writer.style.share(1 - forecast["known_share"]),
         "change": None if was is None else writer.style.change(expected["spend"], was),
     }
 
@@ -96,7 +97,6 @@ def _fall(move: Row, strategy: Row, inputs: Inputs, writer: Writer) -> Row:
     start, end = (writer.language.title(move[f"{side}_segment"]) for side in ("from", "to"))
     figures = {
         "end": end,
-        "day": writer.style.date(move["from_date"]),
         "days": writer.style.span(inputs.params["shop"]["horizon_days"]),
         "spend": writer.money(move["spend"]),
         "loss": move["fall_loss"] and writer.money(move["fall_loss"]),
