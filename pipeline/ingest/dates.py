@@ -21,20 +21,21 @@ DAYS = (
 )  # fmt: skip
 TIMES = (
     "", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", ", %I:%M %p", ", %I:%M:%S %p",
-    ", %H:%M", ", %H:%M:%S", " %I:%M%p", "T%H:%M:%S", " %H:%M %z", " %H:%M:%S %z", " at %I:%M %p",
+    ", %H:%M", ", %H:%M:%S", "T%H:%M:%S", " %H:%M %z", " %H:%M:%S %z", " at %I:%M %p",
 )  # fmt: skip
 USUAL_DATES = tuple(
     d + t for d in DAYS for t in TIMES if d not in NAMED_DAYS or t[:2] in {"", " %"}
 )
-# 3. März 2024, 3 de marzo de 2024, 1er mars 2024 à 14:05, March 3rd, 2024 and Sep-27-26, and
-# formats for them: with {d} and {t} for what days and times begin with, {m} for a month.
+# Montag, 3. März 2024, 3 de marzo de 2024, 1er mars 2024 à 14:05, March 3rd, 2024, Sep-27-26, and
+# formats for them: {w} is a day's name, {d} its number or a year, {m} a month, {t} a time's begin.
 _NAMED = (
-    r"^\s*(?:({d})(?:er|st|nd|rd|th|[º°ª])?[\s,./-]*)?(?:(?:de|of)\s)?({m})[\s,./-]*(?:del?\s)?({d})"
+    r"^\s*(?:{w}[.,]*\s+){{0,2}}(?:({d})(?:er|st|nd|rd|th|[º°ª])?[\s,./-]*)?(?:(?:de|of)\s)?({m})[\s,./-]*(?:del?\s)?({d})"
     r"(?:st|nd|rd|th)?(?:[\s,./-]+({d}))??"
     r"(?:[\s,]+(?:(?:at|um|om|as|alle(?: ore)?|a(?: las)?)\s)?({t}.*?))?(?: uhr)?\s*$"
 )
-_CELL = _NAMED.format(d=r"\d{1,4}", m="[a-z]{3,}", t=r"\d{1,2}:")
-_FORMAT = _NAMED.format(d="%[dyY]", m="%[bB]", t="%[HI]:")
+_CELL = _NAMED.format(w="[a-z]{2,}", d=r"\d{1,4}", m="[a-z]{3,}", t=r"\d{1,2}:")
+_FORMAT = _NAMED.format(w="%[aA]", d="%[dyY]", m="%[bB]", t="%[HI]:")
+_HALF = r"[\s\x{a0}\x{202f}]*([AaPp])\.?[\s\x{a0}\x{202f}]?[Mm]\b\.?"  # 2:05 p. m., 2:05PM
 
 
 def date_sql(
@@ -55,6 +56,9 @@ def _date(cell: str, date_format: str, zone: str | None, english: str | None) ->
         if found := re.match(_FORMAT, _without_accents(date_format), re.IGNORECASE):
             date_format = " ".join(filter(None, found.groups())).replace("%B", "%b")
             cell = english or english_month(cell)
+        if "%p" in date_format:
+            cell = f"regexp_replace({cell}, {quoted(_HALF)}, ' \\1m')"
+            date_format = date_format.replace(" %p", "%p").replace("%p", " %p")
         if "%z" not in date_format:
             return f"try_strptime({cell}, {quoted(date_format)})"
         if zone:

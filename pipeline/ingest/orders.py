@@ -175,9 +175,8 @@ class Orders:
     # States
 
     def _settle_states(self) -> None:
-        known = order_states()
-        known |= {_plain(k): v for k, v in self.layout.states.items()}
-        known |= {_plain(k): v for k, v in self.params.states.items()}
+        states = {**order_states(), **self.layout.states, **self.params.states}
+        known = {_plain(state): kind for state, kind in states.items()}
         self.ask("alter table {cells} add column sale varchar")
         self.ask("update {cells} set sale = 'sale'")
         for name in ("status", "status_2"):
@@ -212,7 +211,8 @@ class Orders:
         )
         classes = {value: known.get(_plain(value)) for value, _ in values}
         classes = {v: None if c == "unknown" else c for v, c in classes.items()}
-        if not is_sure and (len(classes) > FEW or not any(classes.values())):
+        is_named = bool(re.search("statu[st]", self.shown[name], re.IGNORECASE))  # state: Ohio
+        if not is_sure and (len(classes) > FEW or not (is_named or any(classes.values()))):
             self.notes.append(f"{self.shown[name]} is no state of orders: not used")
             self.used.discard(name)
             return
@@ -343,6 +343,8 @@ class Orders:
                 f"{self.shown['discount']} is at most 1: read as a share of the price"
             )
             return "share"
+        if re.search("%|percent|prozent|pourcent|porcent", self.shown["discount"], re.IGNORECASE):
+            return "percent"
         if "invoice_id" in self.used and given:
             lines, alike = self.ask(
                 "select count(*), count(*) filter (low = high) from (select invoice_id, "

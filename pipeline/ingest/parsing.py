@@ -806,7 +806,7 @@ def _number_hint(value: str, layout: Layout) -> str:
     text = re.sub(r"^[^\d.,+-]+|[^\d.,]+$", "", value)  # without a currency: 10,90 €
     if (
         layout.decimal == "."
-        and re.fullmatch(r"[+-]?\d+,\d+", text)
+        and re.fullmatch(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+", text)
         and not re.fullmatch(r"[+-]?\d{1,3},\d{3}", text)
     ):
         return '; if the file uses decimal commas, set source.decimal: ","'

@@ -80,6 +80,11 @@ R2;K8;Vase;1;01.02.2011 10:00;5,00;4711;AT
 """
 
 
+def test_prices_that_are_all_above_a_thousand_show_their_commas_too(shop, capsys):
+    shop.write(GERMAN.replace("5,00", "1.005,00"), encoding="cp1252")
+    assert "3,044.80 paid for goods" in look(capsys, "x.csv")
+
+
 def test_encoding_commas_and_dates_are_found_and_the_lines_are_a_whole_section(shop, capsys):
     shop.write(GERMAN, encoding="cp1252")
     out = look(capsys, "x.csv")

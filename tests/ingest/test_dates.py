@@ -77,9 +77,15 @@ def test_any_day_written_in_any_of_these_languages_comes_back(at, capital):
         ("2024 déc. 31", "2024-12-31"),
         ("05DEZ2024", "2024-12-05"),
         ("Sep-27-26", "2026-09-27"),
+        ("Montag, den 4. März 2024", "2024-03-04"),
+        ("mar. 12 mars 2024", "2024-03-12"),
+        ("Monday, March 4, 2024", "2024-03-04"),
+        ("4/13/2024, 2:05:06\u202fPM", "2024-04-13 14:05:06"),
+        ("13/4/2024 2:05 p. m.", "2024-04-13 14:05"),
+        ("13.04.2024 2:05pm", "2024-04-13 14:05"),
     ],
 )
-def test_days_with_a_month_in_letters_are_read(cell, day):
+def test_days_and_times_are_read_as_people_write_them(cell, day):
     assert readings(cell) == [{moment.fromisoformat(day)}]
 
 

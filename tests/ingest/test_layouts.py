@@ -260,6 +260,30 @@ def test_a_discount_of_one_unit_of_money_is_no_share_of_the_price(shop):
         assert (row["amount"], row["discount"]) == (Decimal(19), Decimal(1))
 
 
+@pytest.mark.parametrize(("header", "state"), [("Statut", "Livrée"), ("État", "Expédiée")])
+def test_states_with_accents_are_known_and_a_status_of_unknown_words_is_asked_for(
+    shop, header, state
+):
+    text = f"commande,sku,qté,date,prix,client,{header}\n" + "".join(
+        f"{n},A,1,2024-01-0{n},10,k,{state if n > 1 else 'Remboursée'}\n" for n in range(1, 5)
+    )
+    shop.write(text)
+    assert sum(row["is_sale"] for row in shop.read_all(layout="order_lines")) == 3
+    shop.write(text.replace(state, "Zrealizowane").replace("Remboursée", "Anulowane"))
+    if header == "État":  # may be a part of the country
+        assert len(shop.read(layout="order_lines")) == 4
+        return
+    with pytest.raises(InputError, match=r"Zrealizowane: 3 lines, 30.00(.|\n)*Anulowane: sale"):
+        shop.read(layout="order_lines")
+
+
+def test_a_discount_that_is_called_percent_is_no_money(shop):
+    shop.write(
+        "Ordine;Codice prodotto;Quantità;Data;Prezzo;Sconto %;Cliente\n1;A;2;2024-01-05;10;10;k\n"
+    )
+    assert shop.read_all(layout="order_lines")[0]["amount"] == Decimal(18)
+
+
 def test_order_lines_may_know_a_product_by_code_or_name_and_a_price_by_the_line(shop):
     shop.write("order,product,qty,date,line total,customer\n7,cup,2,2011-02-01,9,ann\n")
     (row,) = shop.read(layout="order_lines")
