@@ -14,6 +14,7 @@ BOUND = r"(<=|>=|<|>|=)\s*(\d+(?:\.\d+)?)"
 PART = re.compile(rf"(\w+) ({BOUND}(?: and {BOUND})?)")
 GATE = re.compile(r"(\w+) ([\d.]+)(?: - ([\d.]+))? ([<>]) ([\d.]+)")
 MONEY = {"monetary", "average_order_value"}
+WHOLE = {"recency_days", "tenure_days", "frequency", "distinct_products"}
 SHARES = {"smallest_share", "same_stage", "rises_by_ageing"}
 
 
@@ -35,10 +36,14 @@ def both(say: Language, texts: list[str]) -> str:
 
 def _part(found: re.Match[str], writer: Writer) -> str:
     say, column = writer.language, found[1]
-    bounds: dict[str, Any] = {
-        BOUNDS[sign]: _written(column, float(value), writer)
-        for sign, value in re.findall(BOUND, found[2])
-    }
+    bounds: dict[str, Any] = {}
+    for sign, value in re.findall(BOUND, found[2]):
+        bound, step = float(value), {">": 1, "<": -1}.get(sign, 0)
+        is_next = column in WHOLE and step != 0 and bound.is_integer()  # 91 to 180, not 90 to 180
+        kind = BOUNDS[f"{sign}=" if is_next else sign]
+        bounds[kind] = _written(column, bound + step * is_next, writer)
+    if column in WHOLE and bounds.get("least") == bounds.get("most", ""):
+        bounds = {"equal": bounds["most"]}
     if column == "rank" and "most" not in bounds:
         bounds["rest"] = writer.style.share(1 - float(found[4]))
     key = column if column in say.texts["conditions"] else "other"

@@ -267,11 +267,8 @@ def shape_figures(
             "segments": len(shares),
             "smallest_share": float(shares.min()),
             "largest_share": float(shares.max()),
-            "silhouette": None,
-            "silhouette_se": None,
-            "calinski_harabasz": None,
-            "davies_bouldin": None,
-            "bic": None,
+            **dict.fromkeys(("silhouette", "silhouette_se", "calinski_harabasz")),
+            **dict.fromkeys(("davies_bouldin", "bic")),
             "gap": gap,
             "gap_se": gap_se,
         }

@@ -67,20 +67,16 @@ def measure_finalists(
     setting: Setting,
 ) -> pd.DataFrame:
     """The candidates, with the stability of these `rows` taken from more resamples."""
-    draws = {
-        "resamples": setting.effort.final_resamples, "splits": setting.effort.final_splits
-    }  # fmt: skip
-    groups = candidates.loc[rows].groupby(["algorithm", "features", "transform"], sort=False)
-    jobs, members = [], []
-    for _, group in groups:
-        members.append(group.index)
-        work = joblib.delayed(_single_threaded)
-        jobs.append(work(stability_figures, Family.of(group), now, past, setting, **draws))
+    often = {"resamples": setting.effort.final_resamples, "splits": setting.effort.final_splits}
+    by = candidates.loc[rows].groupby(["algorithm", "features", "transform"], sort=False)
+    groups = [group for _, group in by]
+    work = joblib.delayed(_single_threaded)
+    jobs = [work(stability_figures, Family.of(g), now, past, setting, **often) for g in groups]
     table = candidates.copy()
     done = progress(_in_parallel(jobs), "comparing finalists", total=len(jobs))
-    for index, figures in zip(members, done, strict=True):
-        found = pd.DataFrame(figures, index=index)
-        table.loc[index, found.columns] = found
+    for group, figures in zip(groups, done, strict=True):
+        found = pd.DataFrame(figures, index=group.index)
+        table.loc[group.index, found.columns] = found
     return table.astype({"resamples": "int64"})
 
 

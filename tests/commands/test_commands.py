@@ -23,6 +23,7 @@ COMMANDS = [*STAGES, *(f"pipeline {name}" for name in pipeline_commands.COMMANDS
 MISTAKES = {
     "pipeline campaign": ["read", "spring"],
     "pipeline check": ["orders.csv"],
+    "pipeline compare": ["v1", "v2", "v3"],
     "pipeline download": ["--from", "nowhere.zip"],
     "pipeline forget": ["17850"],
     "pipeline score": ["orders.csv"],

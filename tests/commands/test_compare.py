@@ -291,15 +291,6 @@ def test_a_version_that_is_not_named_is_head_before_and_the_workspace_after(vers
     assert versions("v1", "main") == ["v1", "main"]
 
 
-def test_a_third_version_is_refused(versions, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        versions("v1", "v2", "v3")
-    assert exit_.value.code == 1
-    assert capsys.readouterr().err == (
-        "error: two versions at most: python -m pipeline compare REV [REV]\n"
-    )
-
-
 def test_the_terminal_gets_tables_with_a_dash_for_what_one_side_has_not(versions, capsys):
     versions()
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]

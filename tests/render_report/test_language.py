@@ -184,11 +184,11 @@ def test_every_word_that_is_asked_for_is_there_and_none_is_idle() -> None:
 @pytest.mark.parametrize(
     ("name", "condition", "told"),
     [
-        ("en", "recency_days <= 60, monetary > 849", "last order at most 60 days ago and spent"),
+        ("en", "recency_days > 90 and <= 180, monetary > 849", "last order 91 to 180 days ago and"),
         ("en", "frequency >= 2 and <= 4 or frequency = 0", "2 to 4 orders; or returned everything"),
         ("en", "rank > 0.1 and <= 0.25", "among the top 25% but not the top 10% by orders and"),
-        ("de", "tenure_days > 9, distinct_products <12", "erste Bestellung vor mehr als 9 Tagen"),
-        ("de", "tenure_days > 9, distinct_products <12", "und Verschiedene Produkte: weniger als"),
+        ("de", "tenure_days > 9, distinct_products <12", "erste Bestellung vor mindestens 10"),
+        ("de", "tenure_days > 9, distinct_products <12", "und Verschiedene Produkte: höchstens 11"),
         ("de", "said by hand; or not", "said by hand; or not"),
     ],
 )

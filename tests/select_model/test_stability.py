@@ -36,11 +36,6 @@ def test_prediction_strength_is_the_worst_parts_share_of_pairs_kept_together():
     assert prediction_strength(test, trained, 2) == pytest.approx(1 / 3)
 
 
-def test_prediction_strength_of_equal_partitions_is_one():
-    labels = np.array([0, 1, 1, 2, 2, 2])
-    assert prediction_strength(labels, labels[::1], 3) == 1
-
-
 def test_dispersion_is_the_sum_of_squared_distances_to_the_parts_centres():
     points = np.array([[0.0], [2.0], [10.0], [14.0]])
     assert within_dispersion(points, np.array([0, 0, 1, 1])) == 2 + 8
@@ -62,13 +57,6 @@ def test_the_gap_is_larger_at_two_parts_where_there_are_two():
         two_blobs(np.random.default_rng(0)), by_sign_of_first, 5, 0
     )
     assert two > one + error
-
-
-def test_independent_columns_have_no_structure():
-    rng = np.random.default_rng(3)
-    assert structure_of(rng.normal(size=(600, 3)), 0) == "none"
-    skewed = np.column_stack([rng.exponential(size=600), rng.poisson(1.5, 600), rng.random(600)])
-    assert structure_of(skewed, 0) == "none"
 
 
 def test_correlated_columns_without_borders_are_a_continuum():

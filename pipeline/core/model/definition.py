@@ -146,7 +146,10 @@ def parse_definition(text: str, path: Path = DEFINITION) -> Definition:
     try:
         found = _rebuilt(content)
     except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise InputError(f"{path} is no definition of segments ({error})") from None
+        raise InputError(
+            f"{path} is no definition of segments ({error}); where an earlier version made it, set "
+            "select.definition to null, run `dvc repro`, then `python -m pipeline keep`"
+        ) from None
     if not isinstance(found, Definition):
         raise InputError(f"{path} is no definition of segments but {type(found).__name__}")
     return found
