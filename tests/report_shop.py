@@ -53,7 +53,7 @@ def hostile(inputs: Inputs) -> Inputs:
         profiles=spoilt(spoilt(inputs.profiles, "rule"), "over_category_title"),
         segment_rules=spoilt(inputs.segment_rules, "rule"),
         profile_notes=inputs.profile_notes.head(1).assign(
-            note="nobody", figures=json.dumps({"segment": HOSTILE})
+            note="nobody", figures=json.dumps({"segments": [HOSTILE]})
         ),
         metrics=inputs.metrics | {"ingest": {"source": HOSTILE}},
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.core.model.groups import RETURNED_EVERYTHING
 from pipeline.profile_segments.facts import Shop
 from pipeline.profile_segments.forecast_check import ShopForecast
 
@@ -31,9 +32,13 @@ def notes_on(shop: Shop, forecast: ShopForecast, horizon_days: int) -> pd.DataFr
 
 
 def _notes(shop: Shop, forecast: ShopForecast, horizon_days: int) -> Iterator[Note]:
-    present = set(shop.last["segment_id"])
-    for name in shop.names.loc[~shop.names["segment_id"].isin(present), "segment"]:
-        yield "profiles", "nobody", {"segment": name}
+    size = shop.last["segment_id"].value_counts()
+    empty = shop.names.loc[~shop.names["segment_id"].isin(size.index), "segment"].tolist()
+    if empty:
+        yield "profiles", "nobody", {"segments": empty}
+    above = _above_their_place(shop.names, forecast.by_segment, size)
+    if above:
+        yield "profiles", "other_order", {"segments": above, "days": horizon_days}
     if not shop.titles:
         yield "categories", "no_categories", {}
     if shop.last["country"].nunique() < 2:
@@ -43,6 +48,16 @@ def _notes(shop: Shop, forecast: ShopForecast, horizon_days: int) -> Iterator[No
     yield from _forecast_notes(forecast.figures, horizon_days)
     if shop.customers["snapshot_date"].nunique() < 2:
         yield "migration", "one_snapshot", {}
+
+
+def _above_their_place(names: pd.DataFrame, sums: pd.DataFrame, size: pd.Series) -> list[str]:
+    """The segments with a higher forecast per head than one that stands before them."""
+    if sums.empty:
+        return []
+    each = sums.set_index("segment_id")["spend"] / size
+    rows = names[(names["group"] != RETURNED_EVERYTHING) & names["segment_id"].isin(each.index)]
+    per_head = rows["segment_id"].map(each).to_numpy()
+    return list(rows.loc[per_head > np.minimum.accumulate(per_head), "segment"])
 
 
 def _forecast_notes(figures: dict[str, Any], horizon_days: int) -> Iterator[Note]:

@@ -153,8 +153,8 @@ class Writer:
             else value
             for name, value in json.loads(row["figures"]).items()
         }
-        if "segment" in figures:
-            figures["segment"] = self.language.title(figures["segment"])
+        if "segments" in figures:
+            figures["segments"] = ", ".join(map(self.language.title, figures["segments"]))
         return self.language(f"notes.{row['note']}", **figures)
 
 

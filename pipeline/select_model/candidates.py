@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -325,14 +325,18 @@ def meaning_figures(
     return found
 
 
-def segment_values(fitted: Sequence[Fitted], past: Sequence[Snapshot]) -> list[Matrix]:
-    """For each k the value of each cluster and group, by which they are ordered: the mean outcome.
+def segment_values(
+    fitted: Sequence[Fitted],
+    past: Sequence[Snapshot],
+    what: Literal["outcomes", "spend"] = "outcomes",
+) -> list[Matrix]:
+    """For each k the value of each cluster and group: the mean outcome, or later spend in money.
 
     That of all where a cluster is empty. The newest RECENT_PAST snapshots with outcomes count: one
     alone holds few lapsed customers in a young shop.
     """
     newest = past[-RECENT_PAST:]
-    outcomes = np.concatenate([snapshot.outcomes for snapshot in newest])
+    outcomes = np.concatenate([getattr(snapshot, what) for snapshot in newest])
     labels = [labels_at_each_size(fitted, snapshot) for snapshot in newest]
     found = []
     for each, own in zip(fitted, zip(*labels, strict=True), strict=True):

@@ -36,7 +36,7 @@ def definition_of(
 ) -> Definition:
     """The definition by a candidate fitted on `now`, its segments in the order of value.
 
-    `past` are the snapshots with outcomes, which tell that value.
+    That is what a customer spent on average in a horizon after `past`, the snapshots with outcomes.
     """
     size, wholesale = fitted.clustering.size, setting.wholesale
     names = Grid.fitted(now.rhythm[now.rows(None)], max(NAMES), *setting.days)
@@ -48,7 +48,7 @@ def definition_of(
         units, orders = wholesale.minimum_units_per_line, wholesale.minimum_orders
         asked = f"units_per_line >= {units:g}, frequency >= {orders}"
         segments.append(Segment(WHOLESALE, size + 1, WHOLESALE, asked))
-    value = segment_values([fitted], past)[0][: len(segments)]
+    value = segment_values([fitted], past, "spend")[0][: len(segments)]
     value[size] = -np.inf  # who returned everything comes last
     return Definition(
         candidate=candidate,

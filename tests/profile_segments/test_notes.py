@@ -6,6 +6,7 @@ import json
 from datetime import date
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -23,24 +24,34 @@ RICH = {
 }  # fmt: skip
 
 
-def notes(*, countries=("Malta", "Chile"), titles=(1, 2), days=800, **figures):
+def notes(*, countries=("Malta", "Chile"), titles=(1, 2), days=800, spend=(9.0,), **figures):
+    segments = list(range(len(spend)))
+    members = np.resize(segments, 2)
     day = date(2011, 12, 9)
     shop = SimpleNamespace(
         day=day,
-        last=pd.DataFrame({"segment_id": 0, "country": countries}),
-        names=pd.DataFrame({"segment_id": [0, 1], "segment": ["loyal", "lost"]}),
+        last=pd.DataFrame({"segment_id": members, "country": np.resize(countries, 2)}),
+        names=pd.DataFrame({"segment_id": [0, 1], "segment": ["loyal", "lost"], "group": ""}),
         titles=titles,
         customers=pd.DataFrame({"snapshot_date": [day, date(2011, 11, 30)]}),
         first_day=day - pd.Timedelta(days=days),
         last_day=day,
     )
-    found = notes_on(shop, SimpleNamespace(figures=RICH | figures), 90)
+    sums = pd.DataFrame({"segment_id": segments, "spend": spend})
+    found = notes_on(shop, SimpleNamespace(figures=RICH | figures, by_segment=sums), 90)
     assert found["position"].tolist() == list(range(1, len(found) + 1))
     return {row.topic: (row.note, json.loads(row.figures)) for row in found.itertuples()}
 
 
 def test_of_a_rich_file_only_the_empty_segment_is_noted():
-    assert notes() == {"profiles": ("nobody", {"segment": "lost"})}
+    assert notes() == {"profiles": ("nobody", {"segments": ["lost"]})}
+
+
+def test_a_segment_that_the_forecast_would_put_higher_is_named():
+    assert notes(spend=(9.0, 9.5)) == {
+        "profiles": ("other_order", {"segments": ["lost"], "days": 90})
+    }
+    assert notes(spend=(9.5, 9.0)) == {}
 
 
 @pytest.mark.parametrize(

@@ -234,14 +234,6 @@ def test_one_snapshot_is_enough_for_all_but_moves():
 
 
 @pytest.mark.usefixtures("folder")
-def test_an_empty_segment_is_a_note_and_not_a_profile():
-    shop()
-    profile_segments.main()
-    assert "wholesale" not in set(read_table(PROFILES)["segment"])
-    assert "nobody" in notes()
-
-
-@pytest.mark.usefixtures("folder")
 def test_a_shop_of_three_customers_in_one_segment_passes():
     shop(days=200, customers=3, parts=1)
     profile_segments.main()

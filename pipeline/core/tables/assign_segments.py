@@ -10,7 +10,7 @@ SEGMENTS = Table(
         text("customer_id", "the customer"),
         integer(
             "segment_id",
-            "0 = the most valuable; the same number means the same segment in every snapshot",
+            "0 = whose customers spent most later; the same segment in every snapshot",
             least=0,
         ),
         text("segment", "the segment's name"),
@@ -38,7 +38,7 @@ SEGMENT_NAMES = Table(
     "segment_names",
     row="one segment of the definition in use",
     columns=(
-        integer("segment_id", "0 = the most valuable", least=0),
+        integer("segment_id", "0 = whose customers spent most later", least=0),
         text("segment", "the segment's name"),
         text("group", "the declared group, empty where the model decides"),
         text("play", "the play of playbook.yaml that it is named by"),

@@ -22,7 +22,7 @@ FOLDER = Path("data/profiles")
 KNOWN = "; null where the file knows no discounts"
 YOUNG = "; null, as all that is forecast, where the file is too young"
 SEGMENT = (
-    integer("segment_id", "0 = the most valuable", least=0),
+    integer("segment_id", "0 = whose customers spent most later", least=0),
     text("segment", "the segment's name"),
 )
 
