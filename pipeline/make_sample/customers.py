@@ -93,10 +93,10 @@ class Orders:
 
 @dataclass(frozen=True)
 class Habits:
-    """Arrays over customers: until when each orders and how often, both in spans of the file."""
+    """Arrays over customers: who still orders when the file ends, and how much."""
 
-    until: Floats
-    orders: Floats
+    stays: npt.NDArray[np.bool_]
+    orders: Floats  # in a span of the file
     size: Floats  # lines of a mean order
 
 
@@ -186,10 +186,16 @@ def make_orders(
 
 
 def later_orders(customers: Customers, habits: Habits, rng: np.random.Generator) -> Orders:
-    """Return what the file's customers order in the DAYS_AFTER days after its end."""
+    """Return what the file's customers order in the DAYS_AFTER days after its end.
+
+    Who is still there leaves at a constant rate, as if the type's mean stay began anew: the last
+    day of a file is no day on which customers begin to leave.
+    """
+    more = rng.exponential(np.array([np.mean(t.stay) for t in TYPES.values()])[customers.type])
+    until = 1 + np.where(habits.stays, more, 0)
     reach = np.concatenate([[0], np.cumsum(trading_day_weights(DAYS + DAYS_AFTER))])
     reach /= reach[DAYS]
-    left = np.interp(habits.until * DAYS, np.arange(len(reach)), reach) - 1
+    left = np.interp(until * DAYS, np.arange(len(reach)), reach) - 1
     customer = np.repeat(np.arange(len(customers)), rng.poisson(habits.orders * left.clip(0)))
     minute = _minutes(1 + rng.random(len(customer)) * left[customer], reach, rng)
     size = np.ceil(habits.size[customer] * rng.gamma(1.3, 1 / 1.3, len(customer)))
@@ -245,7 +251,7 @@ def _known_orders(
     size = _sizes(raw, lines, rng)
     country = customers.country[customer]
     columns = customer, country, minute, size, back & ~is_only_return, is_only_return
-    return columns, Habits(until, more * rate, basket * (size.sum() / raw.sum()))
+    return columns, Habits(until > 1, more * rate, basket * (size.sum() / raw.sum()))
 
 
 def _anonymous_orders(

@@ -12,12 +12,9 @@ import pytest
 from bench.value import HORIZON, simulated_shop
 from pipeline.profile_segments.forecast import forecast
 from pipeline.profile_segments.forecast_check import (
-    check_rows,
-    coverage,
     deciles,
     errors,
     forecast_figures,
-    held_out,
     shop_forecast,
 )
 from pipeline.profile_segments.purchases import YEAR, Clock, Purchases
@@ -239,27 +236,6 @@ def test_a_forecast_outside_of_what_the_file_has_seen_is_flagged(gift_shop, made
     near = replace(made.near, spend=made.near.spend * 99)
     huge = replace(made, near=near)
     assert forecast_figures(huge, purchases, HORIZON)["seen"]["is_more_than_ever"]
-
-
-def test_a_young_file_is_not_forecast(gift_shop):
-    purchases, _ = gift_shop
-    young = date.fromordinal(purchases.first + 80)
-    rows = pd.DataFrame({"snapshot_date": [young], "customer_id": ["c0"], "segment_id": [0]})
-    later = pd.DataFrame(columns=["snapshot_date", "customer_id", "later_orders", "later_spend"])
-    found = shop_forecast(rows, later, purchases, {0: "x"}, horizon=HORIZON, origins=3)
-    assert found.forecast is None
-    assert found.figures == {"is_possible": False}
-    assert held_out(rows, later, purchases, HORIZON, 3) == []
-    assert coverage(pd.DataFrame(list(check_rows([], {}))), []) == {}
-
-
-def test_without_a_past_there_are_sums_with_intervals_but_none_for_a_customer(gift_shop):
-    purchases, _ = gift_shop
-    found = forecast(purchases, purchases.first + 100, HORIZON)
-    assert found.origins == 0
-    assert found.near.spend_interval is None
-    low, high = found.interval(found.near, found.near.spend > 0, 0.8)
-    assert low < found.near.spend.sum() < high
 
 
 def test_errors_are_none_for_a_perfect_forecast_and_known_for_a_doubled_one():
