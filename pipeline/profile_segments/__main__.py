@@ -220,8 +220,8 @@ def describe(
     )
     day = shop.day.toordinal()
     offer_check = offer_figures(lines.bought, day)
-    by_neighbours = offer_check.get("beats_the_most_popular", False)
-    offers = offered(lines.bought, day, shop.products, by_neighbours=by_neighbours)
+    wins = offer_check.get("beats_the_most_popular", False)
+    offers = offered(lines.bought, day, shop.products, shop.unseasonal, by_neighbours=wins)
     customers = customer_rows(shop, forecast, since).merge(offers, on="customer_id", how="left")
     strategies = strategy_rows(
         facts, customers, playbook, later_spends(shop), measured=measured, **dict(params.power)

@@ -37,6 +37,7 @@ from pipeline.profile_segments.rules_in_words import segment_rule
 Lines = nw.LazyFrame[Any]
 
 REST = "other"  # the category of what nothing is known about is nothing to advertise
+FEW, MOST_OF_ONE = 20, 1 / 3  # members, and a customer's share of the revenue, that decide figures
 SEASON_MONTHS = 6  # whole months below which no month can be called the strongest
 FROM_SEGMENTS = (
     "snapshot_date", "customer_id", "segment_id", "play", "confidence", "previous_segment", "since",
@@ -69,7 +70,7 @@ class Shop:
 
     `names` has one row per segment with its play; `titles` maps the keys of categories
     to their names, and is empty where the shop's lines know no products; `in_season` are the keys
-    that may be offered in the horizon ahead.
+    that may be offered in the horizon ahead, and the products `unseasonal` may not.
     """
 
     customers: pd.DataFrame
@@ -79,6 +80,7 @@ class Shop:
     titles: dict[str, str]
     in_season: frozenset[str]
     products: dict[str, str]
+    unseasonal: frozenset[str]
     lines: FromLines
 
     @property
@@ -157,7 +159,8 @@ def join_shop(
     titles = category_titles(categories)
     keys = [key for key in sorted(titles) if key != REST]
     day = last["snapshot_date"].iloc[0]
-    in_season = frozenset(keys) - out_of_season(category_months, day, horizon_days)
+    out = out_of_season(category_months, day, horizon_days)
+    in_season = frozenset(keys) - out
     offered = [key for key in keys if key in in_season]
     found = {
         "top_category": top_category(last, keys),
@@ -168,8 +171,9 @@ def join_shop(
     country = last["customer_id"].map(home_countries(lines.countries)).fillna("unknown")
     described = categories[categories["description"].notna()]
     products = dict(zip(described["stock_code"], described["description"], strict=True))
+    unseasonal = frozenset(categories.loc[categories["category"].isin(out), "stock_code"])
     last = with_prices(last.assign(**found, **titled, country=country), prices)
-    return Shop(joined, last, later, names, titles, in_season, products, lines)
+    return Shop(joined, last, later, names, titles, in_season, products, unseasonal, lines)
 
 
 def out_of_season(months: pd.DataFrame, day: date, horizon_days: int) -> set[str]:
@@ -284,6 +288,7 @@ def segment_facts(
                 "customer_share": len(members) / len(last),
                 "revenue": own_revenue,
                 "revenue_share": float(own_revenue / revenue) if revenue else 0.0,
+                **largest_facts(members["monetary"], own_revenue),
                 **price_facts(members),
                 "orders": int(members["frequency"].sum()),
                 "median_recency_days": members["recency_days"].median(),
@@ -323,6 +328,15 @@ def with_prices(customers: pd.DataFrame, prices: pd.DataFrame) -> pd.DataFrame:
         full_price_share=1 - figures["discounted_share"],
         buys_on_promotion=known["buys_on_promotion"].eq(True),
     )
+
+
+def largest_facts(spend: pd.Series, revenue: Decimal) -> dict[str, Any]:
+    """The largest customer's share of a segment's revenue, and whether few decide its figures."""
+    if revenue <= 0:
+        return {"largest_customer_share": 0.0, "is_decided_by_few": False}
+    largest = float(max(spend) / revenue)
+    is_few = len(spend) < FEW or largest > MOST_OF_ONE
+    return {"largest_customer_share": largest, "is_decided_by_few": is_few}
 
 
 def price_facts(members: pd.DataFrame) -> dict[str, Any]:

@@ -8,6 +8,7 @@ standard errors on the days just over, the most popular ones are offered instead
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,10 +64,15 @@ class Bought:
 
 
 def best_unbought(
-    owned: csr_matrix, offers: int = OFFERS, *, by_neighbours: bool = True
+    owned: csr_matrix,
+    offers: int = OFFERS,
+    *,
+    by_neighbours: bool = True,
+    is_offered: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """The products (columns) to offer to each customer (row), best first; −1 where none is left.
 
+    Of those only that are `is_offered`, where it is given; the others still vote.
     Products without a neighbour among the customer's own follow by the number of their buyers,
     which alone decides where it is not `by_neighbours`.
     """
@@ -82,6 +88,8 @@ def best_unbought(
         votes = normalize(mine, norm="l1") @ alike if by_neighbours else np.zeros(mine.shape)
         scores = np.round(votes + usual, 9)
         scores[mine.nonzero()] = -1
+        if is_offered is not None:
+            scores[:, ~is_offered] = -1
         best = _highest(scores, offers)
         kept = np.take_along_axis(scores, best, axis=1) >= 0
         found[start : start + BLOCK, : best.shape[1]] = np.where(kept, best, -1)
@@ -118,11 +126,20 @@ def offer_figures(bought: Bought, day: int) -> dict[str, Any]:
 
 
 def offered(
-    bought: Bought, day: int, titles: dict[str, str], *, by_neighbours: bool
+    bought: Bought,
+    day: int,
+    titles: dict[str, str],
+    left_out: Collection[str] = (),
+    *,
+    by_neighbours: bool,
 ) -> pd.DataFrame:
-    """One row per customer: customer_id and next_products, their descriptions joined by "; "."""
+    """One row per customer: customer_id and next_products, their descriptions joined by "; ".
+
+    The codes `left_out` are offered to nobody.
+    """
     names = [titles.get(str(code)) or str(code) for code in bought.products]
-    best = best_unbought(bought.owned(0, day), by_neighbours=by_neighbours)
+    is_offered = ~bought.products.isin(left_out)
+    best = best_unbought(bought.owned(0, day), by_neighbours=by_neighbours, is_offered=is_offered)
     texts = ["; ".join(names[i] for i in row if i >= 0) or None for row in best]
     return pd.DataFrame({"customer_id": bought.customers, "next_products": texts})
 

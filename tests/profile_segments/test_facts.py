@@ -24,6 +24,7 @@ from pipeline.profile_segments.facts import (
     forecast_facts,
     goods_facts,
     join_shop,
+    largest_facts,
     months_of_segments,
     out_of_season,
     peak_facts,
@@ -104,13 +105,13 @@ def shop(orders=ORDERS) -> Shop:
             "play": ["thank", "leave"],
         }
     )
-    in_season = frozenset({"bags", "lights"})
+    in_season, none = frozenset({"bags", "lights"}), frozenset()
     prices = pd.DataFrame(
         [("a", 20.0, 5.0, 0.5, 0.0, False), ("b", 0.0, None, 0.0, 1.0, True)],
         columns=["customer_id", *PRICES, "buys_on_promotion"],
     )
     last = with_prices(last, prices)
-    return Shop(last, last, pd.DataFrame(), names, TITLES, in_season, {}, lines(orders))
+    return Shop(last, last, pd.DataFrame(), names, TITLES, in_season, {}, none, lines(orders))
 
 
 GOODS = pd.DataFrame(
@@ -181,8 +182,12 @@ def test_the_figures_of_a_segment_are_the_ones_worked_out_by_hand(facts):
         "full_price_share": 0.5, "promotion_share": 0.333333,
         "offer_category": "bags", "second_category_title": "Lights",
         "over_category_title": "Lights", "over_lift": 2.0, "buying_rate": 0.5,
+        "largest_customer_share": 0.555556, "is_decided_by_few": True,
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
+    for size, largest, is_few in ((19, 9, False), (19, 10, True), (18, 1, True)):
+        spend = pd.Series([*[Decimal(1)] * size, Decimal(largest)])
+        assert largest_facts(spend, sum(spend))["is_decided_by_few"] is is_few
 
 
 def test_every_column_of_the_table_is_there_and_what_is_not_known_is_missing_and_not_zero(facts):

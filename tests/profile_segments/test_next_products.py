@@ -62,5 +62,7 @@ def test_who_bought_all_is_offered_nothing_and_names_are_told():
     bought = Bought.of(pd.DataFrame(rows, columns=["customer_id", "stock_code", "day"]))
     found = offered(bought, DAY, {"x": "LAMP", "y": "HEART MUG"}, by_neighbours=True)
     assert found["next_products"].tolist()[1] == "HEART MUG"
+    rest = offered(bought, DAY, {}, by_neighbours=True, left_out={"y"})
+    assert rest["next_products"].isna().all()
     assert pd.isna(found["next_products"][0])
     assert offer_figures(bought, DAY) == {"is_checked": False}

@@ -147,7 +147,7 @@ def shop(days: int = 300, customers: int = 80, products: int = 6, parts: int = 3
     )
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -157,7 +157,6 @@ def notes() -> str:
     return " ".join(read_table(PROFILE_NOTES)["note"])
 
 
-@pytest.mark.usefixtures("folder")
 def test_everything_adds_up_to_the_whole_shop():
     shop()
     profile_segments.main()
@@ -177,12 +176,6 @@ def test_everything_adds_up_to_the_whole_shop():
     outlook = read_table(CUSTOMER_FORECASTS)
     assert outlook["expected_spend"].sum() == pytest.approx(profiles["expected_spend"].sum(), abs=1)
     assert set(read_table(STRATEGIES)["segment_id"]) == set(profiles["segment_id"])
-
-
-@pytest.mark.usefixtures("folder")
-def test_who_sent_everything_back_has_a_profile_and_a_play():
-    shop()
-    profile_segments.main()
     returned_everything = read_table(PROFILES).set_index("segment").loc["returned everything"]
     assert returned_everything["return_rate"] == 1
     assert returned_everything["revenue"] == 0
@@ -201,7 +194,6 @@ def test_a_shop_without_products_says_what_could_not_be_done(folder):
     assert json.loads((folder / "metrics/profile.json").read_text())[0]["categories"] == 0
 
 
-@pytest.mark.usefixtures("folder")
 def test_a_shop_of_few_months_expects_nothing_and_says_so():
     shop(days=50)
     profile_segments.main()
@@ -211,7 +203,6 @@ def test_a_shop_of_few_months_expects_nothing_and_says_so():
     assert not read_table(STRATEGIES)["is_testable"].any()
 
 
-@pytest.mark.usefixtures("folder")
 def test_a_shop_that_cannot_hold_a_period_out_has_unchecked_figures():
     shop(days=150)
     profile_segments.main()
@@ -222,7 +213,6 @@ def test_a_shop_that_cannot_hold_a_period_out_has_unchecked_figures():
     assert "not_checked" in notes()
 
 
-@pytest.mark.usefixtures("folder")
 def test_one_snapshot_is_enough_for_all_but_moves():
     shop(days=20)
     profile_segments.main()
@@ -233,7 +223,6 @@ def test_one_snapshot_is_enough_for_all_but_moves():
     assert "one_snapshot" in notes()
 
 
-@pytest.mark.usefixtures("folder")
 def test_a_shop_of_three_customers_in_one_segment_passes():
     shop(days=200, customers=3, parts=1)
     profile_segments.main()

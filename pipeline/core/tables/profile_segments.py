@@ -57,6 +57,8 @@ PROFILES = _table(
         share("customer_share", "of all customers"),
         money("revenue", "what its members spent and kept so far"),
         share("revenue_share", "of the revenue with known customers"),
+        share("largest_customer_share", "of its revenue, the share of its largest customer"),
+        flag("is_decided_by_few", "revenue, and under 20 members or one with over a third of it"),
         amount("margin", "of the revenue of known cost; null where no cost is known", null=True),
         number("margin_rate", "margin / the revenue of known cost", null=True),
         share("cost_known_share", "of the revenue, the share of which the cost is known"),
