@@ -30,7 +30,8 @@ AUGUST = "2011-08-31"
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     write_sample(folder / "sample.csv", 12_000, 4)
-    write_params(folder, folder / "sample.csv", rfm={"as_of": AUGUST})
+    select = {"candidates": ["steps/rfm/log"]}
+    write_params(folder, folder / "sample.csv", rfm={"as_of": AUGUST}, select=select)
     return run_dag(folder, (*TO_SEGMENTS, "render_report"))
 
 

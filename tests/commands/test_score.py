@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from whole_dag import TO_SEGMENTS, run_dag, write_params
+from whole_dag import HEADER
 
 from pipeline.commands import score as score_lines
 from pipeline.commands.score import (
@@ -28,22 +28,17 @@ from pipeline.core.model.definition import load_definition
 from pipeline.core.tables.assign_segments import SEGMENT_NAMES
 from pipeline.core.tables.contract import read_table, write_table
 from pipeline.ingest.layouts import Reading
-from pipeline.make_sample.__main__ import write_sample
 from pipeline.render_report.lists import mailing_list
 from pipeline.render_report.sentences import read_writer
 
 SAMPLE = "data/sample/sample.csv"
-HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 Score = Callable[..., tuple[int, pd.DataFrame, str]]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a small sample went through the stages, with few candidates."""
-    folder = tmp_path_factory.mktemp("trained")
-    write_sample(folder / SAMPLE, 8000, 7)
-    write_params(folder, SAMPLE, select={"candidates": ["kmeans/rfm/log"]})
-    return run_dag(folder, TO_SEGMENTS)
+def trained(small_shop: Path) -> Path:
+    """A folder in which a small sample went through the stages."""
+    return small_shop
 
 
 @pytest.fixture

@@ -81,6 +81,7 @@ def test_a_plot_draws_both_versions_and_says_what_it_shows(drawn, browser, name:
     page.close()
 
 
+@pytest.mark.slow  # test_dvc_yaml holds that every stage can use the run cache
 def test_a_repeated_experiment_comes_from_the_run_cache(small_shop: Path):
     """Nothing that a stage writes keeps it out of DVC's run cache."""
     shop = small_shop
