@@ -1,4 +1,4 @@
-"""Running every stage in this process on a small shop, and telling shops in other words."""
+"""Running every stage in this process on a small shop, and writing variants of its file."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def rows_of_a_shop(
     product: tuple[str, str] = ("85123A", "WHITE HEART MUG"),
     quantities: Sequence[int] = (6, 2, 12),
 ) -> list[Row]:
-    """Rows over so many days, in which each customer comes again and again (0: nobody known)."""
+    """Rows over `days`, in which each customer orders again and again (0: no customer ids)."""
     rows = []
     for number in range(count):
         day = datetime(2010, 12, 1, 8, 26) + timedelta(days=days * number / max(1, count - 1))  # noqa: DTZ001
@@ -119,7 +119,7 @@ def rows_of_a_shop(
 
 
 def retold(source: Path, target: Path, tell: Callable[[Row], Row]) -> Path:
-    """The source with every row told otherwise."""
+    """The source with every row rewritten."""
     header, rows = read_rows(source)
     return write_rows(target, header, [tell(list(row)) for row in rows])
 

@@ -33,7 +33,7 @@ def write_workbook(
     after_rows: str = "",
     hidden: Sequence[str] = (),
 ) -> None:
-    """Write sheets of rows of values; a str that begins with <c is a cell as it stands.
+    """Write sheets of rows of values; a str that begins with <c is a raw cell.
 
     `after_rows` is XML that follows the last row of every sheet's data, `hidden` names sheets that
     Excel does not show.

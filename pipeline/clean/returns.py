@@ -87,7 +87,7 @@ def match_units(
     `money` is the share of what was paid for the units: the parts of a line add up to the whole.
     """
     columns = {name: array("q") for name in ("sale", "back", "units", "money")}
-    left, worth = quantities.copy(), paid.copy()  # of each purchase: what nothing has taken back
+    left, worth = quantities.copy(), paid.copy()  # of each purchase: what was not returned
     held: list[int] = []  # positions of purchases, the latest last
     by_order: dict[str, list[int]] = {}
     for position, (is_first, quantity) in enumerate(zip(firsts, quantities, strict=True)):

@@ -1,7 +1,7 @@
 """Put the customers of new order lines into the segments of the definition in use.
 
 Each customer gets a segment, how sure it is, the next best category and what to do. The lines are
-read, cleaned and netted as the pipeline does it, by params.yaml as it stands.
+read, cleaned and netted as the pipeline does it, by the current params.yaml.
 
 Reads   FILE (order lines of new or known customers: CSV, TSV, XLSX, Parquet, ZIP, a folder), and
         of the last run data/definition.yaml, data/segment_names.parquet, data/customers.parquet,
@@ -126,7 +126,7 @@ def main() -> None:
                         "(default: the day after the file's last sale)")  # fmt: skip
     parser.add_argument("--with-history", action="store_true",
                         help="add what the last run knows of the file's customers; a line that "
-                        "stands in both counts once")  # fmt: skip
+                        "is in both counts once")  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="a CSV (default: shown here)")
     parser.add_argument("--fail-on-drift", action="store_true",
                         help=f"exit with {DRIFT_EXIT} where there is drift")  # fmt: skip
@@ -366,7 +366,7 @@ def score(trained: Trained, customers: pd.DataFrame) -> pd.DataFrame:
         top_category_title=named(top_category(given, keys)),
         offer_category_title=named(top_category(given, offered)),
         next_category_title=named(next_categories(given, offered, trained.customers)),
-        expected_spend=None,  # nothing that foretells it is kept
+        expected_spend=None,  # no model that predicts it is kept
     )
     actions = [trained.writer.customer_action(row).replace(SPACE, " ") for row in rows_of(rows)]
     return rows.assign(
@@ -400,7 +400,7 @@ def drift_from(
 
 
 def those_who_bought_within(days: int, customers: pd.DataFrame, later: int = 0) -> pd.DataFrame:
-    """Return the run's customers whose last order is at most so many days old.
+    """Return the run's customers whose last order is at most `days` old.
 
     A file of one month holds nobody who last bought before it, so the others say nothing of it.
     On a day before the run's (`later` < 0) they were younger, or not there yet. On a day after it

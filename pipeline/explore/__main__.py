@@ -106,8 +106,8 @@ def check_that_something_was_sold(totals: pd.Series[Any]) -> None:
         raise InputError(f"{SALES.path} has no sales: see metrics/clean.json for where they went")
     if pd.isna(totals["median_basket"]):
         raise InputError(
-            f"{SALES.path}: every order in it was taken back whole, so nothing was sold that could "
-            "be explored; see metrics/clean.json for where the lines went"
+            f"{SALES.path}: every order in it was returned whole, so there is nothing to explore; "
+            "see metrics/clean.json for where the lines went"
         )
 
 

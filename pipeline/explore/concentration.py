@@ -25,7 +25,7 @@ def gini(amounts: Amounts) -> float:
 
 
 def top_shares(amounts: Amounts, percents: list[int]) -> list[tuple[int, int, int]]:
-    """Return (percent, customers, amount) of the best so many percent of the customers.
+    """Return (percent, customers, amount) of the top customers by percent.
 
     The number of customers is rounded up: the best 1 % of 50 customers are one customer.
     """

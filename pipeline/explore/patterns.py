@@ -23,7 +23,7 @@ MONTHS = 12
 def orders_of(sales: Lines) -> Lines:
     """Return one row per invoice and customer (null where unknown), with its totals and time.
 
-    `orders` is 1 where anything of the order was kept and 0 where all was taken back; `month`
+    `orders` is 1 where anything of the order was kept and 0 where all was returned; `month`
     counts months from the year 0.
     """
     return (
@@ -137,7 +137,7 @@ def product_totals(sales: Lines) -> Lines:
 
 
 def descriptions_of(sales: Lines, stock_codes: Sequence[str]) -> Lines:
-    """Return how often each description stands for each of a few products."""
+    """Return how often each of a few products has each description."""
     return (
         sales.filter(nw.col("stock_code").is_in(list(stock_codes)))
         .with_columns(nw.col("description").fill_null(""))

@@ -125,7 +125,7 @@ def cohort_rows(activity: pd.DataFrame, last_month: int) -> pd.DataFrame:
 
 
 def retention(cohorts: pd.DataFrame, since: int, whole: set[int]) -> float | None:
-    """Return the share of customers who ordered again so many months after their first month.
+    """Return the share of customers who ordered again `since` months after their first.
 
     Only cohorts count whose own month and whose month in question are whole in the data, and not
     those of the file's first CENSORED_MONTHS, whose "new" customers have mostly bought before it

@@ -84,7 +84,7 @@ def outcomes(
 def history(
     purchases: Purchases, customers: list[str], start: date, days: int
 ) -> dict[str, Floats]:
-    """What was known of each customer before `start`, for each measure the columns that tell most.
+    """What was known of each customer before `start`, the best predictors of each measure.
 
     Nothing here can be changed by a campaign that starts on that day.
     """

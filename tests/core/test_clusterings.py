@@ -20,7 +20,7 @@ def test_planted_groups_are_found(algorithm):
     clustering = fit_clusterings(algorithm, points, [3], 0, planted.astype(float))[0]
     parts = clustering.assign(points)
     pairs = {(int(a), int(b)) for a, b in zip(planted, parts, strict=True)}
-    if algorithm == "steps":  # its outer parts are a twentieth each, by construction
+    if algorithm == "steps":  # its outer bands hold 5% each, by construction
         assert len(set(parts)) == 3
     else:
         assert len(pairs) == 3

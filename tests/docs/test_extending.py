@@ -34,7 +34,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def patched(text: str, diff: str) -> str:
-    """`text` with the diff applied, whose old lines must stand in it exactly once."""
+    """`text` with the diff applied, whose old lines must occur in it exactly once."""
     lines = diff.splitlines()
     old = [line[1:] for line in lines if line[:1] != "+"]
     pattern = "".join(
@@ -42,7 +42,7 @@ def patched(text: str, diff: str) -> str:
         for line in old
     )
     found = re.findall(f"^{pattern}", text, re.MULTILINE)
-    assert len(found) == 1, f"stands there {len(found)} times, and should once:\n{diff}"
+    assert len(found) == 1, f"found {len(found)} times, expected once:\n{diff}"
     there = iter(found[0].splitlines())
     new = []
     for line in lines:
@@ -57,7 +57,7 @@ def apply(block: Block, clone: Path) -> None:
     if block.kind == "diff":
         file.write_text(patched(file.read_text(encoding="utf-8"), block.body), encoding="utf-8")
     else:
-        assert not file.exists(), f"{block.path} is new and stands there"
+        assert not file.exists(), f"{block.path} should be new, but exists"
         file.parent.mkdir(exist_ok=True)
         file.write_text(block.body, encoding="utf-8")
 

@@ -32,7 +32,7 @@ class Row(NamedTuple):
         )
 
     def is_in_code(self) -> bool:
-        """Whether the last key stands in the code as a text, up to what is filled in."""
+        """Whether the code has the last key as a string, up to a placeholder."""
         before, *blank = A_BLANK.split(self.name.split(".")[-1])
         return any(f"{quote}{before}{'{' if blank else quote}" in CODE for quote in "\"'")
 

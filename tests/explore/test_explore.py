@@ -78,7 +78,7 @@ def test_months_without_sales_are_kept_as_zeros(shop):
     assert list(months["amount"]) == [Decimal(25), Decimal(0), Decimal(120)]
     assert list(months["returned_amount"]) == [Decimal(20), Decimal(0), Decimal(10)]
     assert list(months["lines"]) == [4, 0, 2]
-    assert list(months["orders"]) == [2, 0, 2]  # the order taken back whole is none
+    assert list(months["orders"]) == [2, 0, 2]  # an order returned whole is none
     assert list(months["customers"]) == [1, 0, 2]  # nor does it make a customer
     assert (shop / "metrics/plots/season.csv").read_text(encoding="utf-8").splitlines() == [
         "month,revenue,orders,customers",
@@ -169,7 +169,7 @@ def test_a_shop_without_known_customers_still_has_its_patterns():
     ("lines", "told"),
     [
         ([], r"sales.parquet has no sales: see metrics/clean.json"),
-        ([LINES[2]], "every order in it was taken back whole"),
+        ([LINES[2]], "every order in it was returned whole"),
     ],
 )
 def test_where_nothing_was_sold_it_says_where_to_look(lines, told):

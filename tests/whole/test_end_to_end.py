@@ -21,7 +21,7 @@ def metrics(clone: Path, stage: str) -> dict[str, Any]:
 
 
 def query(clone: Path, sql: str) -> tuple[Any, ...]:
-    """One row of an answer over the clone's tables, whose paths stand in the SQL."""
+    """One row of an SQL query over the clone's tables; @ stands for their folder."""
     with duckdb.connect() as database:
         row = database.execute(sql.replace("@", f"{clone}/data/")).fetchone()
     assert row is not None

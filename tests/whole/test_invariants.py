@@ -1,4 +1,4 @@
-"""What the answer does not depend on, held on the whole DAG: the same shop told otherwise."""
+"""What must not change the result of the whole DAG: variants of one shop's file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DAYS_OF_28_YEARS = 28 * 365 + 7  # after which the calendar repeats, weekdays to
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample, with all stages run: what every other telling is held against."""
+    """The sample with all stages run, which every variant is compared with."""
     folder = tmp_path_factory.mktemp("told")
     source = folder / "shop.csv"
     write_sample(source, 6000, 352)

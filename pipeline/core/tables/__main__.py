@@ -49,7 +49,7 @@ def data_dictionary() -> str:
         "# Data dictionary",
         "",
         "Made from `pipeline/core/tables/` by `make docs`; not to be edited by hand.",
-        "Every table is held against its contract when it is written and when it is read.",
+        "Every table is checked against its contract when it is written and when it is read.",
         "",
     ]
     for table in tables():

@@ -41,7 +41,7 @@ CUSTOMERS = Table(
             unit="days",
             null=True,
         ),
-        share("return_rate", "share of the money spent that was taken back"),
+        share("return_rate", "share of the money spent that was refunded"),
         integer("distinct_products", "products of which anything was kept"),
         number(
             "units_per_line", "mean units sold on a line, the measure of a wholesaler", unit="units"
@@ -69,11 +69,11 @@ LATER_PURCHASES = Table(
         text("customer_id", "the customer"),
         integer(
             "later_orders",
-            "orders in the horizon, less those taken back whole within it",
+            "orders in the horizon, less those returned whole within it",
             least=0,
             unit="orders",
         ),
-        money("later_spend", "spend in the horizon on what was not taken back within it", least=0),
+        money("later_spend", "spend in the horizon, less what was returned within it", least=0),
     ),
     key=("snapshot_date", "customer_id"),
     rules=("(later_orders = 0) = (later_spend = 0)",),

@@ -33,7 +33,7 @@ CATEGORIES = Table(
         money("revenue", "net of returns"),
         share("return_rate", "units returned / units sold"),
         share("confidence", "mean over products"),
-        text("telling_words", "words that tell most of it, by comma"),
+        text("telling_words", "its most characteristic words, separated by commas"),
         text("examples", "its products of highest revenue, by ' | '"),
     ),
     key=("category",),

@@ -28,10 +28,10 @@ RETURNED_UNITS = Table(
     "returned_units",
     row="units or money of one sale line that one return or refund took back",
     columns=(
-        count("line_id", "the line of `sales` that was (partly) taken back"),
+        count("line_id", "the line of `sales` that was (partly) returned"),
         count("return_line_id", "the line of `invoice_lines` that took it back"),
-        moment("returned_at", "when it was taken back"),
-        units("quantity", "units taken back; 0 where money alone went back", least=0),
+        moment("returned_at", "when it was returned"),
+        units("quantity", "units returned; 0 where only money was refunded", least=0),
         money("amount", "what was paid for them, or was paid back", least=0),
     ),
     key=("line_id", "return_line_id"),

@@ -10,8 +10,8 @@ PATTERNS = {
     "basket_value": "net value of an order (100-200); share of the orders",
     "orders_per_customer": "kept orders of a customer (2); share of the customers",
     "product_by_revenue": "stock code, description; share of the revenue",
-    "product_by_returns": "stock code, description; share of its own sales taken back",
-    "concentration": "the best so many percent of the customers (020); their share of the revenue",
+    "product_by_returns": "stock code, description; share of its own sales returned",
+    "concentration": "the top N percent of the customers (020); their share of the revenue",
     "cohort": "month of the first order, months since (03); share of the cohort who ordered then",
 }
 
@@ -32,7 +32,7 @@ EXPLORATION = Table(
         count("customers", "known customers who kept an order", least=0, null=True),
         count("units", "units kept", least=0, unit="units", null=True),
         money("amount", "revenue: spend on what was kept", least=0, null=True),
-        money("returned_amount", "spend on what was taken back", least=0, null=True),
+        money("returned_amount", "spend on what was returned", least=0, null=True),
         share("share", "the pattern's own share"),
     ),
     key=("pattern", "bucket", "sub_bucket"),

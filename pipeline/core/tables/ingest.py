@@ -4,7 +4,7 @@ from pipeline.core.tables.contract import Table, count, flag, moment, money, tex
 
 INVOICE_LINES = Table(
     "invoice_lines",
-    row="one line of an invoice, as it stands in the source",
+    row="one line of an invoice, as in the source",
     columns=(
         count("line_id", "position in the source, from 1", least=1),
         text("invoice_id", "the invoice (order, credit note) that the line is on"),
@@ -50,7 +50,7 @@ QUARANTINED_LINES = Table(
             null=True,
         ),
         text("problem", "what cannot be read, column by column"),
-        text("line", "the line as it stands there; cells as JSON where it has them"),
+        text("line", "the line as it is in the file; cells as JSON where it has them"),
     ),
     key=("file", "row"),
 )

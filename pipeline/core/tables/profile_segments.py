@@ -69,7 +69,7 @@ PROFILES = _table(
         number("median_frequency", "kept orders", unit="orders"),
         amount("median_monetary", "spend so far"),
         amount("median_order_value", "a customer's mean order"),
-        number("return_rate", "share of the money spent that was taken back"),
+        number("return_rate", "share of the money spent that was refunded"),
         number("units_per_line", "median over members of their mean units on a line", unit="units"),
         number("gap", "median days between orders of a member", unit="days", null=True),
         number("quiet_days", "upper quartile of those gaps", unit="days", null=True),
