@@ -42,7 +42,7 @@ from pipeline.core.tables.select_model import CANDIDATES
 Matrix = NDArray[np.float64]
 
 GOAL = "goal: every gate of params.yaml passed with at most 8 segments"
-LIMITS = {1_000: (20, 4), 4_300: (30, 4), 100_000: (180, 4), 1_000_000: (180, 4)}  # seconds, GB
+LIMITS = {1_000: (20, 4), 4_300: (10, 4), 25_000: (30, 4), 1_000_000: (180, 4)}  # seconds, GB
 SNAPSHOTS = 8
 
 

@@ -24,11 +24,11 @@ from rich.console import Console
 from pipeline.assign_segments.names import segment_names
 from pipeline.core.model.definition import Definition, assign, load_definition, save_definition
 from pipeline.core.model.naming import read_playbook
-from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import PARAMS_FILE, load_params
 from pipeline.core.run.stage import command_parser, run_command
 from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS
+from pipeline.core.tables.contract import check
 from pipeline.render_report.conditions import condition_in_words
 from pipeline.render_report.inputs import params_text
 from pipeline.render_report.sentences import read_writer
@@ -79,8 +79,7 @@ def keep(*, dry_run: bool) -> list[str]:
 
 def last_customers() -> pd.DataFrame:
     """The customers of the last snapshot."""
-    if not CUSTOMERS.path.exists():
-        raise InputError(f"{CUSTOMERS.path} is missing; `dvc repro` makes it")
+    check(CUSTOMERS)
     days = pq.read_table(CUSTOMERS.path, columns=["snapshot_date"])["snapshot_date"]
     day = pa.compute.max(days).as_py()
     rows: pd.DataFrame = pq.read_table(

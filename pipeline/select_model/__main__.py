@@ -155,7 +155,10 @@ def main() -> None:
         found["wholesale"] = {"share": share, "is_apart": wholesale.is_apart}
         found["nested"] = nested_figures(candidates, spreads, among, params.gates)
         challenger = challenger_of(candidates.iloc[[choice.chosen]], now, past, setting)
-        log.info("chosen: %s, eta squared %.3f", challenger.candidate, chosen["eta_squared"])
+        log.info(
+            "chosen: %s, eta squared %.3f, by %.0f%% of the resamples",
+            *(challenger.candidate, chosen["eta_squared"], 100 * choice.support),
+        )
         if kept:
             columns = {KEPT: kept.columns}
             in_kept = in_order(snapshots_of(customers, later, columns, kept.wholesale, unit))

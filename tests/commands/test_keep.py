@@ -13,7 +13,6 @@ from core.test_definition import customers, defined
 
 from pipeline.commands import keep as command
 from pipeline.core.model.definition import assign, load_definition, save_definition
-from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import load_params
 from pipeline.select_model.__main__ import CHALLENGER, Params
 
@@ -59,10 +58,3 @@ def test_a_switch_says_who_gets_which_new_name(challenger, monkeypatch):
     assert load_definition(command.KEPT).clustering.recent_days == challenger.clustering.recent_days
     command.keep(dry_run=False)
     assert load_definition(command.KEPT).clustering.recent_days == 250
-
-
-def test_without_a_run_there_is_nothing_to_keep(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", "params.yaml")
-    with pytest.raises(InputError, match=r"data/challenger\.yaml is missing"):
-        command.keep(dry_run=False)

@@ -99,13 +99,11 @@ def test_a_history_of_less_than_two_horizons_says_what_to_do(tmp_path, monkeypat
     [
         ({"k_from": 9, "k_to": 3}, "k_from 9 is above k_to 3"),
         ({"feature_sets": {"other": ["monetary"]}}, "is not in feature_sets: other"),
-        ({"gates": PARAMS["gates"] | {"jaccard": 2}}, r"select\.gates\.jaccard: 2"),
         (
             {"baselines": ["magic/rfm/log"]},
             r"select: .*magic/rfm/log: unknown algorithm 'magic'; there are kmeans",
         ),
         ({"candidates": ["kmeans/rfm"]}, "'kmeans/rfm': expected algorithm/features/transform"),
-        ({"nonsense": 1}, r"select\.nonsense: unknown key"),
     ],
 )
 def test_bad_parameters_are_named(change, words):
