@@ -26,6 +26,8 @@ PLACEHOLDERS = (
     "invitado", "ospite", "anonymous", "anonym", "unknown", "unbekannt", "empty", "(blank)",
     "walk-in", "walk in", "walk-in customer", "no customer", "not set", "(not set)", "?", "<na>",
 )  # fmt: skip
+# A pattern: a long `in` would be a join, after which rows come in no order.
+NOBODY = "|".join(map(re.escape, ("", *PLACEHOLDERS)))
 INVISIBLE = r"[\x{200b}-\x{200f}\x{2060}\x{feff}\x{ad}]"
 MONEY = "decimal(18, 4)"
 WIDE = "decimal(38, 8)"
@@ -476,10 +478,9 @@ def clean_id(cell: str) -> str:
     """
     text = f"trim(regexp_replace(nfc_normalize({cell}), '{INVISIBLE}', '', 'g'))"
     text = f"regexp_replace({text}, '^(\\d+)\\.0$', '\\1')"
-    nobody = ", ".join(quoted(p) for p in ("", *PLACEHOLDERS))
     return (
         f"case when regexp_full_match({cell}, '[1-9]\\d*') then {cell} "
-        f"when lower({text}) in ({nobody}) then null "
+        f"when regexp_full_match(lower({text}), {quoted(NOBODY)}) then null "
         f"when contains({text}, '@') then lower({text}) else {text} end"
     )
 
