@@ -30,7 +30,6 @@ from pipeline.ingest.parsing import (
     rejected_rows,
     settled,
     structural_error,
-    unnumbered_sql,
 )
 
 QUIET_MONTHS = 6
@@ -80,11 +79,9 @@ def _bad_rows_message(count: int, shown: list[BadRow]) -> str:
 
 def _write_all(database: duckdb.DuckDBPyConnection, source: Source, target: Path) -> Source:
     source = settled(database, source)
-    if are_numbered_by_reader(source):
-        rounded = _write(database, unnumbered_sql(source), target, number=True)
-    else:
-        rounded = _write(database, _days_sql(source), target)
-    source = replace(source, rounded=rounded)
+    number = are_numbered_by_reader(source)
+    rows = lines_sql(source, numbered=False) if number else _days_sql(source)
+    source = replace(source, rounded=_write(database, rows, target, number=number))
     if source.facts is None and _ids_differ_by_case(database, target):
         source = settled(database, source, may_be_plain=False)
         _write(database, _days_sql(source), target)

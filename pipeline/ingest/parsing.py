@@ -502,32 +502,53 @@ def _parsed(source: Source, used: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _plain_lines(source: Source) -> str:
-    """SQL of the canonical columns but `line_id`, of a file whose lines say all by themselves."""
+def _plain_lines(source: Source, *, numbered: bool) -> str:
+    """SQL of the canonical lines of a file whose lines say all by themselves."""
     parsed = _parsed(source, _used(source.parts))
-    money = "decimal(18, 4)"
-    negative = "n_unit_price < 0"
-    units = f"case when {negative} then -abs(n_quantity) else n_quantity end"
-    paid = f"try({units} * abs(n_unit_price))"
+    wide, small = _money("n_quantity", "n_unit_price"), _money("s_quantity", "s_unit_price")
+    is_small = "s_quantity is not null and s_unit_price is not null"
     columns = {
         **{c.name: f"cast(null as {_sql_type(c)})" for c in INVOICE_LINES.columns},
         **parsed,
-        "quantity": f"case when n_quantity = round(n_quantity, 4) "
-        f"then cast({units} as {money}) end",
-        "unit_price": _small("abs(n_unit_price)"),
-        "amount": _small(f"({paid})"),
+        **{name: f"case when {is_small} then {small[name]} else {wide[name]} end" for name in wide},
         "customer_id": clean_id("customer_id"),
         "is_sale": "part >= 0",
         "repeats": quoted(source.layout.repeats),
-        "is_rounded": "coalesce(n_unit_price <> round(n_unit_price, 4), false)",  # to be counted
     }
-    del columns["line_id"]
-    return ", ".join(f"{sql} as {name}" for name, sql in columns.items())
+    columns["line_id"] = "line_id"
+    if not numbered:
+        del columns["line_id"]
+    chosen = ", ".join(f"{sql} as {name}" for name, sql in columns.items())
+    numbers = ", ".join(f"{_small(f'n_{name}')} as s_{name}" for name in ("quantity", "unit_price"))
+    rows = _converted(source, numbered=numbered)
+    return f"select {chosen} from (select *, {numbers} from ({rows}))"
 
 
-def _small(value: str) -> str:
+def _money(quantity: str, price: str) -> dict[str, str]:
+    """SQL of a plain line's units and money, null where they are out of range."""
+    units = f"case when {price} < 0 then -abs({quantity}) else {quantity} end"
+    is_short = f"{quantity} = round({quantity}, 4)"
+    return {
+        "quantity": f"case when {is_short} then cast({units} as decimal(18, 4)) end",
+        "unit_price": _in_range(f"abs({price})"),
+        "amount": _in_range(f"try({units} * abs({price}))"),
+        "is_rounded": f"coalesce({price} <> round({price}, 4), false)",  # to be counted
+    }
+
+
+def _in_range(value: str) -> str:
     """SQL for money in the range that sums up exactly, null beyond it."""
     return f"case when abs({value}) < 1e10 then cast({value} as decimal(18, 4)) end"
+
+
+def _small(number: str) -> str:
+    """SQL for the number where it has five digits and four decimals at most, as nearly all have.
+
+    Two such numbers multiply in 64 bits: ten times as fast as in 128.
+    """
+    wide = f"try_cast({number} as decimal(15, 10))"
+    small = f"try_cast({wide} as decimal(9, 4))"
+    return f"case when cast({small} as decimal(15, 10)) = {wide} then {small} end"
 
 
 def _sql_type(column: Column) -> str:
@@ -621,19 +642,15 @@ def are_numbered_by_reader(source: Source) -> bool:
     return source.facts is None and len(source.parts) == 1 and source.params.days is None
 
 
-def unnumbered_sql(source: Source) -> str:
-    """The SQL of the canonical lines, without `line_id`, where `are_numbered_by_reader`."""
-    return f"select {_plain_lines(source)} from ({_converted(source, numbered=False)})"
-
-
-def lines_sql(source: Source) -> str:
+def lines_sql(source: Source, *, numbered: bool = True) -> str:
     """The SQL of the canonical lines; a needed cell that cannot be read is null.
 
-    Rows keep the source's order. Refunds that a layout tells of follow after all of them.
+    Rows keep the source's order. Refunds that a layout tells of follow after all of them. Where
+    `are_numbered_by_reader`, they may come without `line_id`.
     """
     if source.facts is None:
-        lines = _plain_lines(source)
-        return f"select line_id, {lines} from ({_converted(source)}) order by line_id"
+        lines = _plain_lines(source, numbered=numbered)
+        return f"{lines} order by line_id" if numbered else lines
     used = _used(source.parts)
     nothing = ", ".join(quoted(word) for word in NO_FIGURE)
     broken = [
