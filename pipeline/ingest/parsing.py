@@ -32,6 +32,7 @@ from pipeline.ingest.dates import (
 from pipeline.ingest.layouts import FIELDS, MONEY, Layout, Reading, fit, layout_of, quoted
 from pipeline.ingest.orders import Facts, Orders, clean_id, lines_of, small_table
 from pipeline.ingest.sources import (
+    LONGEST_LINE,
     Part,
     dialect,
     rows_of,
@@ -44,7 +45,6 @@ SHOWN = 5
 NUMBERS = ("quantity", "unit_price", "refunded_quantity", *MONEY)
 NO_FIGURE = ("", "-", "--", "–", "n/a", "na", "nan", "none", "null")  # a cell without one
 REQUIRED = ("invoice_id", "stock_code", "quantity", "sold_at", "unit_price", "amount")
-LONGEST_LINE = 16 << 20
 BUFFER = 2 * LONGEST_LINE  # DuckDB's own size; by itself it would take 16 longest lines
 SAMPLED_ROWS = 2000
 # The defects of single lines; after others (an open quote) nobody knows where the next line begins.

@@ -38,6 +38,8 @@ from pipeline.ingest.layouts import Layout
 ENDINGS = {".csv", ".tsv", ".txt", ".tab", ".xlsx", ".xlsm", ".xls", ".parquet", ".zip", ".gz"}
 DELIMITERS = (",", ";", "\t", "|")
 CHUNK = 1 << 20
+BLOCK = 1 << 16  # few hold a letter beyond ASCII, so few are read by line
+LONGEST_LINE = 16 << 20
 SPARE = 256 << 20  # bytes of the disk that unpacking leaves free
 LONGEST_HEADER = 1 << 20
 TITLE_LINES = 20  # so far down a header is looked for
@@ -358,48 +360,28 @@ def _cell(value: Any) -> str:
 
 def read_facts(file: Path) -> TextFacts:
     """Read a text file once for what decides how it is decoded."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    mark, not_utf8, zero, rows = None, None, None, 1
+    not_utf8, zero, utf8, is_windows, rows = None, None, None, False, 1
     with file.open("rb") as opened:
         start = opened.read(4)
         mark = next((encoding for sign, encoding in MARKS if start.startswith(sign)), None)
         opened.seek(0)
         if mark in {"utf-16", "utf-32"}:
             return TextFacts(mark, None, None)
-        while chunk := opened.read(CHUNK):
-            if zero is None and b"\0" in chunk:
-                zero = rows + chunk[: chunk.index(b"\0")].count(b"\n")
-            if not_utf8 is None:
-                try:
-                    decoder.decode(chunk)
-                except UnicodeDecodeError as error:
-                    not_utf8 = rows + chunk[: error.start].count(b"\n")
-            if zero is not None and not_utf8 is not None:
-                break
-            rows += chunk.count(b"\n")
-    if not_utf8 is None:
-        try:
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            not_utf8 = rows
-    if not_utf8 is None:
-        return TextFacts(mark, None, zero)
-    return TextFacts(mark, not_utf8, zero, *_read_odd_rows(file))
-
-
-def _read_odd_rows(file: Path) -> tuple[int | None, bool]:
-    """Of a file that is not UTF-8: the first row that is, beyond ASCII; whether it is cp1252."""
-    utf8, is_windows, rows = None, False, 1
-    with file.open("rb") as opened:
-        while line := opened.readline(CHUNK):
-            if not line.isascii():
+        while block := opened.read(BLOCK) + opened.readline(LONGEST_LINE):
+            if zero is None and b"\0" in block:
+                zero = rows + block[: block.index(b"\0")].count(b"\n")
+            lines = [] if block.isascii() else block.split(b"\n")
+            for row, line in enumerate(lines, rows):
+                if line.isascii():
+                    continue
                 try:
                     line.decode()
-                    utf8 = utf8 or rows
+                    utf8 = utf8 or row
                 except UnicodeDecodeError:
+                    not_utf8 = not_utf8 or row
                     is_windows = is_windows or bool(WINDOWS.search(line))
-            rows += line.endswith(b"\n")
-    return utf8, is_windows
+            rows += block.count(b"\n")
+    return TextFacts(mark, not_utf8, zero, utf8 if not_utf8 else None, is_windows)
 
 
 def dialect(part: Part, layout: Layout, scratch: Path, encoding: str | None = None) -> Dialect:
