@@ -321,7 +321,9 @@ def test_no_words_of_the_german_page_are_english(
             file.write_text(getattr(made, page), encoding="utf-8")
             someone = f"#customer-{inputs.customer_forecasts['customer_id'].iloc[0]}"
             for place in ("", someone) if page == "segments" else ("",):
-                watched = Watched(browser, file.as_uri() + place)
+                size = {"width": 1024, "height": 800}
+                watched = Watched(browser, file.as_uri() + place, viewport=size)
+                assert watched.overflow() <= 0
                 found[name] += watched.page.evaluate(WORDS)
                 watched.context.close()
     same = [a for a, b in zip(found["en"], found["de"], strict=True) if a == b]
