@@ -77,6 +77,7 @@ def report(inputs: Inputs, look: Look, writer: Writer) -> Report:
         "patterns": patterns(inputs, writer, look.top_rows),
         "goods": goods(inputs, writer),
         "next_category": inputs.metrics["profile"].get("next_category", {}),
+        "shop_test": inputs.metrics["profile"].get("shop_test", {}),
     }
     environment, texts = _environment(writer), writer.language.texts
     analyst = {"terms": texts["glossary"] | texts["method_glossary"], "m": method(inputs, writer)}

@@ -235,6 +235,19 @@ def test_a_kept_definition_that_has_aged_is_told_with_how_to_switch(
     assert "20% of the customers would get another name" in page.segments
 
 
+def test_one_test_of_all_is_told_where_no_segment_can_be_tested_alone(
+    inputs: Inputs, writer: Writer
+) -> None:
+    together = {"is_proposed": True, "customers": 729, "holdout_customers": 363, "power": 0.58}
+    together |= {"baseline_rate": 0.38, "target_rate": 0.45}
+    profile = inputs.metrics["profile"] | {"shop_test": together}
+    page = report(
+        replace(inputs, metrics=inputs.metrics | {"profile": profile}), Look("", 9, 9, 9), writer
+    )
+    assert "leave out 363, half of every segment at random" in page.segments
+    assert "rises from 38% to 45%, the test shows it with a chance of 58%" in page.segments
+
+
 def test_a_missing_table_or_parameter_file_is_named(
     small_shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
