@@ -69,13 +69,15 @@ def fit_classes(
 ) -> tuple[Floats, Floats]:
     """Coefficients (category × feature) and intercepts of a multinomial logistic regression.
 
-    A category without an example gets no chance; with one category in all, it gets every one.
+    A category without an example gets no chance. Where no text tells categories apart (there is
+    one, or no word stands in two texts), each has its share of the examples.
     """
     coefficients = np.zeros((known, features.shape[1]))
     intercepts = np.full(known, -20.0)
     present = np.unique(classes)
-    if len(present) < 2:
-        intercepts[present] = 0.0
+    if len(present) < 2 or not features.shape[1]:
+        counts = np.bincount(classes, weights, known)[present]
+        intercepts[present] = np.log(counts / counts.sum())
         return coefficients, intercepts
     model = LogisticRegression(C=PENALTY, max_iter=200, tol=1e-3)
     model.fit(features, classes, sample_weight=weights)

@@ -12,6 +12,7 @@ from pipeline.categorize_products.discovery import discover, meanings_of, name_g
 from pipeline.categorize_products.head_nouns import head_nouns, naming_words, pattern_scores
 from pipeline.categorize_products.model import (
     categorize_texts,
+    chances,
     fit_classes,
     learn_vocabulary,
     model_table,
@@ -147,6 +148,14 @@ def test_a_saved_text_model_categorizes_unseen_products():
     table = model_table(vocabulary, *model, ["dining", "home"])
     unseen = categorize_texts([words_of("huge mug"), words_of("huge clock")], table)
     assert unseen["category"].tolist() == ["dining", "home"]
+
+
+def test_where_no_word_stands_twice_a_text_says_nothing():
+    texts = [["bread"], ["milk"], ["soap"]]
+    vocabulary = learn_vocabulary(texts, {})
+    model = fit_classes(vocabulary.matrix(texts), np.array([0, 1, 1]), np.ones(3), 3)
+    found = chances(vocabulary.matrix(texts), *model)
+    np.testing.assert_allclose(found, [[1 / 3, 2 / 3, 0]] * 3, atol=1e-6)
 
 
 def test_categories_that_are_bought_together_lift_copurchase_above_chance():
