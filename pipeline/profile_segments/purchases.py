@@ -17,6 +17,8 @@ Whole = NDArray[np.int64]
 YEAR = 365
 WEEKS = 364  # a year of whole weeks: the same weekdays stand beside each other
 WHOLE_YEAR = 350  # days of a file from which its season is known, but for a few days
+# A shop that opened with the file: its first customers over the next ones, and its next orders.
+OPENING, MOST_CAME, MORE_ORDERS = 60, 1.3, 1.7
 SEEN_AGAIN = 450  # days from which a season was seen again for a quarter
 SMOOTHED = 31  # days over which the season's daily figures are averaged
 LEAST_PACE = 0.05  # of the season's clock: no day stands still
@@ -143,7 +145,7 @@ class Known:
 
         Shrunk to 0 where they are few.
         """
-        span = min(self.at - self.first + 1 - WEEKS, WEEKS)
+        span = min(self.settled - WEEKS, WEEKS)
         if span <= OVERLAP:
             return 0.0
         now = self.total(self.at - span, self.at)
@@ -153,10 +155,26 @@ class Known:
         log = float(np.clip(np.log(now / before), -MOST_GROWTH, MOST_GROWTH))
         return log * span / (span + GROWTH_PRIOR)
 
+    @cached_property
+    def settled(self) -> int:
+        """Days of the file that may tell of season and growth.
+
+        Of a shop that opened with the file not those of its first year, in which it filled: as many
+        customers came first in the first days as in those after them, and soon ordered far more.
+        """
+        came, orders = (
+            np.bincount((days - self.first) // OPENING, minlength=2)
+            for days in (self.began, self.day)
+        )
+        has_opened = came[0] < MOST_CAME * came[1] and orders[1] > MORE_ORDERS * max(
+            orders[0], came[1]
+        )
+        return self.at - self.first + 1 - YEAR * bool(has_opened)
+
     @property
     def seasons(self) -> int:
         """How often the file has seen the season: 0, 1, or 2 for more than once in a part."""
-        return int(np.searchsorted((WHOLE_YEAR, SEEN_AGAIN), self.at - self.first + 1, "right"))
+        return int(np.searchsorted((WHOLE_YEAR, SEEN_AGAIN), self.settled, "right"))
 
     @property
     def knows_season(self) -> bool:
@@ -178,7 +196,7 @@ class Known:
         spent *= np.exp(-self.growth * (age - age[-1]) / YEAR)
         window = np.ones(SMOOTHED)
         smooth = np.convolve(spent, window, "same") / np.convolve(np.ones(length), window, "same")
-        rows = age[max(0, length - YEAR * max(1, length // YEAR)) :]
+        rows = age[max(0, length - YEAR * max(1, self.settled // YEAR)) :]
         date = (rows + self.first) % YEAR
         counts = np.bincount(date, minlength=YEAR)
         index = np.bincount(date, smooth[rows], YEAR) / np.maximum(counts, 1)

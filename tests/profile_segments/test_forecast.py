@@ -247,3 +247,19 @@ def test_errors_are_none_for_a_perfect_forecast_and_known_for_a_doubled_one():
     assert (found["level"], found["calibration_error"], found["gini"]) == (2, 1, 1)
     assert errors(actual[::-1], actual)["gini"] == pytest.approx(-1)
     assert deciles(np.array([3.0, 1, 2])).tolist() == [7, 1, 4]
+
+
+def test_the_first_year_of_a_shop_that_opened_with_the_file_is_no_season():
+    rng = np.random.default_rng(4)
+    start, size = DAY - YEAR, 600
+    began = rng.integers(0, YEAR, size)
+    until = np.minimum(began + rng.exponential(250, size), YEAR + HORIZON)
+    day = [np.arange(b, u, rng.integers(7, 21)) for b, u in zip(began, until, strict=True)]
+    days = start + np.concatenate(day).astype(int)
+    who = np.repeat(np.arange(size), [len(each) for each in day])
+    orders = {"customer_id": who, "invoice_id": np.arange(len(who)), "day": days, "known": days}
+    shop = Purchases.of(pd.DataFrame(orders).assign(amount=rng.gamma(4, 5, len(who))))
+    known = shop.at(DAY)
+    assert not known.knows_season
+    level = forecast(shop, DAY, HORIZON).near.spend.sum() / shop.later(known, HORIZON)[1].sum()
+    assert 0.8 < level < 1.3  # as a season, the year's weak beginning would make it a third
