@@ -156,8 +156,8 @@ def main() -> None:
         found["nested"] = nested_figures(candidates, spreads, among, params.gates)
         challenger = challenger_of(candidates.iloc[[choice.chosen]], now, past, setting)
         log.info(
-            "chosen: %s; it explains %.3f of the variance of later spend (eta squared), and %.0f%% of "
-            "the resamples of the customers choose it too",
+            "chosen: %s; it explains %.3f of the variance of later spend (eta squared), and %.0f%% "
+            "of the resamples of the customers choose it too",
             *(challenger.candidate, chosen["eta_squared"], 100 * choice.support),
         )
         if kept:
