@@ -267,8 +267,11 @@ def shape_figures(
             "segments": len(shares),
             "smallest_share": float(shares.min()),
             "largest_share": float(shares.max()),
-            **dict.fromkeys(("silhouette", "silhouette_se", "calinski_harabasz")),
-            **dict.fromkeys(("davies_bouldin", "bic")),
+            "silhouette": None,
+            "silhouette_se": None,
+            "calinski_harabasz": None,
+            "davies_bouldin": None,
+            "bic": None,
             "gap": gap,
             "gap_se": gap_se,
         }

@@ -102,7 +102,9 @@ def finalists(candidates: pd.DataFrame, gates: Gates, at_most: int) -> Rows:
         **{f: candidates[f] + 3 * candidates[f"{f}_se"] for f in ("jaccard", "prediction_strength")}
     )
     missing = np.where(candidates["is_baseline"], np.inf, shortfall(hopeful, gates))
-    nearest = missing.min() and np.sort(missing)[min(at_most, len(missing)) - 1]
+    nearest = 0.0  # of those that may still pass; where none may, of as many as are measured again
+    if missing.min() > 0:
+        nearest = np.sort(missing)[min(at_most, len(missing)) - 1]
     eligible = np.flatnonzero((missing <= nearest) & np.isfinite(missing))
     order = np.lexsort((-candidates["eta_squared"].to_numpy()[eligible], missing[eligible]))
     return np.sort(eligible[order][:at_most])
