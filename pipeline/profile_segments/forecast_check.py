@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.profile_segments.forecast import INNER, OUTER, YOUNG_DAYS, Forecast, forecast
-from pipeline.profile_segments.purchases import WEEKS, Purchases
+from pipeline.profile_segments.forecast import INNER, OUTER, Forecast, forecast
+from pipeline.profile_segments.purchases import WEEKS, YOUNG_DAYS, Purchases
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -121,7 +121,7 @@ def customer_rows(made: Forecast) -> pd.DataFrame:
             columns[name + end] = values.round(digits)
             columns[f"{name}{end}_low"] = low.round(digits)
             columns[f"{name}{end}_high"] = high.round(digits)
-    for name, days in zip(("from", "likely", "until"), made.next_order, strict=True):
+    for name, days in zip(("from", "likely", "until"), made.next_order(), strict=True):
         columns[f"next_order_{name}"] = [
             date.fromordinal(made.day + int(n)) if np.isfinite(n) else None for n in days
         ]

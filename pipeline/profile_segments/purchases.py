@@ -16,6 +16,7 @@ Whole = NDArray[np.int64]
 
 YEAR = 365
 WEEKS = 364  # a year of whole weeks: the same weekdays stand beside each other
+YOUNG_DAYS = 90  # in a file's first days most "new" customers are old ones
 WHOLE_YEAR = 350  # days of a file from which its season is known, but for a few days
 # A shop that opened with the file: its first customers over the next ones, and its next orders.
 OPENING, MOST_CAME, MORE_ORDERS = 60, 1.3, 1.7
@@ -134,10 +135,14 @@ class Known:
         return last
 
     @cached_property
+    def _order_days(self) -> Whole:
+        """Customer and day, in order, where the one placed a kept order on the other."""
+        return np.unique(np.column_stack([self.customer, self.day]), axis=0)
+
+    @property
     def order_days(self) -> Array:
         """Days on which each customer placed a kept order."""
-        pairs = np.unique(np.column_stack([self.customer, self.day]), axis=0)
-        return np.bincount(pairs[:, 0], minlength=len(self)).astype(float)
+        return np.bincount(self._order_days[:, 0], minlength=len(self)).astype(float)
 
     @cached_property
     def growth(self) -> float:
@@ -156,20 +161,31 @@ class Known:
         return log * span / (span + GROWTH_PRIOR)
 
     @cached_property
-    def settled(self) -> int:
-        """Days of the file that may tell of season and growth.
+    def has_opened(self) -> bool:
+        """The shop opened with the file.
 
-        Of a shop that opened with the file not those of its first year, in which it filled: as many
-        customers came first in the first days as in those after them, and soon ordered far more.
+        As many customers came first in the first days as in those after them, and soon ordered far
+        more.
         """
         came, orders = (
             np.bincount((days - self.first) // OPENING, minlength=2)
             for days in (self.began, self.day)
         )
-        has_opened = came[0] < MOST_CAME * came[1] and orders[1] > MORE_ORDERS * max(
-            orders[0], came[1]
-        )
-        return self.at - self.first + 1 - YEAR * bool(has_opened)
+        soon = MORE_ORDERS * max(orders[0], came[1])
+        return bool(came[0] < MOST_CAME * came[1] and orders[1] > soon)
+
+    @property
+    def settled(self) -> int:
+        """Days of the file that may tell of season and growth.
+
+        Of a shop that opened with the file not those of its first year, in which it filled.
+        """
+        return self.at - self.first + 1 - YEAR * self.has_opened
+
+    @property
+    def is_new(self) -> NDArray[np.bool_]:
+        """Whose first order in the file was surely the first of all."""
+        return (self.began - self.first >= YOUNG_DAYS) | self.has_opened
 
     @property
     def seasons(self) -> int:
@@ -206,10 +222,14 @@ class Known:
     def histories(self, clock: Clock) -> Histories:
         """Each customer's orders on a clock."""
         began = clock.time(self.began)
+        customer, time = self._order_days[:, 0], clock.time(self._order_days[:, 1])
+        again = customer[1:] == customer[:-1]
         return Histories(
             repeats=np.maximum(self.order_days - 1, 0.0),
             last=clock.time(self.last_day) - began,
             age=float(clock.time(np.array([self.at]))[0]) - began,
+            between=_sums(customer[1:][again], np.log(np.diff(time)[again]), len(self)),
+            is_new=self.is_new,
         )
 
 
@@ -229,12 +249,6 @@ class Clock:
         """The time that passes in so many days after a day."""
         begin, end = self.time(np.array([day, day + days]))
         return float(end - begin)
-
-    def day_at(self, day: int, time: Array) -> Array:
-        """How many days after `day` so much time has passed."""
-        ahead = self.time(day + np.arange(0, 2 * YEAR + 1))
-        found = np.interp(time, ahead - ahead[0], np.arange(len(ahead)), right=np.inf)
-        return np.asarray(found)
 
 
 def _sums(place: Whole, amount: Array, size: int) -> Array:
