@@ -91,7 +91,9 @@ def test_expected_orders_are_stable_for_who_orders_very_often():
     often = np.array([5_000.0])
     between = often * (np.log(400 / 5_000) - np.euler_gamma)  # what orders at random have
     known = Histories(often, np.array([400.0]), np.array([400.0]), between, np.array([True]))
-    model = BuyingModel(r=1.0, alpha=60.0, s=0.1, beta=4000.0, once=0.1, weights=(0.9998, 1e-4, 1e-4))
+    model = BuyingModel(
+        r=1.0, alpha=60.0, s=0.1, beta=4000.0, once=0.1, weights=(0.9998, 1e-4, 1e-4)
+    )
     assert model.outlook(known, 90).orders == pytest.approx(979, rel=0.01)
 
 
