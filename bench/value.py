@@ -29,7 +29,7 @@ from pipeline.core.run.params import PARAMS_FILE
 from pipeline.core.tables.clean import RETURNED_UNITS, SALES
 from pipeline.core.tables.contract import read_table
 from pipeline.core.tables.make_sample import SAMPLE_LATER
-from pipeline.profile_segments.forecast import INNER, OUTER, forecast
+from pipeline.profile_segments.forecast import CHANCES, INNER, OUTER, forecast
 from pipeline.profile_segments.forecast_check import errors
 from pipeline.profile_segments.from_lines import lines_until, order_events
 from pipeline.profile_segments.purchases import WEEKS, YEAR, YOUNG_DAYS, Clock, Known, Purchases
@@ -76,17 +76,22 @@ def main() -> None:
     }
     print(GOAL)
     for name in sys.argv[1:] or list(parts):
-        rows, checks = [], []
+        rows, checks, windows = [], [], []
         try:
             for case, purchases, day in parts[name]():
                 rows += list(judged(case, purchases, day))
                 checks += list(covered(case, purchases, day))
+                windows += list(next_orders(purchases, day))
         except FileNotFoundError as error:
             print(f"\n-- {name}: not run, {error}")
             continue
         print(f"\n-- {name}: {len({row['case'] for row in rows})} forecasts of {HORIZON} days")
         print_ways(pd.DataFrame(rows))
         print_coverage(pd.DataFrame(checks))
+        if windows:
+            found = pd.DataFrame(windows).groupby("chance").sum()
+            found["ordered by then"] /= found["customers"]
+            print(found.round(3).to_string())
 
 
 def judged(case: str, purchases: Purchases, day: int) -> Iterator[Row]:
@@ -170,6 +175,18 @@ def covered(case: str, purchases: Purchases, day: int) -> Iterator[Row]:
             if ends is not None:
                 inside = float(((ends[0] <= actual) & (actual <= ends[1])).mean())
                 yield {"case": case, "of": what, "days": days, "weight": len(spend), "80%": inside}
+
+
+def next_orders(purchases: Purchases, day: int) -> Iterator[Row]:
+    """How many ordered by the day that a chance was given for, of days within the next year."""
+    known, then = purchases.at(day), purchases.at(day + YEAR)
+    each, came = then.customers[then.customer], np.full(len(purchases.ids), np.inf)
+    np.minimum.at(came, each[then.day > day], then.day[then.day > day] - day)
+    if day + YEAR <= int(purchases.day.max()) + 7:
+        windows = forecast(purchases, day, HORIZON).next_order()
+        for chance, by in zip(CHANCES, windows, strict=True):
+            ordered = (came[known.customers] <= by)[by <= YEAR]
+            yield {"chance": chance, "customers": len(ordered), "ordered by then": ordered.sum()}
 
 
 def print_ways(rows: pd.DataFrame) -> None:

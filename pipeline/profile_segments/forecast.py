@@ -52,6 +52,7 @@ GROUP_ERROR = 0.1, 0.6
 BURSTS = 2.0  # variance of spend and orders over that of single orders, where no past tells it
 ALIKE = 300  # customers of the past by whom the interval of one customer is found
 TAILS = 12  # degrees of freedom of the t distribution of the shop's error
+CHANCES = 0.1, 0.5, 0.9  # of having ordered, for the window of the next order
 LOOK_AHEAD = np.array(
     [0, 1, 2, 4, 7, 11, 16, 23, 30, 45, 60, 75, 90, 120, 150, 180, 240, 300, 365, 450, 550, 730]
 )  # days, for the next order
@@ -145,7 +146,7 @@ class Forecast:
         return product_interval(total, share, horizon.sigma if sigma is None else sigma, own, none)
 
     def next_order(self) -> Iterator[Array]:
-        """The days until each has ordered with a chance of 10 %, 50 % and 90 %.
+        """The days until each has ordered with each of CHANCES.
 
         Infinite where that does not come within LOOK_AHEAD, between whose days it is interpolated.
         """
@@ -153,7 +154,7 @@ class Forecast:
         for number, days in enumerate(LOOK_AHEAD[1:], 1):
             time = self.clock.span(self.day, int(days))
             chance[number] = self.model.outlook(self.histories, time).active
-        for asked in (0.1, 0.5, 0.9):
+        for asked in CHANCES:
             place = np.maximum((chance < asked).sum(axis=0), 1)
             after = np.minimum(place, len(LOOK_AHEAD) - 1)
             low, high = (np.take_along_axis(chance, p[None], 0)[0] for p in (after - 1, after))
