@@ -107,7 +107,9 @@ class BuyingModel:
 
     def log_likelihood(self, known: Histories) -> Array:
         """Of each history, but for what no parameter changes."""
-        each = [np.log(sum(here) + left + 1e-300) + log for _, log, here, left in self._of(known)]
+        each = [
+            np.log(sum(here) + left + 1e-300) + log for _, log, here, left in self._by_rhythm(known)
+        ]
         return np.asarray(np.logaddexp.reduce(each))
 
     def outlook(self, known: Histories, time: float) -> Outlook:
@@ -117,7 +119,7 @@ class BuyingModel:
         there = ((self.beta + until) ** power - (self.beta + age) ** power) / power
         there *= self.beta**self.s / self._stays(age)  # the time before leaving, of who is there
         alive, none, orders = np.zeros((3, len(age)))
-        for rhythm, log, here, _ in self._of(known):
+        for rhythm, log, here, _ in self._by_rhythm(known):
             chance = np.exp(log - total)
             steps = sum((rhythm.shape + n) * part for n, part in enumerate(here))
             alive += chance * sum(here)
@@ -126,7 +128,7 @@ class BuyingModel:
             none += chance * self._leaves(rhythm, age, until)
         return Outlook(alive, np.clip(alive - none, 0.0, alive), orders)
 
-    def _of(self, known: Histories) -> Iterator[tuple[Rhythm, Array, list[Array], Array]]:
+    def _by_rhythm(self, known: Histories) -> Iterator[tuple[Rhythm, Array, list[Array], Array]]:
         """Per rhythm the chances of each history, over exp of the second.
 
         Of one whose customer has not left, by the steps since the last order, and of one whose has.
