@@ -20,6 +20,7 @@ YOUNG_DAYS = 90  # in a file's first days most "new" customers are old ones
 WHOLE_YEAR = 350  # days of a file from which its season is known, but for a few days
 # A shop that opened with the file: its first customers over the next ones, and its next orders.
 OPENING, MOST_CAME, MORE_ORDERS = 60, 1.3, 1.7
+LEAST_NEW = 0.02  # of the customers, in the second half of a file that new ones still join
 SEEN_AGAIN = 450  # days from which a season was seen again for a quarter
 SMOOTHED = 31  # days over which the season's daily figures are averaged
 LEAST_PACE = 0.05  # of the season's clock: no day stands still
@@ -178,8 +179,11 @@ class Known:
     def settled(self) -> int:
         """Days of the file that may tell of season and growth.
 
-        Of a shop that opened with the file not those of its first year, in which it filled.
+        Of a shop that opened with the file not those of its first year, in which it filled; none of
+        a file of customers who all came long ago, in which less and less of them are left.
         """
+        if (self.began > (self.first + self.at) / 2).mean() < LEAST_NEW:
+            return 0
         return self.at - self.first + 1 - YEAR * self.has_opened
 
     @property

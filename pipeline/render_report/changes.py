@@ -23,6 +23,7 @@ def changes(inputs: Inputs, writer: Writer) -> Row | None:
         "sizes": [
             row | {"title": writer.language.title(row["segment"]), "text": _size(row, writer)}
             for row in rows_of(inputs.segment_changes)
+            if row["customers"] or row["customers_before"]
         ],
         "moves": [
             row
