@@ -29,8 +29,7 @@ RHYTHMS = 1, 2, 4
 USUAL = np.array([0.0, 4.0, 0.0, 5.5, -2.0, 0.0, -1.0])
 WEIGHT_OF_USUAL = 0.002
 BOUNDS = [(-4, 4), (0, 9), (-4, 4), (1, 10), (-7, 3), (-6, 6), (-6, 6)]
-MOST_CUSTOMERS = 4_000  # parameters are fitted on an even sample of a larger shop
-MOST_VALUES = 20_000  # likewise those of the value
+MOST_CUSTOMERS = 3_000  # parameters are fitted on an even sample of a larger shop
 NODES, WEIGHTS = np.array(np.polynomial.legendre.leggauss(8))[:, :, None]  # from -1 to 1
 
 
@@ -50,8 +49,8 @@ class Histories:
 
     def sample(self) -> Histories:
         """At most MOST_CUSTOMERS of them, evenly."""
-        step = -(-len(self.repeats) // MOST_CUSTOMERS) or 1
-        return Histories(**{name: column[::step] for name, column in vars(self).items()})
+        rows = evenly(len(self.repeats))
+        return Histories(**{name: column[rows] for name, column in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ def order_values(orders: Array, spend: Array) -> Array:
         return np.zeros(len(orders))
     mean = np.where(bought, spend / np.maximum(orders, 1), 0.0)
     unit = float(np.median(mean[bought]))
-    rows = np.flatnonzero(bought)[:: -(-int(bought.sum()) // MOST_VALUES)]
+    rows = np.flatnonzero(bought)[evenly(int(bought.sum()))]
     n, y = orders[rows], mean[rows] / unit
 
     def loss(logs: Array) -> float:
@@ -191,3 +190,8 @@ def order_values(orders: Array, spend: Array) -> Array:
     start, bounds = np.array([0.5, 1.0, 1.0]), [(-3, 5), (0.2, 5), (-4, 6)]
     p, q, g = np.exp(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x)
     return np.asarray(unit * p * (g + mean / unit * orders) / (p * orders + q - 1))
+
+
+def evenly(size: int) -> NDArray[np.int64]:
+    """The places of at most MOST_CUSTOMERS of so many, evenly."""
+    return np.linspace(0, size - 1, min(size, MOST_CUSTOMERS)).astype(np.int64)
