@@ -1,8 +1,7 @@
 """Exports as shops write them, each with its truth: what every customer paid, to the cent.
 
 One made-up shop, with order states, discounts, refunds, returns, guests, e-mails in two spellings
-and items alike, is written in the columns of each layout. Prints for each what was read of it, and
-the same for files of a folder (default: ../shared/cases, where it is there).
+and items alike, is written in the columns of each layout. Prints for each what was read of it.
 
 Example: python -m bench exports
 """
@@ -11,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import random
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +30,6 @@ from pipeline.core.run.scratch import scratch_folder
 from pipeline.ingest.canonical_lines import read_lines
 from pipeline.ingest.layouts import Reading
 
-CASES = Path(__file__).parents[2] / "shared" / "cases"
 PRODUCTS = (("MUG", "Red mug", 1000), ("BAG", "Lunch bag", 2050), ("CRD", "Card", 333))
 CODES = {"not_goods_codes": {"POST": "postage"}, "not_goods_patterns": {}}
 Row = dict[str, Any]
@@ -458,8 +455,8 @@ def written(name: str, seed: int = 1) -> Iterator[tuple[Path, dict[str, Paid]]]:
         yield file, write_export(name, file, seed)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Print the table of layouts, and of the cases that are there."""
+def main() -> None:
+    """Print the table of layouts."""
     for name, export in EXPORTS.items():
         with written(name) as (file, true):
             try:
@@ -469,34 +466,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         money = sum((paid.money for paid in true.values()), Decimal(0))
         print(f"{name:26}{len(true):4} customers {money:>10,.2f}  {wrong or 'equal to the cent'}")
         print(f"{'':26}{', '.join(sorted(export.can.split()))}")
-    folder = Path((argv or sys.argv[1:] or [str(CASES)])[-1])
-    for file, layout in sorted(_cases(folder)):
-        try:
-            paid = read_paid(file, layout)
-            money = sum((p.money for p in paid.values()), Decimal(0))
-            orders = sum(p.orders for p in paid.values())
-            outcome = f"{len(paid)} customers, {orders} orders, {money:,.2f}"
-        except InputError as error:
-            outcome = f"error: {str(error).splitlines()[0][:150]}"
-        print(f"{file.relative_to(folder)!s:60} {layout:24} {outcome}")
-
-
-def _cases(folder: Path) -> Iterator[tuple[Path, str]]:
-    kinds = {
-        "01": "shopify_orders", "03": "etsy_sold_order_items", "04": "square_items",
-        "06": "woocommerce_order_items", "09": "stripe_payments", "11": "order_lines",
-        "12": "order_lines", "13": "olist_orders", "18": "order_log", "19": "order_lines",
-        "23": "order_lines", "24": "order_lines",
-    }  # fmt: skip
-    for file in folder.glob("*/*.*"):
-        layout = kinds.get(file.parent.name[:2])
-        if layout and "truth" not in file.name:
-            if "analytics" in file.name:
-                layout = "woocommerce_analytics"
-            yield file, "shopify_orders" if file.name.startswith("shopify") else layout
-    for name, layout in (("exports", "shopify_orders"), ("amazon", "amazon_orders")):
-        for file in folder.glob(f"16*/{name}"):
-            yield file, layout
 
 
 if __name__ == "__main__":
