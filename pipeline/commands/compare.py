@@ -41,7 +41,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from pipeline.core.model.definition import DEFINITION, Definition, aged, assign, parse_definition
 from pipeline.core.run.errors import InputError
-from pipeline.core.run.metrics import parse_metrics
+from pipeline.core.run.metrics import flat, parse_metrics
 from pipeline.core.run.outputs import write_text
 from pipeline.core.run.stage import command_parser, run_command
 from pipeline.core.run.yaml_text import load_yaml
@@ -207,17 +207,6 @@ def refuse_other_shop(before: Run, after: Run) -> None:
             f"both, {share:.0%} have their first or last order on the same day; compare versions "
             "that read the same source (source.path)"
         )
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with dotted keys."""
-    pairs: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            pairs |= flat(value, f"{prefix}{key}.")
-        else:
-            pairs[f"{prefix}{key}"] = value
-    return pairs
 
 
 def compare_runs(before: Run, after: Run) -> Comparison:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.core.run.metrics import flat
 from pipeline.render_report import charts
 from pipeline.render_report.conditions import both, condition_in_words, gates_in_words
 from pipeline.render_report.inputs import Inputs
@@ -240,14 +241,3 @@ def _drift(inputs: Inputs) -> Row | None:
         "rows": shown,
         "changed": [row for row in shown if row["verdict"] != "stable"],
     }
-
-
-def flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested figures with their keys joined by dots."""
-    found: dict[str, Any] = {}
-    for key, value in figures.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.render_report.method import flat
+from pipeline.core.run.metrics import flat
 
 # Name in metrics/summary.json → stage and key of the figure.
 FIGURES = {

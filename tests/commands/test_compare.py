@@ -20,7 +20,6 @@ from pipeline.commands.compare import (
     as_markdown,
     changed_stages,
     compare_runs,
-    flat,
     tables,
 )
 from pipeline.core.model.definition import aged
@@ -91,7 +90,6 @@ def test_parameters_and_metrics_that_differ_are_listed_with_their_change():
     comparison = compare_runs(before, after)
     assert comparison.params.to_numpy().tolist() == [["k", 5, 6]]
     assert comparison.metrics["change"].tolist() == [pytest.approx(0.1), None]
-    assert flat({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
 
 
 @pytest.mark.parametrize(

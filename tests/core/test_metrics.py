@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.core.run import metrics
-from pipeline.core.run.metrics import read_metrics, write_metrics
+from pipeline.core.run.metrics import flat, read_metrics, write_metrics
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +46,7 @@ def test_values_that_a_diff_cannot_show_are_rejected(value):
     with pytest.raises(ValueError, match=r"metric clean\.bad"):
         write_metrics("clean", {"good": 1, "bad": value})
     assert not (metrics.METRICS / "clean.json").exists()
+
+
+def test_nested_figures_have_dotted_keys_and_what_is_empty_stays():
+    assert flat({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}

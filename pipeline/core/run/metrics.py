@@ -48,6 +48,17 @@ def parse_metrics(text: str) -> dict[str, Any]:
     return content[0]
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested figures or parameters as one mapping, with dotted keys."""
+    pairs: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            pairs |= flat(value, f"{prefix}{key}.")
+        else:
+            pairs[f"{prefix}{key}"] = value
+    return pairs
+
+
 def _tidy(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _tidy(item, f"{where}.{key}") for key, item in value.items()}
