@@ -13,8 +13,9 @@ import pytest
 
 from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.render_report.inputs import Inputs, read_inputs
+from pipeline.render_report.language import read_language
 from pipeline.render_report.page import Look, Report, report
-from pipeline.render_report.sentences import Writer, read_writer
+from pipeline.render_report.sentences import Writer
 
 # Whatever a shop's file may hold must be harmless on the page.
 HOSTILE = (
@@ -31,8 +32,8 @@ def inputs(prepared: Path, campaign_table: pd.DataFrame) -> Inputs:
 
 
 @pytest.fixture(scope="session")
-def writer(inputs: Inputs) -> Writer:
-    return read_writer(inputs.params)
+def writer() -> Writer:
+    return Writer(read_language("en"), "£")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import narwhals as nw
@@ -34,10 +33,10 @@ from pipeline.clean.ledger import NotGoods, net_sales, place_lines, place_return
 from pipeline.core.engines.duckdb import DuckDBEngine, open_duckdb
 from pipeline.core.run.errors import AmbiguousError, InputError, MisfitError
 from pipeline.core.run.outputs import whole_file
-from pipeline.core.run.params import PARAMS_FILE, load_params, parse_params
+from pipeline.core.run.params import PARAMS_FILE, load_params, parse_params, read_params
 from pipeline.core.run.scratch import scratch_folder
 from pipeline.core.run.stage import command_parser, run_command
-from pipeline.core.run.yaml_text import dump_yaml, load_yaml
+from pipeline.core.run.yaml_text import dump_yaml
 from pipeline.core.text.words import SPACE, day, plural
 from pipeline.ingest.canonical_lines import read_lines
 from pipeline.ingest.layouts import (
@@ -195,8 +194,7 @@ def best_reading(
 
 def _tables() -> dict[str, str]:
     """The tables that section source must name, as dvc.yaml lists them as inputs."""
-    text = PARAMS_FILE.read_text(encoding="utf-8") if PARAMS_FILE.exists() else "{}"
-    section = load_yaml(text).get("source") or {}
+    section = (read_params().get("source") if PARAMS_FILE.exists() else None) or {}
     keys = ("currency_rates", "customer_aliases")
     return {key: section.get(key) or f"pipeline/settings/{key}.csv" for key in keys}
 
@@ -258,10 +256,7 @@ def shown_by_rows(looked: Looked) -> dict[str, Any]:
 
 
 def _read(
-    engine: DuckDBEngine,
-    values: Mapping[str, Any],
-    folder: Path,
-    tried: Mapping[str, Any] = MappingProxyType({}),
+    engine: DuckDBEngine, values: Mapping[str, Any], folder: Path, tried: Mapping[str, Any]
 ) -> Looked:
     params = parse_params("source", Reading, {**values, **tried})
     lines = folder / "lines.parquet"
@@ -464,7 +459,7 @@ def _needs(engine: DuckDBEngine) -> list[str]:
     """What the whole run needs and the file has not: a history of two horizons, and customers."""
     horizon = 90
     if PARAMS_FILE.exists():
-        rfm = load_yaml(PARAMS_FILE.read_text(encoding="utf-8")).get("rfm") or {}
+        rfm = read_params().get("rfm") or {}
         horizon = int(rfm.get("horizon_days", horizon))
     days, customers, repeaters = engine.database.execute(
         "select date_diff('day', min(sold_at), max(sold_at)), count(distinct customer_id), "

@@ -26,11 +26,9 @@ from pipeline.core.model.definition import Definition, assign, load_definition, 
 from pipeline.core.model.naming import read_playbook
 from pipeline.core.run.params import PARAMS_FILE, load_params
 from pipeline.core.run.stage import command_parser, run_command
-from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS
 from pipeline.core.tables.contract import check
 from pipeline.render_report.conditions import condition_in_words
-from pipeline.render_report.inputs import params_text
 from pipeline.render_report.sentences import read_writer
 from pipeline.select_model.__main__ import CHALLENGER, Params
 
@@ -60,7 +58,7 @@ def keep(*, dry_run: bool) -> list[str]:
         said += translation(load_definition(before), challenger, last_customers())
     else:
         names = segment_names(challenger, read_playbook())
-        writer = read_writer(load_yaml(params_text()))
+        writer = read_writer()
         said += [
             f"  {name}: {condition_in_words(condition, writer) or 'no condition in words'}"
             for name, condition in zip(names["segment"], names["condition"], strict=True)

@@ -50,7 +50,6 @@ from pipeline.core.run.outputs import write_text
 from pipeline.core.run.params import ShopParams, load_params, parse_params
 from pipeline.core.run.scratch import scratch_folder
 from pipeline.core.run.stage import command_parser, run_command, stage
-from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS
 from pipeline.core.tables.assign_segments import SEGMENT_NAMES
 from pipeline.core.tables.categorize_products import (
@@ -68,7 +67,6 @@ from pipeline.ingest.parsing import SHOWN
 from pipeline.profile_segments.drift import DRIFTED, SEGMENT_SHARES, group_drift, value_drift
 from pipeline.profile_segments.facts import REST, category_titles, next_categories, out_of_season
 from pipeline.profile_segments.profiles import top_category
-from pipeline.render_report.inputs import params_text
 from pipeline.render_report.rows import rows_of
 from pipeline.render_report.sentences import Writer, read_writer
 
@@ -194,7 +192,7 @@ def read_trained() -> tuple[Trained, pd.DataFrame]:
             customers["snapshot_date"].iloc[0],
             load_params("shop", ShopParams).horizon_days,
         ),
-        writer=read_writer(load_yaml(params_text())),
+        writer=read_writer(),
     )
     return trained, categories
 

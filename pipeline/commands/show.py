@@ -27,7 +27,6 @@ from rich.markdown import Markdown
 from pipeline.core.engines.base import Engine, open_engine
 from pipeline.core.run.params import ShopParams, StageParams, load_params
 from pipeline.core.run.stage import command_parser, run_command
-from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.assign_segments import SEGMENTS
 from pipeline.core.tables.clean import SALES
 from pipeline.core.tables.contract import read_table
@@ -35,7 +34,6 @@ from pipeline.core.tables.profile_segments import DRIFT, FORECAST_CHECK, PROFILE
 from pipeline.core.tables.read_campaigns import CAMPAIGNS
 from pipeline.core.text import words
 from pipeline.render_report.campaigns import campaigns as in_words
-from pipeline.render_report.inputs import params_text
 from pipeline.render_report.rows import rows_of
 from pipeline.render_report.sentences import read_writer
 
@@ -202,7 +200,7 @@ def _off(checks: pd.DataFrame, limit: float) -> Iterator[str]:
 
 def digest(run: Run, found: list[str], shop: ShopParams) -> str:
     """The digest in Markdown, as a mail that is read from top to bottom."""
-    writer = read_writer(load_yaml(params_text()))
+    writer = read_writer()
     title, play = writer.language.title, writer.language.play
     day = max(run.members)
     before = snapshot_before(run, day)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.core.run.errors import AmbiguousError, InputError, MisfitError
 from pipeline.core.run.params import StageParams
-from pipeline.core.run.yaml_text import YAMLError, load_yaml
+from pipeline.core.run.yaml_text import YAMLError, load_yaml, read_yaml
 
 LAYOUTS_FILE = Path(__file__).parents[1] / "settings" / "layouts.yaml"
 CANONICAL = (
@@ -160,20 +160,20 @@ class Layout(BaseModel):
 
 def load_layouts(path: Path = LAYOUTS_FILE) -> dict[str, Layout]:
     """Return all layouts by name."""
-    content = load_yaml(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     return {n: Layout(name=n, **v) for n, v in content.items() if n not in {"states", "months"}}
 
 
 def order_states() -> dict[str, str]:
     """Return the states that orders have in any shop: sale, no_sale or refunded."""
-    content = load_yaml(LAYOUTS_FILE.read_text(encoding="utf-8"))["states"]
+    content = read_yaml(LAYOUTS_FILE)["states"]
     return {state: kind for kind, states in content.items() for state in states}
 
 
 @functools.cache
 def month_names() -> dict[str, tuple[str, ...]]:
     """Return the names of months in plain letters, and which month each means, or can mean."""
-    content = load_yaml(LAYOUTS_FILE.read_text(encoding="utf-8"))["months"]
+    content = read_yaml(LAYOUTS_FILE)["months"]
     names: dict[str, tuple[str, ...]] = {}
     for month, name in ((month, _letters(n)) for month, ns in content.items() for n in ns):
         names[name] = tuple(dict.fromkeys((*names.get(name, ()), month)))

@@ -9,11 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.run.yaml_text import load_yaml
+from pipeline.core.run.yaml_text import read_yaml
 
-GIFT_SHOP: dict[str, Any] = load_yaml(
-    Path(__file__).with_name("gift_shop.yaml").read_text(encoding="utf-8")
-)
+GIFT_SHOP: dict[str, Any] = read_yaml(Path(__file__).with_name("gift_shop.yaml"))
 CATEGORY_SHARES: dict[str, float] = GIFT_SHOP["category_shares"]
 
 Ints = npt.NDArray[np.int64]

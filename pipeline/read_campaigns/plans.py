@@ -17,7 +17,7 @@ from pydantic import Field
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.outputs import write_text
 from pipeline.core.run.params import StageParams, parse_params
-from pipeline.core.run.yaml_text import YAMLError, dump_yaml, load_yaml
+from pipeline.core.run.yaml_text import dump_yaml, read_yaml
 
 CAMPAIGNS_FOLDER = Path("campaigns")
 SHOP_HOLD_OUT = "shop_hold_out"
@@ -157,9 +157,7 @@ def list_text(rows: Sequence[tuple[str, str, str]]) -> str:
 
 def _content(file: Path) -> object:
     try:
-        return load_yaml(file.read_text(encoding="utf-8"))
+        return read_yaml(file)
     except FileNotFoundError:
         there = f"there are {', '.join(_names())}" if _names() else "none was drawn yet"
         raise InputError(f"{file} is missing: no campaign of this name; {there}") from None
-    except YAMLError as error:
-        raise InputError(f"{file} is not valid YAML: {error}") from None

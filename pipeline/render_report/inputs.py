@@ -7,10 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import METRICS, read_metrics
-from pipeline.core.run.params import PARAMS_FILE
-from pipeline.core.run.yaml_text import load_yaml
+from pipeline.core.run.params import PARAMS_FILE, read_params
 from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
 from pipeline.core.tables.categorize_products import CATEGORIES, CATEGORY_MONTHS, PRODUCT_CATEGORIES
 from pipeline.core.tables.contract import read_table
@@ -87,21 +85,9 @@ TABLES = (
 
 def read_inputs() -> Inputs:
     """Read every table and figure that the report shows; InputError names what is missing."""
-    text = params_text()
     return Inputs(
         **{table.name: read_table(table) for table in TABLES},
         metrics={s: read_metrics(s) for s in STAGES if (METRICS / f"{s}.json").exists()},
-        params=load_yaml(text),
-        params_text=text,
+        params=read_params(),
+        params_text=PARAMS_FILE.read_text(encoding="utf-8"),
     )
-
-
-def params_text() -> str:
-    """Return params.yaml as it stands; InputError where it does not."""
-    try:
-        return PARAMS_FILE.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(
-            f"{PARAMS_FILE} is missing: run from the project's top folder, "
-            f"or `git checkout {PARAMS_FILE}`"
-        ) from None

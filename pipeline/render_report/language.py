@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import StageParams, parse_params
-from pipeline.core.run.yaml_text import YAMLError, load_yaml
+from pipeline.core.run.yaml_text import read_yaml
 from pipeline.core.text.words import SPACE, Style, is_missing
 
 WORDS = Path(__file__).parents[1] / "settings" / "words"
@@ -139,11 +139,7 @@ def read_language(name: str, folder: Path = WORDS) -> Language:
     if not path.exists():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
         raise InputError(f"params.yaml: report.language: {name!r}: there are {known} in {folder}")
-    try:
-        content = load_yaml(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise InputError(f"{path.name} is not valid YAML: {error}") from None
-    return parse_params("words", Language, content, Path(path.name))
+    return parse_params("words", Language, read_yaml(path), Path(path.name))
 
 
 def said(sentences: Sequence[Sentence], figures: Mapping[str, Any]) -> Iterator[Alternative]:

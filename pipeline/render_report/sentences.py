@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline.core.run.params import read_params
 from pipeline.core.text.words import is_missing
 from pipeline.render_report.language import FIELDS, Language, Sentence, read_language, said
 from pipeline.render_report.rows import Row
@@ -172,6 +173,7 @@ def segment_figures(segment: Row, strategy: Row, rest: Mapping[str, Any], shop: 
     }
 
 
-def read_writer(params: Mapping[str, Any]) -> Writer:
+def read_writer() -> Writer:
     """The writer of the report's language, for the shop of params.yaml."""
+    params = read_params()
     return Writer(read_language(params["report"]["language"]), params["shop"]["currency"])

@@ -19,7 +19,7 @@ from pipeline.core.model.definition import Segment
 from pipeline.core.model.transforms import MONEY
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import StageParams, parse_params
-from pipeline.core.run.yaml_text import YAMLError, load_yaml
+from pipeline.core.run.yaml_text import read_yaml
 
 CONDITION = re.compile(r"(<=|>=|<|>|=)\s*(\d+(?:\.\d+)?)")
 RFM = ("recency_days", "frequency", "monetary")
@@ -64,11 +64,9 @@ def read_own_rules(path: Path, unit: float) -> Own:
     Raises InputError where a condition cannot be read, or a customer could fit none or two.
     """
     try:
-        content = load_yaml(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except FileNotFoundError:
         raise InputError(f"params.yaml: select.own_rules: {path} is missing") from None
-    except YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
     declared = parse_params("own_rules", Declared, content, path)
     if declared.rfm_cut_points is not None:
         cuts = declared.rfm_cut_points.model_dump()

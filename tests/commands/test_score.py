@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from whole_dag import HEADER
 
 from pipeline.commands import score as score_lines
@@ -98,8 +97,7 @@ def test_scoring_the_whole_sample_matches_the_last_snapshot(trained, score, tmp_
     assert list(scored["next_best_category"]) == list(outlook["next_category_title"])
     tops = outlook["top_category_title"]
     assert list(scored["top_category"].fillna("")) == list(tops.fillna(""))
-    params = yaml.safe_load((trained / "params.yaml").read_text(encoding="utf-8"))
-    listed = mailing_list(outlook, read_writer(params))
+    listed = mailing_list(outlook, read_writer())
     mailed = pd.read_csv(io.StringIO(listed), dtype={"customer_id": str})
     assert list(scored["suggested_action"]) == list(mailed["suggested_action"])
     strategies = pd.read_parquet(trained / "data/profiles/strategies.parquet")

@@ -42,7 +42,6 @@ from pipeline.core.run.errors import InputError
 from pipeline.core.run.outputs import write_text
 from pipeline.core.run.params import ShopParams, load_params, parse_params
 from pipeline.core.run.stage import command_parser, run_command
-from pipeline.core.run.yaml_text import load_yaml
 from pipeline.core.tables.aggregate_rfm import CUSTOMERS
 from pipeline.core.tables.assign_segments import SEGMENT_NAMES, SEGMENTS
 from pipeline.core.tables.contract import read_table
@@ -64,7 +63,6 @@ from pipeline.read_campaigns.plans import (
 )
 from pipeline.read_campaigns.purchases import read_purchases
 from pipeline.render_report.campaigns import campaigns as in_words
-from pipeline.render_report.inputs import params_text
 from pipeline.render_report.sentences import read_writer
 
 MAILING_LIST = Path("reports/segments.csv")
@@ -264,7 +262,7 @@ def show_results(arguments: argparse.Namespace) -> None:
     chosen = [c.plan.name for c in read_campaigns() if arguments.name in (None, c.plan.name)]
     if missing := set(chosen) - set(rows["campaign"]):
         raise InputError(f"{', '.join(sorted(missing))}: not read yet; run `dvc repro`")
-    writer = read_writer(load_yaml(params_text()))
+    writer = read_writer()
     for told in in_words(rows[rows["campaign"].isin(chosen)], writer):
         print("\n  ".join([told["head"], *told["texts"]]))
     if not chosen:

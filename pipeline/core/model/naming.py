@@ -12,7 +12,7 @@ from pipeline.core.model.grid import NAMES
 from pipeline.core.model.groups import RETURNED_EVERYTHING, WHOLESALE
 from pipeline.core.run.errors import InputError
 from pipeline.core.run.params import StageParams, parse_params
-from pipeline.core.run.yaml_text import YAMLError, load_yaml
+from pipeline.core.run.yaml_text import read_yaml
 
 PLAYBOOK = Path(__file__).parents[2] / "settings" / "playbook.yaml"
 # What is called in the groups of two shop systems, the nearest where they have none.
@@ -74,11 +74,7 @@ def read_playbook(path: Path = PLAYBOOK) -> Playbook:
     Raises InputError where it is no YAML, has unknown or missing keys, lacks a play that segments
     are named by, or where two plays share a name.
     """
-    try:
-        content = load_yaml(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise InputError(f"{path.name} is not valid YAML: {error}") from None
-    playbook = parse_params("playbook", Playbook, content, Path(path.name))
+    playbook = parse_params("playbook", Playbook, read_yaml(path), Path(path.name))
     problems = list(_name_problems(playbook.plays))
     for where, there, wanted in (
         ("rules", playbook.rules, NAMES[max(NAMES)]),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.core.run.errors import InputError
-from pipeline.core.run.yaml_text import YAMLError, load_yaml
+from pipeline.core.run.yaml_text import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -34,7 +34,7 @@ def load_params(section: str, schema: type[P], path: Path = PARAMS_FILE) -> P:
 
     Raises InputError that names the file, the key, the value found and what was expected.
     """
-    return parse_params(section, schema, _read_yaml(path).get(section), path)
+    return parse_params(section, schema, read_params(path).get(section), path)
 
 
 def parse_params(section: str, schema: type[P], values: Any, path: Path = PARAMS_FILE) -> P:
@@ -48,17 +48,14 @@ def parse_params(section: str, schema: type[P], values: Any, path: Path = PARAMS
         raise InputError(problems) from None
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """Return the parameter file by section; InputError where it is missing or holds none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        content = read_yaml(path)
     except FileNotFoundError:
         raise InputError(
             f"{path} is missing: run from the project's top folder, or `git checkout {path}`"
         ) from None
-    try:
-        content = load_yaml(text)
-    except YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold one section per stage, found {type(content).__name__}")
     return content

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-__all__ = ["YAMLError", "dump_yaml", "load_yaml"]
+from pipeline.core.run.errors import InputError
+
+__all__ = ["YAMLError", "dump_yaml", "load_yaml", "read_yaml"]
 
 
 def load_yaml(text: str) -> Any:
@@ -17,6 +20,14 @@ def load_yaml(text: str) -> Any:
         return YAML(typ="safe", pure=True).load(text)
     except (ValueError, KeyError) as error:  # of a day that there is not, of a tag
         raise YAMLError(str(error)) from None
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what the YAML file at `path` says. Raises InputError where it is not valid."""
+    try:
+        return load_yaml(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {error}") from None
 
 
 def dump_yaml(values: Any) -> str:
