@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from pipeline.assign_segments.history import with_history
 from pipeline.assign_segments.names import segment_names
 from pipeline.core.model.definition import Definition, assign, load_definition
-from pipeline.core.model.naming import KLAVIYO, SHOPIFY, read_playbook
+from pipeline.core.model.naming import Playbook, read_playbook
 from pipeline.core.run.metrics import METRICS, write_metrics
 from pipeline.core.run.outputs import write_text
 from pipeline.core.run.stage import run_stage, stage
@@ -36,14 +36,15 @@ def main() -> None:
     with stage("assign_segments") as log:
         definition = load_definition()
         check(CUSTOMERS)
-        names = segment_names(definition, read_playbook())
+        playbook = read_playbook()
+        names = segment_names(definition, playbook)
         with threadpool_limits(1):
             # One snapshot after the other: a large shop's customers of a year are many.
             segments = pd.concat(
                 with_history(definition, (snapshot_of(date) for date in snapshot_dates()))
             )
             last = snapshot_of(snapshot_dates()[-1])
-            names = described(names, definition, last)
+            names = described(names, definition, last, playbook)
         segments = named(segments, names)
         write_table(SEGMENT_NAMES, names)
         write_table(SEGMENTS, segments)
@@ -72,16 +73,19 @@ def snapshot_of(date: str) -> pd.DataFrame:
     return rows
 
 
-def described(names: pd.DataFrame, definition: Definition, customers: pd.DataFrame) -> pd.DataFrame:
+def described(
+    names: pd.DataFrame, definition: Definition, customers: pd.DataFrame, playbook: Playbook
+) -> pd.DataFrame:
     """The segments with the size and the medians of their members, and other systems' groups."""
     members = assign(definition, customers)["segment_id"].to_numpy()
     measures = customers[["recency_days", "frequency", "monetary"]].astype("float64")
     medians = measures.groupby(members).median().reindex(names["segment_id"]).reset_index(drop=True)
     found = names.join(medians)
+    plays = playbook.plays.items()
     return found.assign(
         customers=np.bincount(members, minlength=len(names)),
-        klaviyo_group=found["play"].map(KLAVIYO),
-        shopify_group=found["play"].map(SHOPIFY),
+        klaviyo_group=found["play"].map({k: r.elsewhere.get("klaviyo") for k, r in plays}),
+        shopify_group=found["play"].map({k: r.elsewhere.get("shopify") for k, r in plays}),
     )
 
 

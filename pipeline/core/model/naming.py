@@ -15,37 +15,10 @@ from pipeline.core.run.params import StageParams, parse_params
 from pipeline.core.run.yaml_text import read_yaml
 
 PLAYBOOK = Path(__file__).parents[2] / "settings" / "playbook.yaml"
-# What is called in the groups of two shop systems, the nearest where they have none.
-KLAVIYO = {
-    "champions": "Champions",
-    "loyal": "Loyal",
-    "potential_loyalists": "Recent",
-    "promising": "Recent",
-    "new": "Recent",
-    "need_attention": "Needs Attention",
-    "about_to_sleep": "Needs Attention",
-    "cannot_lose": "At Risk",
-    "at_risk": "At Risk",
-    "hibernating": "Inactive",
-    "lost": "Inactive",
-}
-SHOPIFY = {
-    "champions": "Champions",
-    "loyal": "Loyal",
-    "potential_loyalists": "Active",
-    "promising": "Promising",
-    "new": "New",
-    "need_attention": "Needs attention",
-    "about_to_sleep": "Almost lost",
-    "cannot_lose": "Previously loyal",
-    "at_risk": "At risk",
-    "hibernating": "Dormant",
-    "lost": "Dormant",
-}
 
 
 class Rule(StageParams):
-    """What a play's segments are called, what a contact costs and what its test compares.
+    """What a play's segments are called, here and elsewhere, what a contact costs, what is tested.
 
     Its sentences are in pipeline/settings/words, in every language of the report.
     """
@@ -54,6 +27,7 @@ class Rule(StageParams):
     cost_class: Literal["none", "low", "medium", "high"]
     test: Literal["buyers", "spend", "none"]
     test_of: dict[str, Literal["buyers", "spend", "none"]] = Field(default_factory=dict)
+    elsewhere: dict[Literal["klaviyo", "shopify"], str] = Field(default_factory=dict)
 
 
 class Playbook(StageParams):
