@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from pipeline.make_sample.catalogue import (
     GIFT_SHOP,
@@ -251,7 +252,7 @@ class Shop:
             product[rows] = groups.draw(group_of[leader[rows]], rng.random(len(rows)))
         # Few products stand twice on an order by themselves; a small shop would draw many.
         for _ in range(REDRAWS):
-            again = _second_times(local * len(catalogue) + product)
+            again = np.flatnonzero(pd.Series(local * len(catalogue) + product).duplicated())
             again = again[rng.random(len(again)) < REDRAWN]
             product[again] = rng.integers(len(catalogue) - len(LETTER_CODES), size=len(again))
         return product
@@ -463,15 +464,6 @@ def invoice_numbers(lines: Lines, start: int) -> tuple[Ints, int]:
     is_new = (lines.minute[1:] != lines.minute[:-1]) | (lines.event[1:] != lines.event[:-1])
     numbers = start + np.concatenate([[0], np.cumsum(is_new)])
     return numbers, int(numbers[-1]) + 1
-
-
-def _second_times(keys: Ints) -> Ints:
-    """Return where a key stands that stood before."""
-    by_key = np.argsort(keys, kind="stable")
-    ordered = keys[by_key]
-    again: Ints = by_key[1:][ordered[1:] == ordered[:-1]]
-    again.sort()
-    return again
 
 
 def _days_later(minute: Ints, rng: np.random.Generator) -> Ints:
