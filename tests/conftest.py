@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data" / "online_retail.zip"
 
-pytest_plugins = ["report_shop"]
+pytest_plugins = ["report_shop", "shops"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = [
@@ -132,6 +133,15 @@ def run(*command: str, cwd: Path, check: bool = True, **env: str) -> subprocess.
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
     return done
+
+
+def change_params(folder: Path, **changes: dict[str, Any]) -> None:
+    """Change keys of the folder's params.yaml, by section."""
+    file = folder / "params.yaml"
+    params = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for section, values in changes.items():
+        params[section] |= values
+    file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from conftest import ROOT
 
@@ -67,8 +68,9 @@ class Shop:
         return pq.read_table(QUARANTINED_LINES.path).to_pylist()
 
 
-def shop_in(folder: Path, monkeypatch: Any) -> Shop:
-    """A shop in this folder, on two threads."""
-    monkeypatch.chdir(folder)
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """A folder of its own in which ingest runs, on two threads."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIPELINE_THREADS", "2")
-    return Shop(folder)
+    return Shop(tmp_path)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 import yaml
 from conftest import ROOT
-from shops import Shop, shop_in
+from shops import Shop
 
 from pipeline.commands import check as check_source
 from pipeline.core.tables.contract import read_table
@@ -29,12 +27,12 @@ TABLES = [f"pipeline/settings/{name}.csv" for name in ("currency_rates", "custom
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def shop(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """With the project's parameters."""
     for name in ("params.yaml", *TABLES):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+        shop.write((ROOT / name).read_bytes(), name)
     monkeypatch.setenv("COLUMNS", "200")
-    return shop_in(tmp_path, monkeypatch)
+    return shop
 
 
 def look(capsys, *arguments: str) -> str:

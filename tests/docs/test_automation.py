@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, run
+from conftest import ROOT, change_params, run
 
 PAGE = (ROOT / "docs/automation.md").read_text(encoding="utf-8")
 GITHUB, GITLAB = map(yaml.safe_load, re.findall(r"```yaml\n(.+?)```", PAGE, re.DOTALL))
@@ -40,12 +40,6 @@ def shell(small_shop: Path, tmp_path: Path):
     return called
 
 
-def break_a_rule(shop: Path) -> None:
-    params = yaml.safe_load((shop / "params.yaml").read_text(encoding="utf-8"))
-    params["alerts"] |= {"missing_days": 1, "missing_lines": 0.001, "forecast": 0.0001}
-    (shop / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-
-
 def test_every_job_runs_and_fails_on_an_alert(shell, small_shop: Path):
     github = [step["run"] for step in GITHUB["jobs"]["month"]["steps"] if "run" in step]
     gitlab, cron = (
@@ -62,7 +56,8 @@ def test_every_job_runs_and_fails_on_an_alert(shell, small_shop: Path):
         assert f"exit {code}" in (small_shop / "subject.txt").read_text(encoding="utf-8")
         assert "your customers on" in (small_shop / "mail.txt").read_text(encoding="utf-8")
         assert ("Look at this first" in done.stdout) == (code == 3)
-        break_a_rule(small_shop)
+        rules = {"missing_days": 1, "missing_lines": 0.001, "forecast": 0.0001}
+        change_params(small_shop, alerts=rules)  # which then are broken
     assert (small_shop / "summary.md").read_text(encoding="utf-8").count("# ") > 2
 
 

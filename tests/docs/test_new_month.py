@@ -8,22 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-from conftest import ROOT, run, scratch_clone
+from conftest import ROOT, change_params, run, scratch_clone
 
 from pipeline.make_sample.__main__ import write_sample
 
 pytestmark = [pytest.mark.dvc, pytest.mark.slow]
-
-
-def set_params(clone: Path, folder: Path) -> None:
-    """The folder as the source, and a cheap choice among those that pass on both shops."""
-    file = clone / "params.yaml"
-    params = yaml.safe_load(file.read_text(encoding="utf-8"))
-    params["sample"]["lines"] = 200
-    params["source"]["path"] = str(folder)
-    params["select"] |= {"candidates": ["grid/rhythm/raw/5-8"], "baselines": []}
-    file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
 @pytest.mark.parametrize("shop", ["sample", pytest.param("real", marks=pytest.mark.real_data)])
@@ -38,7 +27,9 @@ def test_each_month_reruns_the_pipeline_and_the_versions_are_told_apart(tmp_path
     day = pd.to_datetime(lines["InvoiceDate"], format="%m/%d/%Y %H:%M").dt.normalize()
     month = day.dt.strftime("%Y-%m").where(day >= "2011-11-01", "to_2011-10")
     after = [f"{d + pd.Timedelta(days=1):%Y-%m-%d}" for d in day.groupby(month).max().sort_values()]
-    set_params(clone, folder)
+    # A cheap choice among those that pass on both shops.
+    select = {"candidates": ["grid/rhythm/raw/5-8"], "baselines": []}
+    change_params(clone, sample={"lines": 200}, source={"path": str(folder)}, select=select)
     printed, moved = [], []
 
     def told(command: str) -> str:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-from conftest import ROOT, run, scratch_clone
+from conftest import ROOT, change_params, run, scratch_clone
 
 from pipeline.make_sample.__main__ import write_sample
 
@@ -24,9 +23,7 @@ def test_the_lines_of_the_readme_lead_from_a_file_to_kept_segments(tmp_path: Pat
     lines = lines.rename(columns={"CustomerID": "Client", "UnitPrice": "Price", "Country": "Land"})
     (clone / "data/raw").mkdir(exist_ok=True)
     lines.to_csv(clone / "data/raw/orders.csv", index=False)
-    params = yaml.safe_load((clone / "params.yaml").read_text(encoding="utf-8"))
-    params["select"] |= {"candidates": ["grid/rhythm/raw/5-8"], "baselines": []}
-    (clone / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    change_params(clone, select={"candidates": ["grid/rhythm/raw/5-8"], "baselines": []})
 
     def shell(lines: str) -> str:
         lines = lines.replace("source .venv/bin/activate", "")

@@ -8,7 +8,6 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shops import Shop, shop_in
 
 from pipeline.core.run.errors import InputError
 from pipeline.ingest.dates import USUAL_DATES, date_sql, english_month
@@ -31,11 +30,6 @@ jan feb mrt apr mei jun jul aug sep okt nov dec | {d} {m} {y} om {t} | {d} {m}. 
 janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro
 jan. fev. mar. abr. mai. jun. jul. ago. set. out. nov. dez. | {d} de {m} de {y} às {t} | {y}-{m}-{d}
 """
-
-
-@pytest.fixture
-def shop(tmp_path, monkeypatch) -> Shop:
-    return shop_in(tmp_path, monkeypatch)
 
 
 def readings(*cells: str) -> list[set[dt.datetime]]:

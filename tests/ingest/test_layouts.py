@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import zipfile
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from shops import FIRST, Shop, shop_in
+from shops import FIRST
 from workbooks import write_workbook
 
 from pipeline.core.run.errors import InputError
@@ -22,11 +21,6 @@ HEART = ["489434", "85048", "HEART", 12, moment(2010, 12, 1, 7, 45), 6.95, 13085
 LIGHT = [489435, 79323, "LIGHT", 24, moment(2010, 12, 2, 9, 6), 2.1, None, "Norway"]
 LATER = [489436, "C22041", "RECORD", 48, moment(2011, 1, 4, 10, 0), 2.1, 13085.0, "Norway"]
 DEBT = ["A506401", "B", "Adjust bad debt", 1, moment(2010, 12, 3, 9, 0), -53594.36, None, "Norway"]
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    return shop_in(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("layout", load_layouts().values(), ids=lambda y: y.name)

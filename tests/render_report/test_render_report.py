@@ -13,6 +13,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -211,13 +212,17 @@ def test_a_bare_shop_has_a_report_that_claims_nothing(bare: Inputs, writer: Writ
     assert "There is one snapshot" in made.method
 
 
+def page_with(inputs: Inputs, writer: Writer, stage: str, **figures: Any) -> str:
+    """The shop's page where the stage measured these figures besides."""
+    metrics = inputs.metrics | {stage: inputs.metrics[stage] | figures}
+    return report(replace(inputs, metrics=metrics), Look("", 9, 9, 9), writer).segments
+
+
 def test_where_nothing_is_predicted_the_report_says_so_first(
     inputs: Inputs, writer: Writer
 ) -> None:
-    look = Look("", 100, 100, 10)
-    assert "Nothing in these lines predicts" not in report(inputs, look, writer).segments
-    metrics = inputs.metrics | {"select": inputs.metrics["select"] | {"predicts": False}}
-    page = report(replace(inputs, metrics=metrics), look, writer).segments
+    assert "Nothing in these lines predicts" not in page_with(inputs, writer, "select")
+    page = page_with(inputs, writer, "select", predicts=False)
     assert page.index("Nothing in these lines predicts") < page.index("<dl")
     assert not re.search(r'<li data-segment="\d+"', page)
 
@@ -226,13 +231,9 @@ def test_a_kept_definition_that_has_aged_is_told_with_how_to_switch(
     inputs: Inputs, writer: Writer
 ) -> None:
     kept = {"since": "2011-09-30", "share_of_challenger": 0.87, "challenger_would_move_share": 0.2}
-    select = inputs.metrics["select"] | {"kept": kept | {"switch_is_recommended": True}}
-    page = report(
-        replace(inputs, metrics=inputs.metrics | {"select": select}), Look("", 100, 100, 10), writer
-    )
-    said = "defined on 30 September 2011 and have aged: they explain 87% of what"
-    assert said in page.segments
-    assert "20% of the customers would get another name" in page.segments
+    page = page_with(inputs, writer, "select", kept=kept | {"switch_is_recommended": True})
+    assert "defined on 30 September 2011 and have aged: they explain 87% of what" in page
+    assert "20% of the customers would get another name" in page
 
 
 def test_one_test_of_all_is_told_where_no_segment_can_be_tested_alone(
@@ -240,12 +241,9 @@ def test_one_test_of_all_is_told_where_no_segment_can_be_tested_alone(
 ) -> None:
     together = {"is_proposed": True, "customers": 729, "holdout_customers": 363, "power": 0.58}
     together |= {"baseline_rate": 0.38, "target_rate": 0.45}
-    profile = inputs.metrics["profile"] | {"shop_test": together}
-    page = report(
-        replace(inputs, metrics=inputs.metrics | {"profile": profile}), Look("", 9, 9, 9), writer
-    )
-    assert "leave out 363, half of every segment at random" in page.segments
-    assert "rises from 38% to 45%, the test shows it with a chance of 58%" in page.segments
+    page = page_with(inputs, writer, "profile", shop_test=together)
+    assert "leave out 363, half of every segment at random" in page
+    assert "rises from 38% to 45%, the test shows it with a chance of 58%" in page
 
 
 def test_a_missing_table_or_parameter_file_is_named(

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
-from segmentation_shop import write_shop
+from segmentation_shop import SETTING, write_shop
 
 from pipeline.assign_segments import __main__ as assign_segments
 from pipeline.core.run.errors import InputError
@@ -29,11 +29,8 @@ SMALL = PARAMS | {
         "grid/rhythm/raw/5-8",
     ],
     "effort": PARAMS["effort"]
-    | {
-        "resamples": 4, "splits": 2, "finalists": 2, "final_resamples": 6, "final_splits": 3,
-        "gap_references": 1, "later_resamples": 20,
-    },
-}  # fmt: skip
+    | SETTING.effort.model_dump(exclude={"customers", "quadratic_sample"}),
+}
 
 
 def run_in(folder, monkeypatch, params=SMALL, threads="1", horizon_days=90, **shop):
