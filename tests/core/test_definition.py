@@ -126,11 +126,6 @@ def test_ageing_changes_only_days():
     pd.testing.assert_frame_equal(older[same], rows[same])
 
 
-def test_a_missing_definition_says_how_to_make_it(tmp_path):
-    with pytest.raises(InputError, match="dvc repro select_model"):
-        load_definition(tmp_path / "definition.yaml")
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [

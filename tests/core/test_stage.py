@@ -14,13 +14,6 @@ def broken() -> None:
     raise InputError("x.csv, row 2, column Price: 'abc' is not a number")
 
 
-def test_a_users_mistake_is_one_message_and_exit_code_1(capsys):
-    with pytest.raises(SystemExit) as exit_:
-        run_stage(broken, "Do.", [])
-    assert exit_.value.code == 1
-    assert capsys.readouterr().err == ("error: x.csv, row 2, column Price: 'abc' is not a number\n")
-
-
 @pytest.mark.parametrize(
     ("error", "said"),
     [

@@ -24,7 +24,7 @@ import yaml
 from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shops import DEFAULTS, FIRST, Shop, shop_in
+from shops import DEFAULTS, FIRST, Shop
 
 from pipeline.core.run.errors import InputError
 from pipeline.core.tables.ingest import INVOICE_LINES
@@ -57,11 +57,6 @@ class Free(NamedTuple):
 
 def fill(_: Path) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    return shop_in(tmp_path, monkeypatch)
 
 
 def refused(shop: Shop, content: str | bytes | None, *parts: str, name="x.csv", **source) -> str:
@@ -539,23 +534,6 @@ def test_an_open_quote_cannot_be_set_apart_with_the_lines_of_odd_length(shop):
     assert message == (
         "x.csv, row 4: Value with unterminated quote found.: such a row cannot be set apart; "
         "correct it or export the file again"
-    )
-
-
-# The real shop
-
-
-@pytest.mark.real_data
-def test_the_real_shop_is_read_line_by_line(shop, real_data):
-    rows = shop.read(str(real_data))
-    assert len(rows) == 541_909
-    figures = shop.figures()
-    assert figures["lines_without_customer"] == 135_080
-    assert figures["lines_without_description"] == 1_454
-    assert figures["countries"] == 38
-    assert (figures["first_sold_at"], figures["last_sold_at"]) == (
-        "2010-12-01 08:26:00",
-        "2011-12-09 12:50:00",
     )
 
 

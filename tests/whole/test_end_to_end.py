@@ -55,6 +55,9 @@ def test_the_real_shop_has_the_facts_counted_by_hand(real_shop):
     assert facts["with_customer_sold_goods"] == 391_150
     assert facts["customers"] == 4_334
     assert facts["countries"] == 38
+    read = metrics(real_shop, "ingest")
+    assert read["first_sold_at"] == "2010-12-01 08:26:00"
+    assert read["last_sold_at"] == "2011-12-09 12:50:00"
 
 
 @pytest.mark.real_data
@@ -133,16 +136,3 @@ def test_a_broken_input_fails_and_the_last_outputs_can_be_restored(small_shop):
     run("dvc", "checkout", cwd=clone)
     assert (clone / "data" / "segments.parquet").read_bytes() == before
     assert "up to date" in run("dvc", "status", cwd=clone).stdout
-
-
-def test_show_prints_every_segment_and_where_the_report_is(small_shop):
-    clone = small_shop
-    shown = run("python", "-m", "pipeline", "show", cwd=clone).stdout
-    assert "reports/segments.html" in shown
-    with duckdb.connect() as database:
-        table = f"'{clone}/data/segments.parquet'"
-        names = database.execute(
-            f"select distinct segment from {table} "
-            f"where snapshot_date = (select max(snapshot_date) from {table})"
-        )
-        assert all(name in shown.lower() for (name,) in names.fetchall())
