@@ -29,23 +29,15 @@ def write_workbook(
     file: Path,
     sheets: Mapping[str, Sequence[Sequence[Any]]],
     first_row: int = 1,
-    *,
-    after_rows: str = "",
-    hidden: Sequence[str] = (),
 ) -> None:
-    """Write sheets of rows of values; a str that begins with <c is a raw cell.
-
-    `after_rows` is XML that follows the last row of every sheet's data, `hidden` names sheets that
-    Excel does not show.
-    """
+    """Write sheets of rows of values; a str that begins with <c is a raw cell."""
     links = "".join(
         f'<Relationship Id="rId{n}" Type="{OFFICE}/worksheet" Target="worksheets/sheet{n}.xml"/>'
         for n in range(1, len(sheets) + 1)
     )
     links += f'<Relationship Id="rId99" Type="{OFFICE}/styles" Target="styles.xml"/>'
     names = "".join(
-        f'<sheet name="{escape(name)}" sheetId="{n}" r:id="rId{n}"'
-        f"{' state=' + chr(34) + 'hidden' + chr(34) if name in hidden else ''}/>"
+        f'<sheet name="{escape(name)}" sheetId="{n}" r:id="rId{n}"/>'
         for n, name in enumerate(sheets, start=1)
     )
     book = f'<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets>{names}</sheets></workbook>'
@@ -63,9 +55,7 @@ def write_workbook(
         archive.writestr("xl/styles.xml", STYLES)
         for n, rows in enumerate(sheets.values(), start=1):
             body = "".join(_row(number, row) for number, row in enumerate(rows, start=first_row))
-            sheet = (
-                f'<worksheet xmlns="{MAIN}"><sheetData>{body}</sheetData>{after_rows}</worksheet>'
-            )
+            sheet = f'<worksheet xmlns="{MAIN}"><sheetData>{body}</sheetData></worksheet>'
             archive.writestr(f"xl/worksheets/sheet{n}.xml", sheet)
 
 

@@ -31,8 +31,8 @@ def contacts_of(folder: Path, text: str = PEOPLE, opt_outs: str | None = None, *
     return read_contacts(folder / "contacts.csv", file, **options)
 
 
-def members(treated: str, held_out: str = "") -> pd.DataFrame:
-    rows = [(c, "treated") for c in treated.split()] + [(c, "held out") for c in held_out.split()]
+def members(treated: str) -> pd.DataFrame:
+    rows = [(c, "treated") for c in treated.split()]
     return pd.DataFrame(rows, columns=["customer_id", "group"])
 
 

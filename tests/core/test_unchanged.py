@@ -46,8 +46,8 @@ def write(name: str, text: str) -> Callable[[], object]:
     return lambda: Path(name).write_text(text, encoding="utf-8")
 
 
-def params(clean: str, shop: str = "a", path: str = "lines.csv") -> Callable[[], object]:
-    text = f"source: {{path: {path}}}\nclean: {clean}\nreport: {{shop: {shop}}}\n"
+def params(clean: str, shop: str = "a") -> Callable[[], object]:
+    text = f"source: {{path: lines.csv}}\nclean: {clean}\nreport: {{shop: {shop}}}\n"
     return write("params.yaml", text)
 
 

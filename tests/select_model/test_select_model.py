@@ -33,10 +33,10 @@ SMALL = PARAMS | {
 }
 
 
-def run_in(folder, monkeypatch, params=SMALL, threads="1", horizon_days=90, **shop):
+def run_in(folder, monkeypatch, params=SMALL, horizon_days=90, **shop):
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("PIPELINE_THREADS", threads)
+    monkeypatch.setenv("PIPELINE_THREADS", "1")
     everyone = {"name": "x", "currency": "£", "horizon_days": horizon_days}
     text = yaml.safe_dump({"shop": everyone, "select": params})
     Path("params.yaml").write_text(text, encoding="utf-8")
