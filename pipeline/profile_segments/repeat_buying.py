@@ -24,10 +24,11 @@ from scipy.special import expit, gammaln, softmax
 Array = NDArray[np.float64]
 
 RHYTHMS = 1, 2, 4
-# Log r, alpha, s and beta, log odds of `once`, those of rhythms 2 and 4 beside 1: where few
-# customers say little.
+# Log r, alpha, s and beta, log odds of `once`, those of rhythms 2 and 4 beside 1: the middle of a
+# normal distribution and its deviation, for where few customers say little. Of who is new most have
+# had little time to come again: `once` is held closer.
 USUAL = np.array([0.0, 4.0, 0.0, 5.5, -2.0, 0.0, -1.0])
-WEIGHT_OF_USUAL = 0.002
+UNUSUAL = np.array([1.0, 1.0, 1.0, 1.0, 0.3, 1.0, 1.0])
 BOUNDS = [(-4, 4), (0, 9), (-4, 4), (1, 10), (-7, 3), (-6, 6), (-6, 6)]
 MOST_CUSTOMERS = 3_000  # parameters are fitted on an even sample of a larger shop
 NODES, WEIGHTS = np.array(np.polynomial.legendre.leggauss(8))[:, :, None]  # from -1 to 1
@@ -164,8 +165,9 @@ def fit_buying(known: Histories) -> BuyingModel:
     part = known.sample()
 
     def loss(points: Array) -> float:
-        unusual = WEIGHT_OF_USUAL * float(np.sum((points - USUAL) ** 2))
-        return unusual - float(np.mean(BuyingModel.of(points).log_likelihood(part)))
+        unusual = float(np.sum(((points - USUAL) / UNUSUAL) ** 2)) / 2
+        likely = float(np.sum(BuyingModel.of(points).log_likelihood(part)))
+        return (unusual - likely) / len(part.age)
 
     found = minimize(loss, USUAL, method="L-BFGS-B", bounds=BOUNDS).x
     return BuyingModel.of(found.round(3))  # where the search ends exactly, hangs on the machine
