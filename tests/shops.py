@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import PARAMS
 
 from pipeline.core.run.metrics import parse_metrics
 from pipeline.core.tables.contract import check
@@ -22,7 +22,7 @@ BESIDE = (
     "source_key",
 )  # fmt: skip
 FIRST = ("line_id", *CANONICAL)
-DEFAULTS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["source"]
+DEFAULTS = PARAMS["source"]
 
 
 def paid(row: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import csv
 import importlib
 import sys
@@ -14,23 +15,12 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import yaml
-from conftest import ROOT
+from conftest import PARAMS, ROOT, STAGES
 
 from pipeline.core.run.errors import InputError
 
-TO_SEGMENTS = (
-    "ingest",
-    "clean",
-    "explore",
-    "categorize_products",
-    "aggregate_rfm",
-    "select_model",
-    "assign_segments",
-    "measure_prices",
-    "read_campaigns",
-    "profile_segments",
-)
-WITH_REPORT = (*TO_SEGMENTS, "render_report")
+WITH_REPORT = tuple(STAGES)[1:]  # in the order of dvc.yaml, without make_sample
+TO_SEGMENTS = WITH_REPORT[:-1]
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
 TIME = "%m/%d/%Y %H:%M"
 NUMBER, CODE, QUANTITY, MOMENT, PRICE, CUSTOMER = 0, 1, 3, 4, 5, 6
@@ -40,7 +30,7 @@ Row = list[str]
 
 def write_params(folder: Path, source: Path | str, /, **changes: Any) -> None:
     """The project's parameters with a few candidates, which take seconds; `changes` by section."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = copy.deepcopy(PARAMS)
     params["source"]["path"] = str(source)
     select = params["select"]
     select["k_to"], select["origins"] = 4, 1

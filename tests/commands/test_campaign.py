@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from whole_dag import TO_SEGMENTS, run_dag, write_params
+from whole_dag import WITH_REPORT, run_dag, write_params
 
 from pipeline.commands.campaign import __main__ as campaign
 from pipeline.core.tables.assign_segments import SEGMENTS
@@ -32,7 +32,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_sample(folder / "sample.csv", 12_000, 4)
     select = {"candidates": ["steps/rfm/log"]}
     write_params(folder, folder / "sample.csv", rfm={"as_of": AUGUST}, select=select)
-    return run_dag(folder, (*TO_SEGMENTS, "render_report"))
+    return run_dag(folder, WITH_REPORT)
 
 
 @pytest.fixture(autouse=True)

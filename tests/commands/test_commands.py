@@ -7,18 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import ROOT, run
+from conftest import ROOT, STAGES, run
 
 from pipeline import __main__ as pipeline_commands
 
-STAGES = [
-    f"pipeline.{stage}"
-    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-]
-
 # Stages as `pipeline.<stage>`, the commands beside the DAG as `pipeline <command>`.
-COMMANDS = [*STAGES, *(f"pipeline {name}" for name in pipeline_commands.COMMANDS)]
+COMMANDS = [f"pipeline.{stage}" for stage in STAGES]
+COMMANDS += [f"pipeline {name}" for name in pipeline_commands.COMMANDS]
 # A mistake that a user can make in an empty folder, where it takes more than being there.
 MISTAKES = {
     "pipeline campaign": ["read", "spring"],

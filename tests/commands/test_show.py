@@ -9,12 +9,11 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from conftest import ROOT
+from conftest import PARAMS
 
 from pipeline.commands.show import AlertParams, Run, alerts
 
-RULES = AlertParams(**yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["alerts"])
+RULES = AlertParams(**PARAMS["alerts"])
 SNAPSHOTS = [d.date() for d in pd.date_range("2021-01-31", "2023-06-30", freq="ME")]
 LAST, BEFORE = SNAPSHOTS[-1], SNAPSHOTS[-2]
 SEGMENTS = {"champions": 0.15, "loyal": 0.25, "lost": 0.6}

@@ -9,14 +9,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
-from conftest import ROOT, run
+from conftest import PARAMS, ROOT, run
 from dvc.cli.parser import get_main_parser
 
 from pipeline.__main__ import COMMANDS
 
 PAGES = sorted({ROOT / "README.md", *(ROOT / "docs").rglob("*.md")})
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 TARGETS = set(re.findall(r"(?m)^([a-z_-]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
 FOLDERS = "pipeline|tests|docs|bench|metrics"
 MADE = {"pipeline/settings/definitions/kept.yaml"}  # by `python -m pipeline keep`
@@ -45,19 +43,12 @@ def test_what_a_page_names_exists(page: Path):
     missing += [f"python -m pipeline {name}" for name in named if name not in COMMANDS]
     sections = "|".join(PARAMS)
     for key in re.findall(rf"`((?:{sections})\.[\w.]+)(?:[:=][^`]*)?`", text):
-        at = PARAMS
+        at, found = PARAMS, True
         for part in key.split("."):
-            at = at.get(part) if isinstance(at, dict) else None
-        is_metric = page.name == "metrics.md"
-        if at is None and not is_metric and key.split(".")[-1] not in text_of_params():
-            missing.append(key)
+            found = isinstance(at, dict) and part in at
+            at = at[part] if found else None
+        missing += [] if found or page.name == "metrics.md" else [key]
     assert not missing
-
-
-def text_of_params() -> set[str]:
-    """Every key, those without a value too."""
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    return set(re.findall(r"(?m)^ *(\w+):", text))
 
 
 def commands() -> list[str]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import conftest
 import pandas as pd
 import pytest
 import yaml
@@ -19,7 +20,7 @@ from pipeline.core.tables.contract import read_table
 from pipeline.select_model import __main__ as select_model
 from pipeline.select_model.snapshots import read_sampled
 
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["select"]
+PARAMS = conftest.PARAMS["select"]
 SMALL = PARAMS | {
     "k_to": 5,
     "origins": 2,

@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 import vl_convert
-import yaml
-from conftest import ROOT, run
+from conftest import ROOT, STAGES, run
 
 pytestmark = pytest.mark.dvc
 
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PLOTS = [next(iter(plot)) for stage in STAGES.values() for plot in stage.get("plots", [])]
 MARKS = "#plot svg .mark-symbol:not(.role-legend-symbol) path, #plot svg .mark-rect path"
 EMBED = "async spec => { await vegaEmbed('#plot', spec, {renderer: 'svg'}) }"

@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from conftest import ROOT
+from conftest import PARAMS, ROOT, STAGES
 
 import pipeline
 from pipeline.core.run.params import ShopParams
 from pipeline.core.tables import __main__ as data_dictionary
 
-DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-STAGES = DVC["stages"]
 A_DATA_FILE = re.compile(r"^(data|reports|metrics)/[\w./-]+\.\w+$")
 # pipeline/__init__.py names the stages in the order of the design: its second paragraph.
 IN_ORDER = tuple(re.findall(r"\w+", str(pipeline.__doc__).split("\n\n")[1]))

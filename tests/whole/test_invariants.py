@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-from conftest import ROOT, run
+from conftest import PARAMS, ROOT, run
 from pandas.testing import assert_frame_equal
 from whole_dag import (
     CODE,
@@ -33,7 +32,7 @@ from pipeline.make_sample.__main__ import write_sample
 pytestmark = pytest.mark.slow
 
 
-CLEAN = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["clean"]
+CLEAN = PARAMS["clean"]
 NO_GOODS = re.compile("|".join(CLEAN["not_goods_patterns"].values()))
 LINES = {"invoice_lines", "sales", "returned_units"}
 DAYS_OF_28_YEARS = 28 * 365 + 7  # after which the calendar repeats, weekdays too

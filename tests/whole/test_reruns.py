@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, run
+from conftest import PARAMS, run
 
 pytestmark = pytest.mark.dvc
 
@@ -32,7 +32,6 @@ STALE = {
     "profile": {"profile_segments", "render_report"},
     "report": {"render_report"},
 }
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 
 def stale_stages() -> set[str]:
