@@ -291,10 +291,8 @@ def match_segments(counts: pd.DataFrame) -> dict[str, str]:
     """
     if counts.empty:
         return {}
-    weight = counts.to_numpy(dtype=float).copy()
-    for i, row in enumerate(counts.index):
-        for j, column in enumerate(counts.columns):
-            weight[i, j] += 0.5 * (row == column)
+    is_same_name = counts.index.to_numpy()[:, None] == counts.columns.to_numpy()
+    weight = counts.to_numpy(dtype=float) + 0.5 * is_same_name
     rows, columns = linear_sum_assignment(weight, maximize=True)
     return {
         str(counts.index[i]): str(counts.columns[j])

@@ -97,19 +97,16 @@ def measure(
 
 def fingerprint(params: Params, source: Source) -> dict[str, Any]:
     """What was read: the name, how many parts, and one sha256 over all its files' bytes."""
-    digest = hashlib.sha256()
-    path = params.path
-    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
-    for file in files:
+    path, digests = params.path, []
+    for file in [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file()):
         with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest() if len(files) > 1 else b"")
-            if len(files) == 1:
-                digest = hashlib.file_digest(opened, "sha256")
+            digests.append(hashlib.file_digest(opened, "sha256"))
+    every = hashlib.sha256(b"".join(digest.digest() for digest in digests))
     return {
         "name": path.name,
         "layout": params.layout,
         "parts": len(source.parts),
-        "sha256": digest.hexdigest(),
+        "sha256": (digests[0] if len(digests) == 1 else every).hexdigest(),
     }
 
 

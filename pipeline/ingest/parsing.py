@@ -45,6 +45,7 @@ SHOWN = 5
 NUMBERS = ("quantity", "unit_price", "refunded_quantity", *MONEY)
 NO_FIGURE = ("", "-", "--", "–", "n/a", "na", "nan", "none", "null")  # a cell without one
 REQUIRED = ("invoice_id", "stock_code", "quantity", "sold_at", "unit_price", "amount")
+PLACES = "decimal(28, 10)"
 BUFFER = 2 * LONGEST_LINE  # DuckDB's own size; by itself it would take 16 longest lines
 SAMPLED_ROWS = 2000
 # The defects of single lines; after others (an open quote) nobody knows where the next line begins.
@@ -431,7 +432,7 @@ def _refuse_ambiguous(
 # Cells
 
 
-def _number(cell: str, layout: Layout, places: str = "decimal(28, 10)") -> str:
+def _number(cell: str, layout: Layout) -> str:
     """SQL for the cell's number, null where it is none or its marks are not as declared."""
     point, thousands = layout.decimal, layout.thousands
     other = "," if point == "." else "."
@@ -456,11 +457,11 @@ def _number(cell: str, layout: Layout, places: str = "decimal(28, 10)") -> str:
     value = (
         f"case when regexp_full_match({digits}, {quoted('|'.join(shapes))}) "
         f"and ({found(1)} = '(') = ({found(6)} = ')') "
-        f"then try_cast(case when {minus} then '-' else '' end || {bare} as {places}) end"
+        f"then try_cast(case when {minus} then '-' else '' end || {bare} as {PLACES}) end"
     )
     if point == ",":
         return value
-    plain = f"try_cast({cell} as {places})"  # of most cells; it would read 1_000 too
+    plain = f"try_cast({cell} as {PLACES})"  # of most cells; it would read 1_000 too
     return f"case when contains({cell}, '_') then null else coalesce({plain}, {value}) end"
 
 
@@ -471,7 +472,7 @@ def _converted(source: Source, *, numbered: bool = True) -> str:
         return f"select * from {source.facts.cells}"
     cells = {f: "replace(discount, '%', '')" if f == "discount" else f for f in NUMBERS}
     columns = [f"{_number(cells[f], source.layout)} as n_{f}" for f in NUMBERS if f in used]
-    columns.append(f"{_dates(source, 'sold_at')} as d_sold_at")
+    columns.append(f"{_dates(source)} as d_sold_at")
     rows = _cells(source) if numbered else _rows(source, numbered=False)
     return f"select *, {', '.join(columns)} from ({rows})"
 
@@ -563,15 +564,15 @@ def _identifier(cell: str) -> str:
     return f"case when {is_float} then left({cell}, -2) else {cell} end"
 
 
-def _dates(source: Source, cell: str) -> str:
+def _dates(source: Source) -> str:
     formats = [p.date_format for p in source.parts]
     if len(set(formats)) == 1:
-        return date_sql(cell, formats[0], source.params.time_zone)
+        return date_sql("sold_at", formats[0], source.params.time_zone)
     by_format = {
         f: [str(i) for i, g in enumerate(formats) if g == f] for f in dict.fromkeys(formats)
     }
     cases = (
-        f"when part in ({', '.join(i)}) then {date_sql(cell, f, source.params.time_zone)}"
+        f"when part in ({', '.join(i)}) then {date_sql('sold_at', f, source.params.time_zone)}"
         for f, i in by_format.items()
     )
     return f"case {' '.join(cases)} end"
@@ -609,7 +610,7 @@ def _ranks(database: duckdb.DuckDBPyConnection, source: Source) -> list[int]:
     """For each part its place in time: by its last day, then by its name."""
     if len(source.parts) < 2:
         return [0]
-    last = f"select part, max({_dates(source, 'sold_at')}) from ({_rows(source)}) group by 1"
+    last = f"select part, max({_dates(source)}) from ({_rows(source)}) group by 1"
     days = dict(database.execute(last).fetchall())
     names = [re.sub(r"\d+", lambda n: f"{int(n[0]):012}", p.part.name) for p in source.parts]
     in_time = sorted(range(len(names)), key=lambda n: (str(days.get(n)), names[n]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pipeline.core.text.words import plain
 from pipeline.render_report.language import Language
 from pipeline.render_report.sentences import Writer
 
@@ -47,7 +46,7 @@ def _part(found: re.Match[str], writer: Writer) -> str:
     if column == "rank" and "most" not in bounds:
         bounds["rest"] = writer.style.share(1 - float(found[4]))
     key = column if column in say.texts["conditions"] else "other"
-    name = say.terms.get(f"feature {column}", plain(column))
+    name = say.terms.get(f"feature {column}", column.replace("_", " "))
     return say(f"conditions.{key}", name=name, range=say("conditions.range", **bounds), **bounds)
 
 

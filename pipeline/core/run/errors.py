@@ -15,9 +15,8 @@ class MisfitError(InputError):
     `remedy` are keys of section source by which the rest of the source fits.
     """
 
-    def __init__(
-        self, message: str, has: int, lacks: int, remedy: dict[str, object] | None = None
-    ) -> None:
+    def __init__(self, message: str, has: int, lacks: int) -> None:
         super().__init__(message)
-        self.has, self.lacks, self.remedy = has, lacks, remedy or {}
+        self.has, self.lacks = has, lacks
+        self.remedy: dict[str, object] = {}
         self.header: tuple[str, ...] = ()

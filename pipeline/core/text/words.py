@@ -163,8 +163,3 @@ share, day = ENGLISH.share, ENGLISH.date
 def plural(value: Any, one: str, many: str) -> str:
     """A count with its noun: 1 order, 12 orders."""
     return f"{count(value)}{SPACE}{one if value == 1 else many}"
-
-
-def plain(key: str) -> str:
-    """A key of params or metrics as words: not_goods becomes not goods."""
-    return key.replace("_", " ")
