@@ -202,5 +202,5 @@ def test_threads_locale_time_zone_and_hash_seed_change_no_byte(told, tmp_path, e
     runner, path = str(ROOT / "tests" / "whole_dag.py"), f"{ROOT}:{ROOT / 'tests'}"
     run(sys.executable, runner, ".", *WITH_REPORT, cwd=tmp_path, PYTHONPATH=path, **elsewhere)
     assert different(told, tmp_path) == []
-    for name in ("data/sales.parquet", "reports/segments.html"):
+    for name in ("data/sales.parquet", "reports/segments.html", "reports/method.html"):
         assert (told / name).read_bytes() == (tmp_path / name).read_bytes()
