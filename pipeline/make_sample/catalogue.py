@@ -24,14 +24,7 @@ PENCE = (
 )
 PRICE_POINTS = np.array(PENCE.split(), dtype=np.float64) / 100
 SIZE_FACTORS = {"MINI": 0.6, "SMALL": 0.7, "LARGE": 1.5, "JUMBO": 1.8, "TALL": 1.2, "PAIR OF": 1.5}
-# Goods whose codes are letters, as a web shop's own line has: no rule on digits may lose them.
-LETTER_CODES = (
-    ("DCGS0003", "BOXED GLASS ASHTRAY", "other"),
-    ("DCGS0070", "CAMOUFLAGE DOG COLLAR", "other"),
-    ("DCGS0076", "SUNJAR LED NIGHT LIGHT", "lights_candles_fragrance"),
-    ("DCGSSBOY", "BOYS PARTY BAG", "party"),
-    ("DCGSSGIRL", "GIRLS PARTY BAG", "party"),
-)
+LETTER_CODES: list[tuple[str, str, str]] = [tuple(row) for row in GIFT_SHOP["letter_codes"]]
 
 
 @dataclass(frozen=True)
