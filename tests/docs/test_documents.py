@@ -20,11 +20,7 @@ FOLDERS = "pipeline|tests|docs|bench|metrics"
 MADE = {"pipeline/settings/definitions/kept.yaml"}  # by `python -m pipeline keep`
 
 
-def pages() -> list[pytest.param]:
-    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES]
-
-
-@pytest.mark.parametrize("page", pages())
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_names_exists(page: Path):
     text = page.read_text(encoding="utf-8")
     missing = [
