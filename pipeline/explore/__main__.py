@@ -33,6 +33,7 @@ from pipeline.explore.patterns import (
     customer_totals,
     descriptions_of,
     orders_of,
+    product_orders,
     product_totals,
     totals_by,
 )
@@ -155,10 +156,18 @@ def best_products(
         ranked = ranked[ranked[by] > 0].sort_values([by, "stock_code"], ascending=[False, True])
         found["product_by_revenue" if by == "amount" else "product_by_returns"] = ranked.head(top)
     codes = sorted({code for rows in found.values() for code in rows["stock_code"]})
-    texts = engine.collect(descriptions_of(sales, codes))
+    best = sales.filter(nw.col("stock_code").is_in(codes))
+    orders = engine.collect(product_orders(best)).set_index("stock_code")["orders"]
+    texts = engine.collect(descriptions_of(best))
     texts = texts.sort_values(["lines", "description"], ascending=[False, True])
     text_of = texts.drop_duplicates("stock_code").set_index("stock_code")["description"]
-    return {n: rows.assign(sub_bucket=rows["bucket"].map(text_of)) for n, rows in found.items()}
+    return {
+        name: rows.assign(
+            sub_bucket=rows["bucket"].map(text_of),
+            orders=rows["bucket"].map(orders).fillna(0).astype("int64"),
+        )
+        for name, rows in found.items()
+    }
 
 
 def season(months: pd.DataFrame) -> pd.DataFrame:

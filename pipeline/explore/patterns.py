@@ -1,8 +1,8 @@
 """Small aggregates of the sales, from which patterns are read: lazy frame to lazy frame.
 
-The lines are read twice: once into orders (a twentieth of the lines) and once into products. All
-patterns over time, place and basket are counted on the orders. Money is in ten-thousandths, as
-whole numbers.
+The lines are read into orders (a twentieth of the lines), on which all patterns over time, place
+and basket are counted, and into products. To tell the orders of every product apart would double
+the time, so it is done for those that are shown. Money is in ten-thousandths, as whole numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import narwhals as nw
 
-from pipeline.core.engines.expressions import day_number, ten_thousandths, whole_numbers
+from pipeline.core.engines.expressions import ten_thousandths, whole_numbers
 
 Lines = nw.LazyFrame[Any]
 
@@ -41,20 +41,17 @@ def orders_of(sales: Lines) -> Lines:
         .with_columns(
             (nw.col("amount") > 0).cast(nw.Int64).alias("orders"),
             month_number(nw.col("sold_at")).alias("month"),
-            weekday(day_number(nw.col("sold_at"))).alias("weekday"),
+            weekday(nw.col("sold_at")).alias("weekday"),
             nw.col("sold_at").dt.hour().cast(nw.Int64).alias("hour"),
             nw.col("country").fill_null("unknown"),
         )
     )
 
 
-def weekday(day: nw.Expr) -> nw.Expr:
-    """1 for Monday to 7 for Sunday, from a day's number.
-
-    Engines disagree on what a Sunday is called, and not all of them know a remainder.
-    """
-    since_a_monday = day - 1
-    return since_a_monday - since_a_monday // 7 * 7 + 1
+def weekday(moment: nw.Expr) -> nw.Expr:
+    """1 for Monday to 7 for Sunday, which Spark calls 0."""
+    day = moment.dt.weekday().cast(nw.Int64)
+    return nw.when(day > 0).then(day).otherwise(nw.lit(7, nw.Int64))
 
 
 def month_number(moment: nw.Expr) -> nw.Expr:
@@ -114,33 +111,26 @@ def bin_of(value: nw.Expr, edges: Sequence[int]) -> nw.Expr:
 
 
 def product_totals(sales: Lines) -> Lines:
-    """Return the totals of each product; `orders` are invoices on which any of it was kept."""
-    kept_on = nw.when(nw.col("amount") > 0).then(nw.col("invoice_id"))
+    """Return the totals of each product but for its orders."""
+    sums = ("units", "amount", "returned_amount")
     return (
         _with_amounts(sales)
-        .with_columns(
-            kept_on.alias("kept_on"), (nw.col("amount") == 0).cast(nw.Int64).alias("none_kept")
-        )
         .group_by("stock_code")
-        .agg(
-            nw.len().alias("lines"),
-            nw.col("kept_on").n_unique().alias("orders"),
-            nw.col("none_kept").max(),
-            nw.col("units").sum(),
-            nw.col("amount").sum(),
-            nw.col("returned_amount").sum(),
-        )
-        .with_columns(whole_numbers(*TOTALS, "none_kept"))
-        .with_columns(nw.col("orders") - nw.col("none_kept"))
-        .drop("none_kept")
+        .agg(nw.len().alias("lines"), nw.col(*sums).sum())
+        .with_columns(whole_numbers("lines", *sums))
     )
 
 
-def descriptions_of(sales: Lines, stock_codes: Sequence[str]) -> Lines:
-    """Return how often each of a few products has each description."""
+def product_orders(sales: Lines) -> Lines:
+    """Return the number of `orders` on which any of the product was kept; none, no row."""
+    kept = sales.filter(nw.col("net_amount") > 0).group_by("stock_code")
+    return kept.agg(nw.col("invoice_id").n_unique().alias("orders"))
+
+
+def descriptions_of(sales: Lines) -> Lines:
+    """Return how often each product has each description."""
     return (
-        sales.filter(nw.col("stock_code").is_in(list(stock_codes)))
-        .with_columns(nw.col("description").fill_null(""))
+        sales.with_columns(nw.col("description").fill_null(""))
         .group_by("stock_code", "description")
         .agg(nw.len().alias("lines"))
     )

@@ -118,6 +118,7 @@ def test_the_best_products_carry_their_text_and_share():
         ("CUP", "cup"): 20 / 35,
         ("BOX", "box"): 0.25,
     }
+    assert found["product_by_returns"]["orders"].tolist() == [2, 2]  # one of CUP's went back
 
 
 @pytest.mark.usefixtures("shop")
