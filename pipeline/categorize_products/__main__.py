@@ -65,8 +65,7 @@ def main() -> None:
             longest=params.longest_basket,
             most_pairs=params.most_pairs,
         )
-        pairs = pair_weights(baskets)
-        fit = fit_categories(products, pairs, taxonomy, params)
+        fit = fit_categories(products, pair_weights(baskets), taxonomy, params)
         overrides = (
             read_overrides(params.overrides, fit.categories, set(products["stock_code"]))
             if params.overrides

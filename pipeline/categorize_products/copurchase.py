@@ -16,6 +16,7 @@ from pipeline.core.tables.contract import parquet_glob
 Floats = npt.NDArray[np.float64]
 
 MOST_CONTEXTS = 20_000  # products that others are described by; the cost grows with their pairs
+BLOCK = 1 << 20  # pairs at a time
 
 # The distinct products of each basket. A very long invoice says little about each of its pairs
 # and has very many, so it is cut to a declared number of its products; and baskets are taken in
@@ -35,7 +36,7 @@ chosen as (
         ) as pairs_so_far
     from sizes qualify pairs_so_far <= $most_pairs
 )
-select cast(basket as bigint) as basket, stock_code
+select cast(basket as integer) as basket, stock_code
 from pairs join chosen using (invoice_id)
 qualify row_number() over (
     partition by invoice_id order by md5(invoice_id || '/' || stock_code), stock_code
@@ -57,19 +58,20 @@ def read_baskets(
         BASKETS, {"sales": parquet_glob(sales), "longest": longest, "most_pairs": most_pairs}
     ).df()
     columns = pd.Index(products).get_indexer(pd.Index(rows["stock_code"]))
+    places = (rows["basket"], columns.astype("int32"))  # 64 bits would double the pairs' memory
     baskets = int(rows["basket"].max()) + 1 if len(rows) else 0
-    ones = np.ones(len(rows))
-    return sparse.csr_array((ones, (rows["basket"], columns)), shape=(baskets, len(products)))
+    return sparse.csr_array((np.ones(len(rows)), places), shape=(baskets, len(products)))
 
 
 def pair_weights(baskets: sparse.csr_array) -> sparse.csr_array:
     """How often two products share a basket; each basket gives each of its products weight 1."""
     sizes = np.asarray(baskets.sum(axis=1)).ravel()
     weighted = sparse.diags_array(1.0 / np.maximum(sizes - 1, 1)) @ baskets
-    pairs = (baskets.T @ weighted).tocsr()
-    pairs.setdiag(0)
-    pairs.eliminate_zeros()
+    pairs = (baskets.T @ weighted).T  # symmetric: turned round it is by rows without a copy
     pairs.sort_indices()
+    bought = np.flatnonzero(pairs.diagonal())
+    pairs[bought, bought] = 0  # setdiag would set those of all, and copy the pairs for it
+    pairs.eliminate_zeros()
     return pairs
 
 
@@ -83,18 +85,16 @@ def positive_pmi(pairs: sparse.csr_array, smoothing: float = 0.75) -> sparse.csr
     mass = np.asarray(pairs.sum(axis=1)).ravel()
     context = np.where(mass > 0, np.maximum(mass, 1e-12) ** smoothing, 0.0)
     whole = max(context.sum(), 1e-12)
-    if len(mass) > MOST_CONTEXTS:
-        columns = np.sort(np.argsort(-mass, kind="stable")[:MOST_CONTEXTS])
-        pairs, context = pairs[:, columns], context[columns]
-    expected = np.repeat(mass, np.diff(pairs.indptr))  # in place: there are most_pairs of them
-    expected *= context[pairs.indices]
+    columns = np.sort(np.argsort(-mass, kind="stable")[:MOST_CONTEXTS])
+    information, context = pairs[:, columns], context[columns]
+    expected = np.repeat(mass, np.diff(information.indptr))
+    for start in range(0, len(expected), BLOCK):  # in place: there are most_pairs of them
+        expected[start : start + BLOCK] *= context[information.indices[start : start + BLOCK]]
     expected /= whole
     np.maximum(expected, 1e-12, out=expected)
-    np.divide(pairs.data, expected, out=expected)
-    np.log(expected, out=expected)
-    np.maximum(expected, 0.0, out=expected)
-    places = (pairs.indices.copy(), pairs.indptr.copy())
-    information = sparse.csr_array((expected, *places), shape=pairs.shape)
+    information.data /= expected
+    np.log(information.data, out=information.data)
+    np.maximum(information.data, 0.0, out=information.data)
     information.eliminate_zeros()
     return information
 
