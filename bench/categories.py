@@ -35,7 +35,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_mutual_info_score
 from threadpoolctl import threadpool_limits
 
-from bench.scoring import REAL_DATA, ROOT, train
+from bench.lines import ROOT
+from bench.scoring import REAL_DATA, train
 from pipeline.categorize_products.__main__ import Params
 from pipeline.categorize_products.copurchase import (
     copurchase_vectors,
@@ -70,7 +71,13 @@ Pairs: TypeAlias = sparse.csr_array
 
 def main() -> None:
     """Print agreement with the labels for every way, and how often confidence is right."""
-    arguments = _arguments()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sales", type=Path, help="sales.parquet of online_retail, if at hand")
+    parser.add_argument("--half", choices=list(HALVES), default="tune")
+    parser.add_argument("--ways", nargs="+", help="only the ways whose names start so")
+    arguments = parser.parse_args()
     params = load_params("categorize", Params, ROOT / "params.yaml")
     taxonomy = read_taxonomy(find_taxonomy("gifts"))
     with sales_of_real_shop(arguments.sales) as sales, threadpool_limits(1):
@@ -146,16 +153,6 @@ def print_calibration(
             f"{way:12s} {among.sum():8d} {TEMPERATURE[way]:21.2f} {best(among):7.2f} "
             f"{np.mean(gaps):+.3f} ± {np.std(gaps):.3f}"
         )
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--sales", type=Path, help="sales.parquet of online_retail, if at hand")
-    parser.add_argument("--half", choices=list(HALVES), default="tune")
-    parser.add_argument("--ways", nargs="+", help="only the ways whose names start so")
-    return parser.parse_args()
 
 
 @contextmanager

@@ -3,13 +3,15 @@
 For each number of lines (in millions; default 1, 10 and 108, which is 200 times the real shop) a
 shop is made and every stage is run as a command of its own. Its rival runs in the same minutes, on
 the same files, with the same memory and threads: the least that DuckDB can do with such work. One
-table is printed, and written to docs/performance.md and bench/results/lines.json.
+table is printed and, without options, kept in docs/performance.md and bench/results/lines.json.
 
 Example: python -m bench.lines 1 10 108
 """
 
 from __future__ import annotations
 
+import argparse
+import ctypes
 import json
 import math
 import os
@@ -20,9 +22,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +64,21 @@ RIVALS = {
     "categorize_products": None,
     "aggregate_rfm": ("orders, products and categories by customer", CUSTOMERS, 4.0),
 }
+SPARK = ("clean", "explore", "aggregate_rfm")
+BECOME_SUBREAPER = 36  # of Linux' prctl: a descendant whose parent has ended is ours
+VARIANTS = """
+copy (
+    select * exclude variant replace (
+        StockCode || variant as StockCode,
+        Description || ' ' || translate(md5(variant)[:5], '0123456789', 'ghijklmnop')
+            as Description
+    )
+    from (
+        select *, '/' || ({variants} * (hash(InvoiceNo || StockCode) % 1e4 / 1e4) ** 2)::int variant
+        from read_csv('{lines}', all_varchar = true, encoding = 'latin-1')
+    )
+) to '{lines}.new'
+"""
 HEADS = (
     *("stage", "million lines", "seconds", "rival", "seconds", "ratio", "goal"),
     *("ratio of processor time", "peak GB", "growth"),
@@ -87,17 +106,17 @@ class Cost:
 
 def main() -> None:
     """Measure the sizes that are named, or all; print the table, and keep it."""
-    sizes = [float(word) for word in sys.argv[1:]] or list(SIZES)
+    parser = argparse.ArgumentParser(description="What the stages over lines cost.")
+    parser.add_argument("millions", type=float, nargs="*", default=SIZES)
+    parser.add_argument("--variants", type=int, help="of each product, for a shop of very many")
+    parser.add_argument("--spark", action="store_true", help="on a Spark cluster, beside DuckDB")
+    chosen = parser.parse_args()
     before = machine()
-    rows = [row for millions in sorted(sizes) for row in measure(millions)]
-    run = {
-        "date": f"{datetime.now(UTC):%-d %B %Y}",
-        "machine": before,
-        "rows": rows,
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(page(run), encoding="utf-8")
+    rows = [row for millions in sorted(chosen.millions) for row in measure(chosen, millions)]
+    run = {"date": f"{datetime.now(UTC):%-d %B %Y}", "machine": before, "rows": rows}
+    if not (chosen.variants or chosen.spark):
+        RESULTS.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        PAGE.write_text(page(run), encoding="utf-8")
     print(page(run))
 
 
@@ -112,19 +131,46 @@ def machine() -> str:
     )
 
 
-def measure(millions: float) -> Iterator[dict[str, Any]]:
+def measure(chosen: argparse.Namespace, millions: float) -> Iterator[dict[str, Any]]:
     """Yield the cost of each stage on so many million lines, beside that of its rival."""
     with tempfile.TemporaryDirectory(prefix="lines-", dir=os.environ.get("PIPELINE_SPILL")) as at:
         shop = Path(at)
         prepare(shop, round(millions * 1_000_000))
         run_stage(shop, "make_sample")
+        if chosen.variants:
+            with duckdb.connect() as database:
+                database.execute(VARIANTS.format(lines=shop / CSV, variants=chosen.variants))
+            (shop / f"{CSV}.new").replace(shop / CSV)
+        on_spark = cluster(shop) | {"PIPELINE_ENGINE": "spark"} if chosen.spark else {}
         for stage, rival in RIVALS.items():
             cost = median_of(partial(run_stage, shop, stage))
-            row: dict[str, Any] = {"stage": stage, "millions": millions, "cost": asdict(cost)}
             what, query, goal = rival or ("", "", None)
-            least = asdict(median_of(partial(run_rival, shop, query))) if query else None
-            print(f"{millions:g} million lines, {stage}: {cost.seconds:.1f} s", file=sys.stderr)
-            yield row | {"rival": what, "least": least, "goal": goal}
+            least = median_of(partial(run_rival, shop, query)) if query else None
+            yield _row(stage, millions, cost, what, least) | {"goal": goal}
+            if on_spark and stage in SPARK:
+                spark = run_stage(shop, stage, **on_spark)
+                yield _row(f"{stage} on Spark", millions, spark, "DuckDB", cost)
+
+
+def _row(stage: str, millions: float, cost: Cost, rival: str, least: Cost | None) -> dict[str, Any]:
+    print(f"{millions:g} million lines, {stage}: {cost.seconds:.1f} s", file=sys.stderr)
+    row = {"stage": stage, "millions": millions, "cost": asdict(cost)}
+    return row | {"rival": rival, "least": least and asdict(least), "goal": None}
+
+
+def cluster(folder: Path) -> dict[str, str]:
+    """Return the settings of a Spark cluster here: a master, two workers of one core and 1 GB.
+
+    Executors are processes of their own and share nothing with the driver but the folder. Workers
+    keep a folder for each in Spark's home, which is made of links therefore.
+    """
+    ctypes.CDLL(None).prctl(BECOME_SUBREAPER, 1)
+    home = folder / "home"
+    home.mkdir()
+    for part in files("pyspark").iterdir():
+        (home / part.name).symlink_to(str(part))
+    address = {"SPARK_MASTER": "local-cluster[2,1,1024]", "SPARK_LOCAL_IP": "127.0.0.1"}
+    return {"PIPELINE_MEMORY": "1GB", "SPARK_HOME": str(home)} | address
 
 
 def prepare(shop: Path, lines: int) -> None:
@@ -148,9 +194,9 @@ def median_of(run: Callable[[], Cost]) -> Cost:
     )
 
 
-def run_stage(shop: Path, module: str) -> Cost:
+def run_stage(shop: Path, module: str, **settings: str) -> Cost:
     """Run one stage in the shop's folder, start-up included."""
-    return run(shop, ["-m", f"pipeline.{module}"])
+    return run(shop, ["-m", f"pipeline.{module}"], **settings)
 
 
 def run_rival(shop: Path, query: str) -> Cost:
@@ -172,25 +218,31 @@ def run_rival(shop: Path, query: str) -> Cost:
     return cost
 
 
-def run(shop: Path, arguments: list[str]) -> Cost:
+def run(shop: Path, arguments: list[str], **settings: str) -> Cost:
     """Run Python once, wait for it, and say what it took; raise where it fails."""
-    settings = {"PYTHONPATH": str(ROOT), "PIPELINE_MEMORY": MEMORY, "PIPELINE_SPILL": str(shop)}
+    bounds = {"PYTHONPATH": str(ROOT), "PIPELINE_MEMORY": MEMORY, "PIPELINE_SPILL": str(shop)}
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=shop,
-        env=os.environ | settings,
+        env=os.environ | bounds | settings,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0 if settings else None,
     )
     said = process.stderr.read() if process.stderr else ""
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
+    seconds, usages = time.perf_counter() - began, [usage]
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"error: {' '.join(arguments)} failed:\n{said}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1_048_576)
+    if settings:  # Spark's processes outlive the one that began them: they become ours
+        with suppress(ChildProcessError):
+            while True:
+                usages.append(os.wait4(-process.pid, 0)[2])
+    processor = sum(one.ru_utime + one.ru_stime for one in usages)
+    return Cost(seconds, processor, max(one.ru_maxrss for one in usages) / 1_048_576)
 
 
 def page(run: dict[str, Any]) -> str:
@@ -215,7 +267,7 @@ def _cells(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[str]:
             row["rival"],
             f"{least['seconds']:.2f}",
             f"{cost['seconds'] / least['seconds']:.1f}",
-            f"{row['goal']:.1f}",
+            f"{row['goal']:.1f}" if row["goal"] else "",
             f"{cost['processor'] / least['processor']:.1f}",
         ]
     before = [r for r in rows if r["stage"] == row["stage"] and r["millions"] < row["millions"]]

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.scoring import ROOT, train
+from bench.lines import ROOT
+from bench.scoring import train
 from pipeline.commands.show import AlertParams, alerts, read_run
 from pipeline.core.engines.base import open_engine
 from pipeline.core.run.params import ShopParams, load_params

@@ -8,9 +8,6 @@ Example: python -m bench.scoring
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -20,7 +17,8 @@ import pandas as pd
 import yaml
 from scipy.stats import binomtest
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench.lines import ROOT, run, run_stage
+
 REAL_DATA = ROOT.parent / "shared" / "data" / "online_retail.zip"
 CUT = pd.Timestamp("2011-10-01")  # ten months before it, two and nine days after
 MIDWAY = "2011-10-31"
@@ -94,27 +92,13 @@ def train(folder: Path, source: str, stages: Sequence[str] = STAGES) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (folder / "pipeline").symlink_to(ROOT / "pipeline")
     for stage in stages:
-        command(folder, [f"pipeline.{stage}"])
-
-
-def command(folder: Path, arguments: Sequence[str]) -> None:
-    """Run a module in the folder."""
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"error: {' '.join(arguments)}: {done.stderr}")
+        run_stage(folder, stage)
 
 
 def score(folder: Path, name: str, as_of: str, options: Sequence[str]) -> pd.DataFrame:
     """The scored customers of a file, by customer_id."""
     asked = [f"{name}.csv", "--as-of", as_of, "--out", "out.csv", *options]
-    command(folder, ["pipeline.commands.score", *asked])
+    run(folder, ["-m", "pipeline.commands.score", *asked])
     return pd.read_csv(folder / "out.csv", dtype=str).set_index("customer_id")
 
 

@@ -16,7 +16,6 @@ from sklearn.metrics import adjusted_mutual_info_score
 from pipeline.categorize_products import __main__ as categorize_products
 from pipeline.categorize_products.__main__ import Params
 from pipeline.categorize_products.fit import Fit, fit_categories
-from pipeline.core.run.errors import InputError
 from pipeline.core.run.metrics import read_metrics
 from pipeline.core.run.params import load_params
 from pipeline.core.tables.categorize_products import CATEGORY_MONTHS, PRODUCT_CATEGORIES
@@ -153,12 +152,6 @@ def test_the_review_list_holds_no_formula(shop):
     review = (shop / "reports/products_to_review.csv").read_text()
     assert "'=CMD MUG" in review
     assert ",=" not in review
-
-
-def test_an_unknown_taxonomy_is_an_error(shop):
-    set_params(shop, taxonomy="nothing")
-    with pytest.raises(InputError, match=r"params.yaml: categorize.taxonomy: 'nothing'"):
-        categorize_products.main()
 
 
 @pytest.mark.real_data
