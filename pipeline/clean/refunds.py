@@ -28,7 +28,7 @@ def match_refunds(placed: Lines, returned: pa.Table) -> pa.Table:
     Columns: line_id, return_line_id, returned_at, units (0) and money (ten-thousandths).
     """
     lines = placed.select(*COLUMNS, "place", "quantity", money=ten_thousandths("amount"))
-    refunds = lines.filter(nw.col("place") == "refund")
+    refunds = lines.filter(nw.col("quantity") == 0, nw.col("place") == "refund")
     wanted = _in_time(refunds.select(*COLUMNS, "money"))
     if not wanted:
         return returned.schema.empty_table()

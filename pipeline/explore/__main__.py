@@ -89,9 +89,8 @@ def main() -> None:
         orders = engine.keep(orders_of(sales))
         totals = engine.collect(orders.select(**TOTALS)).iloc[0]
         check_that_something_was_sold(totals)
-        customers, products = (
-            engine.collect(frame) for frame in (customer_totals(orders), product_totals(sales))
-        )
+        customers = engine.collect(customer_totals(orders))
+        products = engine.collect(product_totals(sales))
         patterns = dict(patterns_of(engine, orders, customers, params))
         patterns |= best_products(engine, sales, products, params.top_products)
         tables = [rows_of(name, rows) for name, rows in patterns.items() if len(rows)]

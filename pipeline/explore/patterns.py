@@ -16,7 +16,8 @@ from pipeline.core.engines.expressions import ten_thousandths, whole_numbers
 
 Lines = nw.LazyFrame[Any]
 
-TOTALS = ("lines", "orders", "units", "amount", "returned_amount")
+SUMS = ("units", "amount", "returned_amount")
+TOTALS = ("lines", "orders", *SUMS)
 MONTHS = 12
 
 
@@ -29,15 +30,8 @@ def orders_of(sales: Lines) -> Lines:
     return (
         _with_amounts(sales)
         .group_by("invoice_id", "customer_id")
-        .agg(
-            nw.col("sold_at").min(),
-            nw.col("country").min(),
-            nw.len().alias("lines"),
-            nw.col("units").sum(),
-            nw.col("amount").sum(),
-            nw.col("returned_amount").sum(),
-        )
-        .with_columns(whole_numbers("lines", "units", "amount", "returned_amount"))
+        .agg(nw.col("sold_at", "country").min(), nw.len().alias("lines"), nw.col(*SUMS).sum())
+        .with_columns(whole_numbers("lines", *SUMS))
         .with_columns(
             (nw.col("amount") > 0).cast(nw.Int64).alias("orders"),
             month_number(nw.col("sold_at")).alias("month"),
@@ -112,13 +106,9 @@ def bin_of(value: nw.Expr, edges: Sequence[int]) -> nw.Expr:
 
 def product_totals(sales: Lines) -> Lines:
     """Return the totals of each product but for its orders."""
-    sums = ("units", "amount", "returned_amount")
-    return (
-        _with_amounts(sales)
-        .group_by("stock_code")
-        .agg(nw.len().alias("lines"), nw.col(*sums).sum())
-        .with_columns(whole_numbers("lines", *sums))
-    )
+    products = _with_amounts(sales).group_by("stock_code")
+    totals = products.agg(nw.len().alias("lines"), nw.col(*SUMS).sum())
+    return totals.with_columns(whole_numbers("lines", *SUMS))
 
 
 def product_orders(sales: Lines) -> Lines:
@@ -129,8 +119,5 @@ def product_orders(sales: Lines) -> Lines:
 
 def descriptions_of(sales: Lines) -> Lines:
     """Return how often each product has each description."""
-    return (
-        sales.with_columns(nw.col("description").fill_null(""))
-        .group_by("stock_code", "description")
-        .agg(nw.len().alias("lines"))
-    )
+    texts = sales.with_columns(nw.col("description").fill_null(""))
+    return texts.group_by("stock_code", "description").agg(nw.len().alias("lines"))

@@ -14,7 +14,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.core.engines.duckdb import open_duckdb
 from pipeline.core.run.errors import InputError
@@ -23,7 +22,7 @@ from pipeline.core.run.outputs import whole_file
 from pipeline.core.run.params import load_params
 from pipeline.core.run.scratch import scratch_folder
 from pipeline.core.run.stage import run_stage, stage
-from pipeline.core.tables.contract import ROW_GROUP, check
+from pipeline.core.tables.contract import check, write_batches
 from pipeline.core.tables.ingest import INVOICE_LINES, QUARANTINED_LINES
 from pipeline.ingest.canonical_lines import read_lines
 from pipeline.ingest.layouts import Reading
@@ -66,7 +65,7 @@ def write_quarantine(bad: list[BadRow], target: Path) -> None:
         for row in sorted(bad, key=lambda row: (row.file, row.row))
     ]
     table = pa.Table.from_pylist(rows, schema=QUARANTINED_LINES.schema)
-    pq.write_table(table, target, compression="zstd", row_group_size=ROW_GROUP)
+    write_batches(table.to_batches(), table.schema, target)
 
 
 def measure(

@@ -51,6 +51,7 @@ def line(code: str = "CUP", units: int = 2, price: str = "2.50", **other: Any) -
 def shop(tmp_path, monkeypatch):
     """A folder to run the stage in."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.core.engines.duckdb.SLICE", 2)  # so that few lines are several
     Path("params.yaml").write_text(f"clean: {json.dumps(PARAMS)}\n", encoding="utf-8")
     Path("data").mkdir()
     return tmp_path

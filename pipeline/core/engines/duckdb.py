@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +20,7 @@ from pipeline.core.tables.contract import ROW_GROUP, Table, check, parquet_glob,
 
 Lines = nw.LazyFrame[Any]
 
-SLICE = 1 << 23  # lines sorted at a time: about a gigabyte
+SLICE = 1 << 20  # lines sorted at a time: a quarter of a gigabyte
 
 
 class DuckDBEngine:
@@ -73,12 +74,26 @@ def open_duckdb() -> Iterator[DuckDBEngine]:
 
 
 def _in_order(rows: duckdb.DuckDBPyRelation, table: Table) -> Iterator[pa.RecordBatch]:
-    """The rows in the table's order; lines a slice after the other, so that no sort spills."""
-    order = ", ".join(f'"{name}"' for name in table.order)
+    """The rows in the table's order; lines a slice after the other, so that no sort spills.
+
+    While a slice is written, a thread sorts the next.
+    """
     if table.order != ("line_id",):
+        order = ", ".join(f'"{name}"' for name in table.order)
         yield from rows.order(order).to_arrow_reader(ROW_GROUP)
         return
-    (last,) = rows.aggregate("coalesce(max(line_id), 0)").fetchall()[0]
-    for first in range(1, last + 1, SLICE):
-        some = rows.filter(f"line_id between {first} and {first + SLICE - 1}")
-        yield from some.order(order).to_arrow_reader(ROW_GROUP)
+    with ThreadPoolExecutor(1) as thread:
+        slices = _slices(rows)
+        coming = thread.submit(next, slices, None)
+        while (some := coming.result()) is not None:
+            coming = thread.submit(next, slices, None)
+            yield from some.to_batches()
+
+
+def _slices(rows: duckdb.DuckDBPyRelation) -> Iterator[pa.Table]:
+    for first in itertools.count(1, SLICE):
+        some = rows.filter(f"line_id between {first} and {first + SLICE - 1}").order("line_id")
+        lines = some.to_arrow_table(ROW_GROUP)
+        if not len(lines) and not rows.filter(f"line_id >= {first}").limit(1).fetchall():
+            return
+        yield lines
