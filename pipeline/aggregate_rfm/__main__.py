@@ -16,7 +16,7 @@ import narwhals as nw
 import pandas as pd
 
 from pipeline.aggregate_rfm.calendar import month_ends
-from pipeline.aggregate_rfm.features import customer_features
+from pipeline.aggregate_rfm.features import customer_features, order_changes
 from pipeline.aggregate_rfm.later_purchases import later_purchases, whole_horizons
 from pipeline.aggregate_rfm.movements import movements
 from pipeline.aggregate_rfm.rfm_scores import with_scores
@@ -65,9 +65,11 @@ def main() -> None:
         snapshots = snapshot_dates(first, last, params.as_of)
         categories = sorted(set(read_table(PRODUCT_CATEGORIES, ["category"])["category"]))
         category_of = engine.scan(PRODUCT_CATEGORIES)
-        moved = movements(sales, engine.scan(RETURNED_UNITS), snapshots[-1], engine.keep)
+        moved = movements(sales, engine.scan(RETURNED_UNITS), snapshots, engine.keep)
+        orders = engine.keep(order_changes(moved))
         features = customer_features(
             moved,
+            orders,
             category_of,
             categories=categories,
             snapshots=snapshots,
@@ -75,7 +77,7 @@ def main() -> None:
         )
         customers = engine.keep(with_scores(features))
         judged = whole_horizons(snapshots, min(last, snapshots[-1]), horizon)
-        later = engine.keep(later_purchases(moved, customers, judged, horizon))
+        later = engine.keep(later_purchases(orders, customers, judged, horizon))
         engine.write(CUSTOMERS, customers.drop("amount", "last_kept_day"))
         engine.write(LATER_PURCHASES, later)
         last_ones = customers.filter(nw.col("snapshot_date") == nw.lit(snapshots[-1]))

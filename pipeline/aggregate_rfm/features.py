@@ -16,7 +16,7 @@ from typing import Any
 
 import narwhals as nw
 
-from pipeline.aggregate_rfm.calendar import period_of, snapshots_frame
+from pipeline.aggregate_rfm.calendar import snapshots_frame
 from pipeline.aggregate_rfm.movements import Keep
 from pipeline.core.engines.expressions import day_number, whole_numbers
 
@@ -31,6 +31,7 @@ BY = ["customer_id", "period"]
 
 def customer_features(
     moved: Lines,
+    orders: Lines,
     product_categories: Lines,
     *,
     categories: Sequence[str],
@@ -39,13 +40,12 @@ def customer_features(
 ) -> Lines:
     """Return one row per snapshot and customer who bought by its end: `customers` without scores.
 
-    `moved` are movements up to the last of the ascending `snapshots`. `categories` are the keys of
-    `product_categories` that become `spend_share_<key>` columns. Two columns more than the
-    contract's, by which scores rank: `amount` (monetary in ten-thousandths) and `last_kept_day`.
+    `moved` are movements by the ascending `snapshots`, `orders` their `order_changes`. `categories`
+    are the keys of `product_categories` that become `spend_share_<key>` columns. Two columns more
+    than the contract's, by which scores rank: `amount` (monetary in ten-thousandths) and
+    `last_kept_day`.
     """
     periods = keep(snapshots_frame(product_categories, snapshots))
-    moved = moved.with_columns(period=period_of(nw.col("day"), snapshots))
-    orders = keep(order_changes(moved))
     days = keep(spans_of_days(orders))
     since = days.group_by("customer_id").agg(
         nw.col("sold_day").min().alias("first_day"), nw.col("period").min().alias("since")
@@ -75,7 +75,7 @@ def customer_features(
 
 
 def order_changes(moved: Lines) -> Lines:
-    """Return the movements summed by order, day of sale and period."""
+    """Return the movements summed by order, day of sale and day, days as numbers."""
     is_sale = nw.col("returns") == 0
     sold = {
         "units_sold": nw.when(is_sale).then(nw.col("units")).otherwise(nw.lit(0, nw.Int64)),
@@ -84,10 +84,11 @@ def order_changes(moved: Lines) -> Lines:
     }
     return (
         moved.with_columns(**sold)
-        .group_by("customer_id", "invoice_id", "sold_day", "period")
+        .group_by("customer_id", "invoice_id", "sold_day", "day", "period")
         .agg(nw.col(*SUMS, "returns").sum())
         .with_columns(
-            whole_numbers(*SUMS, "returns"), day_number(nw.col("sold_day")).alias("sold_day")
+            whole_numbers(*SUMS, "returns"),
+            *(day_number(nw.col(day)).alias(day) for day in ("sold_day", "day")),
         )
     )
 

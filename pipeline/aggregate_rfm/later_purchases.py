@@ -10,7 +10,7 @@ import narwhals as nw
 
 from pipeline.aggregate_rfm.calendar import snapshots_frame
 from pipeline.aggregate_rfm.features import MONEY_UNIT
-from pipeline.core.engines.expressions import day_number, whole_numbers
+from pipeline.core.engines.expressions import whole_numbers
 
 Lines = nw.LazyFrame[Any]
 
@@ -23,24 +23,17 @@ def whole_horizons(
 
 
 def later_purchases(
-    moved: Lines, customers: Lines, snapshots: Sequence[date], horizon_days: int
+    orders: Lines, customers: Lines, snapshots: Sequence[date], horizon_days: int
 ) -> Lines:
     """Return orders and spend on days D+1 to D+horizon for every row of `customers` at D.
 
-    What was returned within the horizon does not count; what was returned after it does. Without a
-    snapshot there is no row.
+    `orders` are those of `order_changes`. What was returned within the horizon does not count; what
+    was returned after it does. Without a snapshot there is no row.
     """
     windows = snapshots_frame(customers, snapshots or (date.min,)).select(
         "snapshot_date",
         nw.col("snapshot_day").alias("start"),
         (nw.col("snapshot_day") + horizon_days).alias("end"),
-    )
-    orders = (
-        moved.group_by("customer_id", "invoice_id", "sold_day", "day")
-        .agg(nw.col("amount").sum())
-        .with_columns(
-            *(day_number(nw.col(day)).alias(day) for day in ("sold_day", "day")),
-        )
     )
     kept_orders = (
         orders.join(windows, how="cross")

@@ -6,22 +6,23 @@ or a horizon knows is a filter on `day`, and what was kept is a sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
 import narwhals as nw
 
+from pipeline.aggregate_rfm.calendar import period_of
 from pipeline.core.engines.expressions import ten_thousandths
 
 Lines = nw.LazyFrame[Any]
 Keep = Callable[[Lines], Lines]  # computes a frame that is used more than once, once
 
 
-def movements(sales: Lines, returned_units: Lines, last: date, keep: Keep) -> Lines:
-    """Return the sales to known customers and their returns up to the end of a day.
+def movements(sales: Lines, returned_units: Lines, snapshots: Sequence[date], keep: Keep) -> Lines:
+    """Return the sales to known customers and their returns up to the last snapshot.
 
-    Columns: customer_id, invoice_id, stock_code, sold_day, day, units and amount (both in
+    Columns: customer_id, invoice_id, stock_code, sold_day, day, period, units and amount (both in
     ten-thousandths: whole numbers are exact, fast, and the same on every engine), returns (0 or 1).
     """
     known = sales.filter(~nw.col("customer_id").is_null()).with_columns(
@@ -44,4 +45,5 @@ def movements(sales: Lines, returned_units: Lines, last: date, keep: Keep) -> Li
     columns = (*of_sale, "day", "units", "amount", "returns")
     back = came_back.join(known.select("line_id", *of_sale), on="line_id", how="inner")
     both = nw.concat([sold.select(*columns), keep(back.select(*columns))])
-    return both.filter(nw.col("day") <= nw.lit(last))
+    until = both.filter(nw.col("day") <= nw.lit(snapshots[-1]))
+    return until.with_columns(period=period_of(nw.col("day"), snapshots))

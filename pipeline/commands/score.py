@@ -36,7 +36,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from pipeline.aggregate_rfm.features import customer_features
+from pipeline.aggregate_rfm.features import customer_features, order_changes
 from pipeline.aggregate_rfm.movements import movements
 from pipeline.aggregate_rfm.rfm_scores import with_scores
 from pipeline.categorize_products.model import INTERCEPT, categorize_texts
@@ -324,8 +324,10 @@ def describe(
     engine: DuckDBEngine, net: NetSales, categories: pd.DataFrame, as_of: date
 ) -> pd.DataFrame:
     """The customers as of that day, as aggregate_rfm describes them."""
+    moved = movements(net.sales, net.returned_units, (as_of,), engine.keep)
     customers = customer_features(
-        movements(net.sales, net.returned_units, as_of, engine.keep),
+        moved,
+        engine.keep(order_changes(moved)),
         engine.load(pa.Table.from_pandas(categories, preserve_index=False)),
         categories=sorted(set(categories["category"])),
         snapshots=(as_of,),

@@ -18,7 +18,7 @@ from shops import paid
 
 from pipeline.aggregate_rfm.__main__ import SPAN, TOTALS, days_of_sales, snapshot_dates
 from pipeline.aggregate_rfm.calendar import period_of
-from pipeline.aggregate_rfm.features import customer_features
+from pipeline.aggregate_rfm.features import customer_features, order_changes
 from pipeline.aggregate_rfm.later_purchases import later_purchases, whole_horizons
 from pipeline.aggregate_rfm.movements import movements
 from pipeline.aggregate_rfm.rfm_scores import with_scores
@@ -101,15 +101,18 @@ def keep(frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     return lazy(frame.to_native().to_arrow_table())
 
 
-def moved(sales: list[dict[str, Any]], last: date = NEXT_YEAR) -> nw.LazyFrame[Any]:
+def moved(
+    sales: list[dict[str, Any]], snapshots: tuple[date, ...] = (NEXT_YEAR,)
+) -> nw.LazyFrame[Any]:
     lines, returned, _ = frames(sales)
-    return movements(lines, returned, last, keep)
+    return movements(lines, returned, snapshots, keep)
 
 
 def scored(sales: list[dict[str, Any]], snapshots: tuple[date, ...]) -> nw.LazyFrame[Any]:
     return with_scores(
         customer_features(
-            moved(sales, snapshots[-1]),
+            moved(sales, snapshots),
+            order_changes(moved(sales, snapshots)),
             frames(sales)[2],
             categories=("kitchen", "party"),
             snapshots=snapshots,
@@ -250,7 +253,9 @@ def brute_force_later(
 @given(some_sales())
 def test_later_purchases_equal_a_recomputation(sales):
     snapshots = SNAPSHOTS[:2]
-    found = collected(later_purchases(moved(sales), scored(sales, SNAPSHOTS), snapshots, 30))
+    found = collected(
+        later_purchases(order_changes(moved(sales)), scored(sales, SNAPSHOTS), snapshots, 30)
+    )
     assert found == [
         row
         for snapshot in snapshots
@@ -263,7 +268,7 @@ def test_later_purchases_equal_a_recomputation(sales):
 def test_without_a_whole_horizon_nothing_is_judged():
     sales = [sale(1, "1", "P1", 1, 0, "A")]
     customers = scored(sales, SNAPSHOTS[:1])
-    assert collected(later_purchases(moved(sales), customers, (), 90)) == []
+    assert collected(later_purchases(order_changes(moved(sales)), customers, (), 90)) == []
     assert whole_horizons(SNAPSHOTS, date(2011, 4, 1), 60) == SNAPSHOTS[:1]
     assert whole_horizons(SNAPSHOTS, date(2011, 4, 29), 60) == SNAPSHOTS[:2]
 
