@@ -143,6 +143,7 @@ class Forecast:
             idle = 1 - float(self.near.active[members].mean())
             own += (1 - total / whole) * (least + most * idle**4) ** 2
         none = float(np.exp(np.log1p(-horizon.active[members].clip(0, 1 - 1e-12)).sum()))
+        none = min(none, 1 - 1e-9)  # even where all have surely left
         return product_interval(total, share, horizon.sigma if sigma is None else sigma, own, none)
 
     def next_order(self) -> Iterator[Array]:
@@ -183,15 +184,10 @@ def forecast(purchases: Purchases, day: int, horizon: int) -> Forecast:
     used = ("model", "year before") if known.knows_season else ("model", "corrected", "last days")
     level = float(np.exp(np.mean([np.log(ways[way]) for way in used if ways.get(way, 0) > 0])))
     # Over the model: the level of all, and each one's correction beside that of others.
-    factor = {
-        what: level
-        / model_sum
-        * each
-        / each.sum()
-        * base.expected[what].sum()
-        / base.expected[what]
-        for what, each in corrected.items()
-    }
+    factor = {}
+    for what, each in corrected.items():
+        said = base.expected[what]
+        factor[what] = level / model_sum * each / each.sum() * said.sum() / said
     alike = Alike.of(origins, correct)
     size = float((known.amount**2).sum() / known.amount.sum())  # of an order, weighed by money
     errors = [

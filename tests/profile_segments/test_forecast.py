@@ -175,6 +175,14 @@ def test_every_figure_lies_in_its_range_and_the_interval_of_the_shop_round_its_s
     assert np.isinf(last).any()
 
 
+@pytest.mark.parametrize("chance", [1e-4, 0.0])
+def test_a_group_that_hardly_anybody_is_left_of_may_buy_nothing(made, chance):
+    members = np.arange(len(made.customers)) < 20
+    near = replace(made.near, active=np.where(members, chance, made.near.active))
+    assert made.interval(made.near, members, 0.95)[1] > 0
+    assert made.interval(near, members, 0.95) == (0, 0)
+
+
 @pytest.mark.parametrize("shape", ["gifts, 2 years", "before a Christmas", "a grocer"])
 def test_simulated_shops_do_what_was_forecast(shape):
     level, right, inside, sums = [], [], [], []
